@@ -1,0 +1,78 @@
+"""Differentiable augmentation: "Training Generative Adversarial Networks with Limited Data" (Karras et al. 2020,
+https://arxiv.org/abs/2006.06676, appendix B), in the lighter selection that suits covers.
+
+The discriminator sees only augmented covers, real and generated ones alike, so it cannot learn a small dataset by
+heart; as long as each transformation is left out often enough, the generator still learns the covers themselves
+(section 2.2).
+No mirroring and no turning by 90 degrees: covers carry text.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """One draw for a batch, so that both members of a real/generated pair get the same one.
+
+    Args:
+        geometry: (N, 2, 3) affine maps from output to input coordinates, as `F.affine_grid` takes them.
+        colour: (N, 3, 4) affine maps of RGB in -1..1.
+        cutout: (N, 3) centre x, centre y in -1..1 and half the side (0: nothing is cut out).
+    """
+
+    geometry: torch.Tensor
+    colour: torch.Tensor
+    cutout: torch.Tensor
+
+    def __getitem__(self, part: slice) -> "Augmentation":
+        return Augmentation(self.geometry[part], self.colour[part], self.cutout[part])
+
+
+def draw_augmentation(count: int, probability: float, generator: torch.Generator) -> Augmentation:
+    """Draw the transformations of `count` covers, each applied with `probability` (strengths: the paper's table 1)."""
+
+    def where_chosen(changed: torch.Tensor, neutral: float) -> torch.Tensor:
+        chosen = torch.rand(count, generator=generator) < probability
+        return torch.where(chosen, changed, torch.full_like(changed, neutral))
+
+    def normal() -> torch.Tensor:
+        return torch.randn(count, generator=generator)
+
+    def uniform() -> torch.Tensor:
+        return torch.rand(count, generator=generator) * 2 - 1
+
+    zoom, stretch = where_chosen(2 ** (0.2 * normal()), 1), where_chosen(2 ** (0.2 * normal()), 1)
+    angle = where_chosen(uniform() * math.pi / 8, 0)
+    shift_x, shift_y = where_chosen(uniform() * 0.25, 0), where_chosen(uniform() * 0.25, 0)
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    wide, high = zoom * stretch, zoom / stretch
+    geometry = torch.stack([cos * wide, -sin * high, shift_x, sin * wide, cos * high, shift_y], 1).view(count, 2, 3)
+
+    brightness = where_chosen(0.2 * normal(), 0)
+    contrast, saturation = where_chosen(2 ** (0.5 * normal()), 1), where_chosen(2 ** normal(), 1)
+    grey = torch.full((3, 3), 1 / 3)
+    mix = contrast[:, None, None] * (grey + saturation[:, None, None] * (torch.eye(3) - grey))
+    colour = torch.cat([mix, brightness[:, None, None].expand(-1, 3, 1)], 2)
+
+    cutout = torch.stack([uniform(), uniform(), where_chosen(torch.full((count,), 0.5), 0)], 1)
+    return Augmentation(geometry, colour, cutout)
+
+
+def augment(images: torch.Tensor, augmentation: Augmentation) -> torch.Tensor:
+    """Apply a draw to (N, 3, H, W) images in -1..1; differentiable with respect to the images."""
+    geometry, colour, cutout = (
+        part.to(images.device) for part in (augmentation.geometry, augmentation.colour, augmentation.cutout)
+    )
+    grid = F.affine_grid(geometry, list(images.shape), align_corners=False)
+    images = F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    images = torch.einsum("nij,njhw->nihw", colour[:, :, :3], images) + colour[:, :, 3, None, None]
+    height, width = images.shape[2:]
+    y = torch.linspace(-1, 1, height, device=images.device)[None, :, None]
+    x = torch.linspace(-1, 1, width, device=images.device)[None, None, :]
+    centre_x, centre_y, half = (cutout[:, i, None, None] for i in range(3))
+    inside = ((x - centre_x).abs() < half) & ((y - centre_y).abs() < half)
+    return images * ~inside[:, None]

@@ -1,0 +1,144 @@
+"""A prepared dataset as batches of covers, in an order that is a pure function of (seed, position)."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+from datasets import Dataset, DatasetDict, Features, Image, Value, load_dataset
+from PIL import Image as Pillow
+from PIL import ImageOps
+
+
+class CoversError(Exception):
+    """A dataset that cannot be trained on, in one line for the user."""
+
+
+def to_float(images: torch.Tensor) -> torch.Tensor:
+    """(N, H, W, 3) uint8 sRGB, as covers are outside the networks, to (N, 3, H, W) float in -1..1."""
+    return images.permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def to_uint8(images: torch.Tensor) -> torch.Tensor:
+    """(N, 3, H, W) float in -1..1 to (N, H, W, 3) uint8 on the CPU; what lies outside is clipped."""
+    images = (images.float().clamp(-1, 1) + 1) * 127.5
+    return images.round().to(torch.uint8).permute(0, 2, 3, 1).cpu()
+
+
+def mixed_seed(*numbers: int) -> int:
+    """One 63-bit seed that depends on all of `numbers` (0 or larger) and on nothing else."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+
+
+def seeded(*numbers: int) -> torch.Generator:
+    """A CPU generator of random numbers that depend on all of `numbers` (0 or larger) and on nothing else."""
+    return torch.Generator().manual_seed(mixed_seed(*numbers))
+
+
+class Covers:
+    """Covers of one size, shuffled anew in each epoch.
+
+    Args:
+        pixels: a dataset with the column `pixels`, raw uint8 of (resolution, resolution, 3) for each cover.
+        resolution: height and width in pixels.
+        seed: another seed is another order.
+    """
+
+    def __init__(self, pixels: Dataset, resolution: int, seed: int = 0):
+        self.pixels = pixels.with_format("arrow")
+        self.resolution = resolution
+        self.seed = seed
+        self._order: dict[tuple[int, int], torch.Tensor] = {}
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def batch(self, position: int, size: int, stream: int = 0) -> torch.Tensor:
+        """The covers at `position`, `position` + 1, ... of an endless shuffled stream.
+
+        Args:
+            position: how many covers of the stream came before; that number is all that a resumed run must know.
+            size: how many covers.
+            stream: which of several independent orders.
+
+        Returns:
+            (size, resolution, resolution, 3) uint8.
+        """
+        return self[[self._index(p, stream) for p in range(position, position + size)]]
+
+    def __getitem__(self, indices: list[int]) -> torch.Tensor:
+        rows = self.pixels[indices]["pixels"].to_pylist()
+        flat = torch.frombuffer(bytearray(b"".join(rows)), dtype=torch.uint8)
+        return flat.view(len(rows), self.resolution, self.resolution, 3)
+
+    def _index(self, position: int, stream: int) -> int:
+        epoch, offset = divmod(position, len(self))
+        if (stream, epoch) not in self._order:
+            # a batch may span two epochs, never three orders of one stream at once
+            self._order = {k: v for k, v in self._order.items() if k[0] != stream or k[1] == epoch - 1}
+            self._order[stream, epoch] = torch.randperm(len(self), generator=seeded(self.seed, stream, epoch))
+        return int(self._order[stream, epoch][offset])
+
+
+def load_covers(dataset_name: str, resolution: int, split: str = "train", seed: int = 0) -> Covers:
+    """Open a prepared dataset, or any Hub dataset with images, for training.
+
+    Decoding happens once: the raw pixels are kept in the datasets cache, memory-mapped, and read 20 times as fast.
+
+    Args:
+        dataset_name: a folder written by `train.prepare`, or a Hub id.
+        resolution: pixels; larger covers are cropped to the middle square and scaled down.
+        split: e.g. "train" or "validation".
+        seed: see `Covers`.
+
+    Raises:
+        CoversError: no such dataset or split, no images in it, or images that are too small.
+    """
+    dataset = _open(dataset_name, split)
+    columns = [name for name, feature in dataset.features.items() if isinstance(feature, Image)]
+    if not columns:
+        raise CoversError(f"--dataset_name {dataset_name} has no column of images, only {', '.join(dataset.features)}")
+    dataset = dataset.select_columns(columns[:1]).cast_column(columns[0], Image(decode=False))
+    width, height = _decode(dataset[0][columns[0]]).size
+    if min(width, height) < resolution:
+        raise CoversError(
+            f"--dataset_name {dataset_name} holds covers of {width}x{height}, the recipe wants {resolution} px: "
+            f"prepare them with --resolution {resolution}, or choose a smaller recipe"
+        )
+    pixels = dataset.map(
+        _raw_pixels,
+        fn_kwargs={"column": columns[0], "resolution": resolution},
+        batched=True,
+        batch_size=256,
+        remove_columns=columns[:1],
+        features=Features({"pixels": Value("binary")}),
+        desc=f"Decoding {split} covers, once",
+    )
+    return Covers(pixels, resolution, seed)
+
+
+def _open(dataset_name: str, split: str) -> Dataset:
+    if dataset_name.startswith((".", "/", "~")) and not Path(dataset_name).is_dir():
+        raise CoversError(f"--dataset_name {dataset_name}: no such folder")
+    try:
+        dataset = load_dataset(dataset_name)
+    except Exception as error:  # datasets raises its own, the Hub client's, pyarrow's and the system's errors
+        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CoversError(
+            f"--dataset_name {dataset_name} cannot be read ({line}); "
+            "name a folder written by train.prepare or a Hub id"
+        ) from error
+    if not isinstance(dataset, DatasetDict) or split not in dataset or not len(dataset[split]):
+        raise CoversError(f"--dataset_name {dataset_name} has no covers in its split {split!r}")
+    return dataset[split]
+
+
+def _decode(image: dict) -> Pillow.Image:
+    return Pillow.open(io.BytesIO(image["bytes"]) if image["bytes"] else image["path"])
+
+
+def _raw_pixels(batch: dict, column: str, resolution: int) -> dict:
+    square = (resolution, resolution)
+    covers = [ImageOps.exif_transpose(_decode(image)).convert("RGB") for image in batch[column]]
+    covers = [c if c.size == square else ImageOps.fit(c, square, Pillow.Resampling.LANCZOS) for c in covers]
+    return {"pixels": [cover.tobytes() for cover in covers]}

@@ -1,0 +1,13 @@
+"""The published architectures, one self-contained file each: a generator and its discriminator."""
+
+from gan.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from gan.networks.r3gan import R3GANDiscriminator, R3GANGenerator
+from gan.networks.wgan_gp import WGANGPDiscriminator, WGANGPGenerator
+
+
+# What a recipe's `network:` may say.
+NETWORKS = {
+    "dcgan": (DCGANGenerator, DCGANDiscriminator),
+    "wgan-gp": (WGANGPGenerator, WGANGPDiscriminator),
+    "r3gan": (R3GANGenerator, R3GANDiscriminator),
+}

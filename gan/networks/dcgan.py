@@ -1,0 +1,84 @@
+"""DCGAN: "Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks"
+(Radford, Metz, Chintala 2016, https://arxiv.org/abs/1511.06434).
+
+Four rules make it (section 3): strided convolutions instead of pooling; batch normalisation in both networks, but not
+on the generator's output nor the discriminator's input; no hidden fully connected layers; ReLU in the generator (tanh
+last), LeakyReLU(0.2) in the discriminator. As in the common PyTorch form the kernels are 4x4 and the latents normal.
+"""
+
+from itertools import pairwise
+
+import torch
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from torch import nn
+
+
+def _channels(resolution: int, width: int) -> list[int]:
+    """Channels of the feature maps from 4x4 up to resolution/2, e.g. 512, 256, 128, 64 for 64 px and width 64."""
+    if resolution < 8 or resolution & (resolution - 1):
+        raise ValueError(f"resolution must be a power of two from 8 on, not {resolution}")
+    stages = resolution.bit_length() - 3
+    return [width * 2**stage for stage in reversed(range(stages))]
+
+
+def _initialise(module: nn.Module) -> None:
+    """Section 4: weights from N(0, 0.02); the normalisation's gain, as in the authors' code, from N(1, 0.02)."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+    elif isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1.0, 0.02)
+
+
+class DCGANGenerator(ModelMixin, ConfigMixin):
+    """Latents to covers.
+
+    Args:
+        resolution: height and width of a cover in pixels, a power of two.
+        width: channels of the last hidden layer; each layer towards the latents has twice as many.
+        latent_dim: length of a latent vector.
+    """
+
+    @register_to_config
+    def __init__(self, resolution: int = 64, width: int = 64, latent_dim: int = 100):
+        super().__init__()
+        channels = _channels(resolution, width)
+        layers = [nn.ConvTranspose2d(latent_dim, channels[0], 4, bias=False)]  # 1x1 -> 4x4
+        for above, below in pairwise(channels):
+            layers += [nn.BatchNorm2d(above), nn.ReLU(True)]
+            layers += [nn.ConvTranspose2d(above, below, 4, stride=2, padding=1, bias=False)]
+        layers += [nn.BatchNorm2d(channels[-1]), nn.ReLU(True)]
+        layers += [nn.ConvTranspose2d(channels[-1], 3, 4, stride=2, padding=1), nn.Tanh()]
+        self.layers = nn.Sequential(*layers)
+        self.apply(_initialise)
+
+    def forward(self, latents: torch.Tensor) -> torch.Tensor:
+        """(N, latent_dim) normal latents to (N, 3, resolution, resolution) covers in -1..1."""
+        return self.layers(latents[:, :, None, None])
+
+
+class DCGANDiscriminator(ModelMixin, ConfigMixin):
+    """Covers to logits: above zero means "looks like a real cover".
+
+    Real and generated covers must go through it in separate batches: batch normalisation would otherwise mix them.
+
+    Args:
+        resolution: height and width of a cover in pixels, a power of two.
+        width: channels of the first layer; each layer after it has twice as many.
+    """
+
+    @register_to_config
+    def __init__(self, resolution: int = 64, width: int = 64):
+        super().__init__()
+        channels = _channels(resolution, width)[::-1]
+        layers = [nn.Conv2d(3, channels[0], 4, stride=2, padding=1), nn.LeakyReLU(0.2, True)]
+        for above, below in pairwise(channels):
+            layers += [nn.Conv2d(above, below, 4, stride=2, padding=1, bias=False)]
+            layers += [nn.BatchNorm2d(below), nn.LeakyReLU(0.2, True)]
+        layers += [nn.Conv2d(channels[-1], 1, 4)]  # 4x4 -> 1x1
+        self.layers = nn.Sequential(*layers)
+        self.apply(_initialise)
+
+    def forward(self, covers: torch.Tensor) -> torch.Tensor:
+        """(N, 3, resolution, resolution) covers in -1..1 to (N,) logits."""
+        return self.layers(covers).flatten()

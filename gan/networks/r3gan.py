@@ -1,0 +1,151 @@
+"""R3GAN's networks: "The GAN is dead; long live the GAN! A Modern Baseline GAN" (Huang et al. 2024,
+https://arxiv.org/abs/2501.05441, section 4 and appendix D).
+
+A ResNeXt without normalisation: nothing keeps batch statistics, so real and generated covers may share a batch, and
+what is drawn for one seed never depends on its neighbours. Both networks are mirror images of each other.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from torch import nn
+
+
+LEAKY_GAIN = math.sqrt(2 / (1 + 0.2**2))  # He et al. 2015 for LeakyReLU(0.2)
+
+
+def _conv(channels_in: int, channels_out: int, kernel: int, gain: float, groups: int = 1, bias: bool = False):
+    conv = nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2, groups=groups, bias=bias)
+    nn.init.normal_(conv.weight, 0.0, gain / math.sqrt(conv.weight[0].numel()))
+    if bias:
+        nn.init.zeros_(conv.bias)
+    return conv
+
+
+def _channels(resolution: int, width: int, max_width: int) -> list[int]:
+    """Channels from 4x4 up to `resolution`, e.g. 384, 384, 384, 384, 192 for 64 px, width 192, at most 384."""
+    if resolution < 8 or resolution & (resolution - 1):
+        raise ValueError(f"resolution must be a power of two from 8 on, not {resolution}")
+    stages = resolution.bit_length() - 2
+    return [min(max_width, width * 2**stage) for stage in reversed(range(stages))]
+
+
+class ResidualBlock(nn.Module):
+    """1x1 to twice the channels, grouped 3x3, 1x1 back, added to the input (section 4.2).
+
+    The last convolution starts at zero and the others are scaled down with depth (Fixup, Zhang et al. 2019), so that
+    the network starts as the identity: that is what replaces normalisation.
+    """
+
+    def __init__(self, channels: int, group_size: int, depth: int):
+        super().__init__()
+        gain = LEAKY_GAIN * depth**-0.25
+        groups = max(1, 2 * channels // group_size)
+        self.expand = _conv(channels, 2 * channels, 1, gain, bias=True)
+        self.mix = _conv(2 * channels, 2 * channels, 3, gain, groups=groups, bias=True)
+        self.shrink = _conv(2 * channels, channels, 1, 0.0)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = F.leaky_relu(self.expand(x), 0.2)
+        y = F.leaky_relu(self.mix(y), 0.2)
+        return x + self.shrink(y)
+
+
+class Upsample(nn.Module):
+    """A 1x1 convolution where channels change, then twice the size; bilinear is the paper's [1, 3, 3, 1] filter."""
+
+    def __init__(self, channels_in: int, channels_out: int):
+        super().__init__()
+        self.project = _conv(channels_in, channels_out, 1, 1.0) if channels_in != channels_out else nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.interpolate(self.project(x), scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+class Downsample(nn.Module):
+    """Half the size by the [1, 3, 3, 1] filter, the antialiased bilinear one, then 1x1 where channels change."""
+
+    def __init__(self, channels_in: int, channels_out: int):
+        super().__init__()
+        self.project = _conv(channels_in, channels_out, 1, 1.0) if channels_in != channels_out else nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        # the antialiased scaling knows no bfloat16 on a CPU, hence written as its two factors: [1, 2, 1] / 4 and a
+        # mean of 2
+        blur = x.new_tensor([1.0, 2.0, 1.0]) / 4
+        kernel = (blur[:, None] * blur).expand(x.shape[1], 1, 3, 3)
+        x = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel, groups=x.shape[1])
+        return self.project(F.avg_pool2d(x, 2))
+
+
+class R3GANGenerator(ModelMixin, ConfigMixin):
+    """Latents to covers.
+
+    Args:
+        resolution: height and width of a cover in pixels, a power of two.
+        width: channels at full resolution; doubled at each halving of the size, up to `max_width`.
+        max_width: most channels of any stage.
+        blocks: residual blocks in each stage.
+        group_size: channels in each group of the 3x3 convolutions (the paper: 16; its authors' later code: 32).
+        latent_dim: length of a latent vector.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        resolution: int = 64,
+        width: int = 192,
+        max_width: int = 384,
+        blocks: int = 2,
+        group_size: int = 32,
+        latent_dim: int = 64,
+    ):
+        super().__init__()
+        widths = _channels(resolution, width, max_width)
+        depth = blocks * len(widths)
+        self.basis = nn.Parameter(torch.randn(widths[0], 4, 4))
+        self.scale = nn.Linear(latent_dim, widths[0], bias=False)
+        nn.init.normal_(self.scale.weight, 0.0, 1 / math.sqrt(latent_dim))
+        layers: list[nn.Module] = []
+        for above, channels in zip((widths[0], *widths), widths, strict=False):
+            layers += [Upsample(above, channels)] if layers else []
+            layers += [ResidualBlock(channels, group_size, depth) for _ in range(blocks)]
+        self.layers = nn.Sequential(*layers)
+        self.to_rgb = _conv(widths[-1], 3, 1, 1.0)
+
+    def forward(self, latents: torch.Tensor) -> torch.Tensor:
+        """(N, latent_dim) normal latents to (N, 3, resolution, resolution) covers, about -1..1 (not clipped)."""
+        return self.to_rgb(self.layers(self.basis * self.scale(latents)[:, :, None, None]))
+
+
+class R3GANDiscriminator(ModelMixin, ConfigMixin):
+    """Covers to logits, of which only differences mean something (the loss is relativistic).
+
+    Args:
+        resolution, width, max_width, blocks, group_size: as in `R3GANGenerator`.
+    """
+
+    @register_to_config
+    def __init__(
+        self, resolution: int = 64, width: int = 192, max_width: int = 384, blocks: int = 2, group_size: int = 32
+    ):
+        super().__init__()
+        widths = _channels(resolution, width, max_width)
+        depth = blocks * len(widths)
+        self.from_rgb = _conv(3, widths[-1], 1, 1.0)
+        layers: list[nn.Module] = []
+        for channels, below in zip(reversed(widths), (*reversed(widths[:-1]), None), strict=True):
+            layers += [ResidualBlock(channels, group_size, depth) for _ in range(blocks)]
+            layers += [Downsample(channels, below)] if below else []
+        self.layers = nn.Sequential(*layers)
+        self.basis = nn.Conv2d(widths[0], widths[0], 4, groups=widths[0], bias=False)  # 4x4 -> 1x1
+        nn.init.normal_(self.basis.weight, 0.0, 1 / 4)
+        self.to_logit = nn.Linear(widths[0], 1, bias=False)
+        nn.init.normal_(self.to_logit.weight, 0.0, 1 / math.sqrt(widths[0]))
+
+    def forward(self, covers: torch.Tensor) -> torch.Tensor:
+        """(N, 3, resolution, resolution) covers to (N,) logits."""
+        return self.to_logit(self.basis(self.layers(self.from_rgb(covers))).flatten(1)).flatten()

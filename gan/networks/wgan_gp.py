@@ -1,0 +1,112 @@
+"""WGAN-GP's residual networks: "Improved Training of Wasserstein GANs" (Gulrajani et al. 2017,
+https://arxiv.org/abs/1704.00028, appendix F: the 64x64 ResNet).
+
+The critic has layer normalisation, never batch normalisation: the gradient penalty is defined for each sample alone
+(section 4, "No critic batch normalization").
+"""
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from torch import nn
+
+
+def _channels(resolution: int, width: int) -> list[int]:
+    """Channels from 4x4 up to `resolution`, e.g. 512, 512, 256, 128, 64 for 64 px and width 64."""
+    if resolution < 8 or resolution & (resolution - 1):
+        raise ValueError(f"resolution must be a power of two from 8 on, not {resolution}")
+    stages = resolution.bit_length() - 2
+    return [width * min(8, 2**stage) for stage in reversed(range(stages))]
+
+
+def _initialise(module: nn.Module) -> None:
+    """He et al. 2015, as in the authors' code: their layers draw from it, normalised ones start at gain 1."""
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        nn.init.kaiming_normal_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+class UpBlock(nn.Module):
+    """Normalise, ReLU, double the size, 3x3; normalise, ReLU, 3x3; plus a 1x1 shortcut, also upsampled."""
+
+    def __init__(self, above: int, below: int):
+        super().__init__()
+        self.norm1 = nn.BatchNorm2d(above)
+        self.conv1 = nn.Conv2d(above, below, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(below)
+        self.conv2 = nn.Conv2d(below, below, 3, padding=1)
+        self.shortcut = nn.Conv2d(above, below, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.conv1(F.interpolate(F.relu(self.norm1(x)), scale_factor=2.0, mode="nearest"))
+        y = self.conv2(F.relu(self.norm2(y)))
+        # a 1x1 convolution commutes with nearest-neighbour upsampling: done before it, it costs a quarter
+        return F.interpolate(self.shortcut(x), scale_factor=2.0, mode="nearest") + y
+
+
+class DownBlock(nn.Module):
+    """Normalise, ReLU, 3x3; normalise, ReLU, 3x3, halve the size by averaging; plus a 1x1 shortcut, also averaged."""
+
+    def __init__(self, above: int, below: int):
+        super().__init__()
+        self.norm1 = nn.GroupNorm(1, above)  # layer normalisation over channels, height and width
+        self.conv1 = nn.Conv2d(above, above, 3, padding=1, bias=False)
+        self.norm2 = nn.GroupNorm(1, above)
+        self.conv2 = nn.Conv2d(above, below, 3, padding=1)
+        self.shortcut = nn.Conv2d(above, below, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.conv1(F.relu(self.norm1(x)))
+        y = self.conv2(F.relu(self.norm2(y)))
+        return self.shortcut(F.avg_pool2d(x, 2)) + F.avg_pool2d(y, 2)
+
+
+class WGANGPGenerator(ModelMixin, ConfigMixin):
+    """Latents to covers.
+
+    Args:
+        resolution: height and width of a cover in pixels, a power of two.
+        width: channels at full resolution; doubled at each halving of the size, up to 8 times.
+        latent_dim: length of a latent vector.
+    """
+
+    @register_to_config
+    def __init__(self, resolution: int = 64, width: int = 64, latent_dim: int = 128):
+        super().__init__()
+        channels = _channels(resolution, width)
+        self.first = nn.Linear(latent_dim, channels[0] * 4 * 4)
+        self.blocks = nn.Sequential(*[UpBlock(a, b) for a, b in pairwise(channels)])
+        self.norm = nn.BatchNorm2d(channels[-1])
+        self.last = nn.Conv2d(channels[-1], 3, 3, padding=1)
+        self.apply(_initialise)
+
+    def forward(self, latents: torch.Tensor) -> torch.Tensor:
+        """(N, latent_dim) normal latents to (N, 3, resolution, resolution) covers in -1..1."""
+        x = self.first(latents).unflatten(1, (-1, 4, 4))
+        return torch.tanh(self.last(F.relu(self.norm(self.blocks(x)))))
+
+
+class WGANGPDiscriminator(ModelMixin, ConfigMixin):
+    """Covers to scores without bounds (the paper's critic): higher means closer to the real covers.
+
+    Args:
+        resolution: height and width of a cover in pixels, a power of two.
+        width: channels at full resolution; doubled at each halving of the size, up to 8 times.
+    """
+
+    @register_to_config
+    def __init__(self, resolution: int = 64, width: int = 64):
+        super().__init__()
+        channels = _channels(resolution, width)[::-1]
+        self.first = nn.Conv2d(3, channels[0], 3, padding=1)
+        self.blocks = nn.Sequential(*[DownBlock(a, b) for a, b in pairwise(channels)])
+        self.last = nn.Linear(channels[-1] * 4 * 4, 1)
+        self.apply(_initialise)
+
+    def forward(self, covers: torch.Tensor) -> torch.Tensor:
+        """(N, 3, resolution, resolution) covers in -1..1 to (N,) scores."""
+        return self.last(self.blocks(self.first(covers)).flatten(1)).flatten()

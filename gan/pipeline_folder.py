@@ -1,0 +1,174 @@
+"""A pipeline as a folder: written so that strangers load it with diffusers alone, read without running its code."""
+
+import copy
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import diffusers
+import torch
+from huggingface_hub import snapshot_download
+from safetensors import safe_open
+from safetensors.torch import load_file
+from torch.overrides import TorchFunctionMode
+
+from gan import pipeline as pipeline_file
+from gan.networks import NETWORKS
+from gan.pipeline import AlbumCoverPipeline
+
+
+PRETRAINED = Path(__file__).parent / "pretrained"
+GENERATORS = {generator.__name__: generator for generator, _ in NETWORKS.values()}
+WEIGHTS_AND_CONFIG = ["model_index.json", "synthesis/*.json", "synthesis/*.safetensors"]
+
+
+class PipelineError(Exception):
+    """A folder or Hub repository that holds no pipeline of this project, in one line for the user."""
+
+
+def save_pipeline(pipeline: AlbumCoverPipeline, folder: str | Path, for_strangers: bool = True) -> None:
+    """Write `pipeline` so that either all of the folder is new, or none of it.
+
+    Args:
+        pipeline: what to write.
+        folder: where to; an earlier pipeline there is replaced.
+        for_strangers: also the code that `DiffusionPipeline.from_pretrained(..., trust_remote_code=True)` runs, and
+            `generator.pt2`, which `torch.export.load` reads with torch alone.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        os.chmod(new, 0o755)
+        pipeline.synthesis.save_pretrained(new / "synthesis", max_shard_size="9MB")
+        network = type(pipeline.synthesis)
+        module = f"album_cover_gan_{network.__module__.rsplit('.', 1)[-1]}"
+        index = {
+            # diffusers' save_pretrained writes the class name alone, from which a stranger cannot load it
+            "_class_name": ["pipeline", AlbumCoverPipeline.__name__],
+            "_diffusers_version": diffusers.__version__,
+            "synthesis": [module, network.__name__],
+        }
+        (new / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
+        if for_strangers:
+            shutil.copy(pipeline_file.__file__, new / "pipeline.py")
+            shutil.copy(_source_of(network), new / "synthesis" / f"{module}.py")
+            export_generator(pipeline.synthesis, new / "generator.pt2")
+        if folder.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
+            folder.rename(old / folder.name)
+            new.rename(folder)
+            shutil.rmtree(old)
+        else:
+            new.rename(folder)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _source_of(network: type) -> str:
+    return __import__(network.__module__, fromlist=["_"]).__file__
+
+
+def export_generator(generator: torch.nn.Module, file: Path) -> None:
+    """Write a torch.export program: `torch.export.load(file).module()(latents)` with any number of latents."""
+    # a copy, because training keeps its weights in channels_last, which torch.export.save warns about
+    generator = copy.deepcopy(generator).to("cpu", memory_format=torch.contiguous_format).eval()
+    example = torch.zeros(2, generator.config.latent_dim)
+    program = torch.export.export(generator, (example,), dynamic_shapes=({0: torch.export.Dim("covers", min=1)},))
+    torch.export.save(program, file)
+
+
+def load_pipeline(folder_or_id: str | Path | None = None, revision: str | None = None) -> AlbumCoverPipeline:
+    """Load a pipeline's weights into this project's own classes: no code of the folder or repository is run.
+
+    Args:
+        folder_or_id: a folder, or a Hub id such as "user/covers"; None is the generator that ships with the project.
+        revision: branch, tag or commit of the Hub repository.
+
+    Returns:
+        The pipeline on the CPU, in evaluation mode, in float32.
+
+    Raises:
+        PipelineError: nothing is there, it is no pipeline of ours, or its weights are missing, strange or not finite.
+    """
+    name = str(folder_or_id or PRETRAINED)
+    folder = Path(name)
+    if not folder.is_dir():
+        folder = _download(name, revision)
+    network = _generator_class(folder, name)
+    files = sorted((folder / "synthesis").glob("*.safetensors"))
+    if not files:
+        raise PipelineError(f"{name}: holds no weights (synthesis/*.safetensors)")
+    try:
+        config = network.load_config(folder / "synthesis")
+        config = {k: v for k, v in config.items() if not k.startswith("_")}
+        _check_shapes(network, config, files)
+        generator = network.from_config(config)
+        weights = {}
+        for file in files:
+            weights |= load_file(file)
+        generator.load_state_dict(weights)  # strict: diffusers' own loader leaves a missing weight on the meta device
+    except Exception as error:  # a strange config makes the networks' constructors raise nearly anything
+        raise PipelineError(f"{name}: cannot load the generator: {_first_line(error)}") from error
+    for key, value in generator.state_dict().items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise PipelineError(f"{name}: the weight {key} holds numbers that are not finite")
+    return AlbumCoverPipeline(generator.float().eval().requires_grad_(False))
+
+
+def _check_shapes(network: type, config: dict, files: list[Path]) -> None:
+    """Raise ValueError unless the files hold just the weights that the config asks for; allocates none of them."""
+    found: dict[str, list[int]] = {}
+    for file in files:
+        with safe_open(file, "pt") as weights:
+            found |= {key: weights.get_slice(key).get_shape() for key in weights.keys()}  # noqa: SIM118, not a dict
+    with torch.device("meta"), _CallLimit(100 * len(found)):  # the networks here need about 10 calls for each weight
+        expected = {key: list(value.shape) for key, value in network.from_config(config).state_dict().items()}
+    for key in sorted(found.keys() | expected.keys()):
+        if found.get(key) != expected.get(key):
+            shapes = [shapes.get(key, "missing") for shapes in (found, expected)]
+            raise ValueError(f"the weight {key} is {shapes[0]} in its files and {shapes[1]} by its config")
+
+
+class _CallLimit(TorchFunctionMode):
+    """Stops a config that asks for a thousand million layers, which take memory even where their weights take none."""
+
+    def __init__(self, calls: int):
+        super().__init__()
+        self.calls = calls
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        self.calls -= 1
+        if self.calls < 0:
+            raise ValueError("its config asks for many more layers than its files hold")
+        return function(*args, **(kwargs or {}))
+
+
+def _download(name: str, revision: str | None) -> Path:
+    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+        raise PipelineError(f"{name}: no such folder, and not a Hub id such as user/covers")
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=WEIGHTS_AND_CONFIG))
+    except Exception as error:  # the client raises its own, httpx's and the operating system's errors
+        raise PipelineError(f"{name}: cannot be loaded from the Hub: {_first_line(error)}") from error
+
+
+def _generator_class(folder: Path, name: str) -> type:
+    try:
+        index = json.loads((folder / "model_index.json").read_text())
+        class_name = index["synthesis"][1]
+    except FileNotFoundError as error:
+        raise PipelineError(f"{name}: holds no model_index.json, so it is not a pipeline folder") from error
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        raise PipelineError(f"{name}: model_index.json names no synthesis network") from error
+    if not isinstance(class_name, str) or class_name not in GENERATORS:
+        known = ", ".join(GENERATORS)
+        raise PipelineError(f"{name}: its network {str(class_name)[:80]!r} is not one of {known}")
+    return GENERATORS[class_name]
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2])[:300] if lines else type(error).__name__

@@ -1,0 +1,69 @@
+"""What every program of `train` has in common: its arguments, its exit codes, its last line."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+
+class UserError(Exception):
+    """A mistake that the user can mend: one line that names the file or flag and says what to do.
+
+    Args:
+        line: that line.
+        code: the program's exit code: 2, or 1 for something that failed with good arguments.
+    """
+
+    def __init__(self, line: str, code: int = 2):
+        super().__init__(line)
+        self.code = code
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that shows defaults, and reports a mistake in one line instead of the whole usage."""
+
+    def __init__(self, **kwargs):
+        super().__init__(formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False, **kwargs)
+
+    def error(self, message: str):
+        self.exit(2, f"{self.prog}: {message} (see --help)\n")
+
+
+def run(main: Callable[[], str], program: str) -> None:
+    """Run `main`, print the line that it returns, and exit: 0 done, 2 a user's mistake, 1 a failure, 130 interrupted.
+
+    A failure of ours keeps its traceback (Python exits with 1): hiding it would only make it harder to report.
+    """
+    try:
+        if line := main():
+            print(line, flush=True)
+    except UserError as mistake:
+        sys.exit(_say(program, str(mistake), mistake.code))
+    except KeyboardInterrupt:
+        sys.exit(_say(program, "interrupted", 130))
+
+
+def _say(program: str, line: str, code: int) -> int:
+    print(f"{program}: {line}", file=sys.stderr, flush=True)
+    return code
+
+
+def check_output_dir(folder: Path, ours: str) -> None:
+    """Refuse a folder that holds something else than our own earlier output.
+
+    Args:
+        folder: where a program is about to write.
+        ours: name of a file that marks a folder as written by this program, e.g. `report.json`.
+
+    Raises:
+        UserError: `folder` is a file, or holds files but not `ours`, or cannot be written to.
+    """
+    if folder.is_dir():
+        if any(folder.iterdir()) and not (folder / ours).exists():
+            raise UserError(f"--output_dir {folder} holds other files; name an empty or a new folder")
+    elif folder.exists():
+        raise UserError(f"--output_dir {folder} is a file; name a folder")
+    parent = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    if not os.access(parent, os.W_OK):
+        raise UserError(f"--output_dir {folder} cannot be written: no permission in {parent}")

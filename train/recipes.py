@@ -1,0 +1,117 @@
+"""A recipe: everything that decides what a run computes, read from a short YAML file."""
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+from torch import nn
+
+from gan.losses import LOSSES
+from gan.networks import NETWORKS
+from train.cli import UserError
+
+
+CONFIGS = Path(__file__).parent / "configs"
+Schedule = float | list[float]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a run computes.
+
+    A `Schedule` is a number, or [start, end] of a cosine over the first `schedule_fraction` of the run.
+    """
+
+    network: str  # dcgan, wgan-gp or r3gan: a file of gan/networks
+    resolution: int  # height and width of a cover, in pixels
+    loss: str  # logistic, wasserstein or relativistic: see gan/losses.py
+    generator: dict = field(default_factory=dict)  # arguments of the network's classes beside the resolution
+    discriminator: dict = field(default_factory=dict)
+    gradient_penalty: str = "none"  # none, zero-centred (R1 + R2) or one-centred (WGAN-GP)
+    gradient_penalty_weight: Schedule = 0.0
+    discriminator_steps: int = 1  # steps of the discriminator for one of the generator
+    train_batch_size: int = 64  # over all processes together
+    learning_rate: Schedule = 2e-4
+    adam_beta1: float = 0.0
+    adam_beta2: Schedule = 0.99
+    augmentation: Schedule = 0.0  # probability of each transformation
+    schedule_fraction: float = 1.0  # share of the run over which schedules go from start to end
+    ema_sigma: float = 0.05  # width of the average of the generator's weights, relative to the run so far
+    total_images: int = 1_000_000  # real covers shown to the discriminator
+    checkpointing_images: int = 50_000
+    seed: int = 0
+
+    def at(self, name: str, images: int) -> float:
+        """The value of the schedule `name` after `images` covers."""
+        value = getattr(self, name)
+        if not isinstance(value, list):
+            return value
+        done = min(1.0, images / (self.schedule_fraction * self.total_images))
+        start, end = value
+        return end + (start - end) * (1 + math.cos(math.pi * done)) / 2
+
+    def build(self) -> tuple[nn.Module, nn.Module]:
+        """A new generator and discriminator. Raises UserError where the recipe's arguments do not fit the network."""
+        networks = []
+        for role, network in zip(("generator", "discriminator"), NETWORKS[self.network], strict=True):
+            try:
+                networks.append(network(resolution=self.resolution, **getattr(self, role)))
+            except (TypeError, ValueError) as error:
+                raise UserError(f"recipe: {role}: {error}") from error
+        return networks[0], networks[1]
+
+
+def load_recipe(config: str, overrides: dict) -> Recipe:
+    """Read a recipe and set what the command line says differently.
+
+    Args:
+        config: name of a recipe in train/configs, or a YAML file.
+        overrides: values by field name; those that are None are left as the recipe has them.
+
+    Raises:
+        UserError: no such recipe, not YAML, an unknown key, a missing one, or a value that makes no sense.
+    """
+    path = Path(config) if config.endswith((".yaml", ".yml")) else CONFIGS / f"{config}.yaml"
+    try:
+        values = yaml.safe_load(path.read_text())
+    except OSError as error:
+        known = ", ".join(sorted(p.stem for p in CONFIGS.glob("*.yaml")))
+        raise UserError(f"--config {config}: no such recipe; there are {known}, or name a .yaml file") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"--config {config}: is not YAML") from error
+    if not isinstance(values, dict):
+        raise UserError(f"--config {config}: must hold `key: value` lines")
+    fields = {f.name: f for f in dataclasses.fields(Recipe)}
+    if unknown := sorted(map(str, values.keys() - fields.keys())):
+        raise UserError(f"--config {config}: unknown {', '.join(unknown)}; known are {', '.join(fields)}")
+    if missing := [name for name in ("network", "resolution", "loss") if name not in values]:
+        raise UserError(f"--config {config}: {', '.join(missing)} is missing")
+    values |= {name: value for name, value in overrides.items() if value is not None}
+    recipe = Recipe(**values)
+    _check(recipe, config)
+    return recipe
+
+
+def _check(recipe: Recipe, config: str) -> None:
+    choices = {
+        "network": NETWORKS,
+        "loss": LOSSES,
+        "gradient_penalty": ("none", "zero-centred", "one-centred"),
+    }
+    for name, allowed in choices.items():
+        if getattr(recipe, name) not in allowed:
+            raise UserError(f"--config {config}: {name} must be one of {', '.join(allowed)}")
+    for name in ("resolution", "discriminator_steps", "train_batch_size", "total_images", "checkpointing_images"):
+        value = getattr(recipe, name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise UserError(f"{name} must be a whole number of at least 1, not {value!r}")
+    if not isinstance(recipe.seed, int) or not 0 <= recipe.seed < 2**32:
+        raise UserError(f"seed must be a whole number from 0 to {2**32 - 1}, not {recipe.seed!r}")
+    for name in ("gradient_penalty_weight", "learning_rate", "adam_beta2", "augmentation"):
+        value = getattr(recipe, name)
+        ends = value if isinstance(value, list) and len(value) == 2 else [value]
+        if not all(isinstance(v, int | float) and not isinstance(v, bool) and 0 <= v < math.inf for v in ends):
+            hint = " (YAML takes 2.0e-4, not 2e-4, for a number)" if isinstance(value, str) else ""
+            raise UserError(f"{name} must be a number of at least 0, or [start, end], not {value!r}{hint}")

@@ -1,0 +1,160 @@
+"""What a run leaves on disk: config.json, metrics.jsonl, samples/, checkpoints/, pipeline/."""
+
+import dataclasses
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from gan.covers import to_uint8
+from gan.pipeline import AlbumCoverPipeline, latents_from_seeds
+from gan.pipeline_folder import save_pipeline
+from train.cli import UserError, check_output_dir
+from train.recipes import Recipe
+from train.steps import GAN
+
+
+KEPT_CHECKPOINTS = 2
+SHEET_SEEDS = 64
+MAY_CHANGE = {"total_images", "checkpointing_images"}  # when a run goes on; anything else would make it another run
+
+
+class RunFolder:
+    """The output of one run. Every file appears whole or not at all."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.checkpoints = folder / "checkpoints"
+
+    def open(self, recipe: Recipe, facts: dict) -> None:
+        """Start a run here, or go on with the one that is here.
+
+        Args:
+            recipe: what the run computes.
+            facts: what else `config.json` should tell (dataset, device, versions).
+
+        Raises:
+            UserError: the folder holds something else, or a run of another recipe.
+        """
+        check_output_dir(self.folder, "config.json")
+        config = self.folder / "config.json"
+        new = dataclasses.asdict(recipe)
+        if config.exists():
+            try:
+                old = json.loads(config.read_text())
+            except ValueError as error:
+                raise UserError(f"{config} is not JSON; name a new --output_dir") from error
+            if not isinstance(old, dict) or "network" not in old:
+                raise UserError(f"--output_dir {self.folder} holds another program's config.json; name a new folder")
+            for name in new.keys() - MAY_CHANGE:
+                if name in old and old[name] != new[name]:
+                    raise UserError(
+                        f"--output_dir {self.folder} holds a run with {name} {old[name]}, not {new[name]}: "
+                        f"name a new folder, or go on with the same recipe"
+                    )
+        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        (self.folder / "samples").mkdir(exist_ok=True)
+        write_atomically(config, (json.dumps(new | facts, indent=2) + "\n").encode())
+
+    def save_checkpoint(self, gan: GAN, images: int, seconds: float) -> None:
+        """Write all that a run needs to go on exactly, then drop all but the newest checkpoints."""
+        state = {name: getattr(gan, name).state_dict() for name in GAN.__dataclass_fields__}
+        target = self.checkpoints / f"images-{images:010d}.pt"
+        with tempfile.NamedTemporaryFile(dir=self.checkpoints, prefix=".", delete=False) as file:
+            try:
+                torch.save(state | {"images": images, "seconds": seconds}, file)
+                _publish(file, target)
+            except BaseException:
+                os.unlink(file.name)
+                raise
+        for old in self._saved()[:-KEPT_CHECKPOINTS]:
+            old.unlink()
+        for left in self.checkpoints.glob(".*"):  # of a process killed while it wrote
+            left.unlink()
+
+    def load_checkpoint(self, gan: GAN, name: str, device: torch.device) -> tuple[int, float]:
+        """Restore a checkpoint.
+
+        Args:
+            gan: networks and optimisers to fill.
+            name: "latest", or a file.
+            device: where the tensors go.
+
+        Returns:
+            Images shown and seconds trained so far; zeros where "latest" finds none.
+
+        Raises:
+            UserError: the file is not there or not a checkpoint of this run.
+        """
+        saved = self._saved()
+        if name == "latest" and not saved:
+            return 0, 0.0
+        file = saved[-1] if name == "latest" else Path(name)
+        try:
+            state = torch.load(file, map_location=device, weights_only=True)
+            for part in GAN.__dataclass_fields__:
+                getattr(gan, part).load_state_dict(state[part])
+            return state["images"], state["seconds"]
+        except FileNotFoundError as error:
+            raise UserError(f"--resume_from_checkpoint {file}: no such file") from error
+        except Exception as error:  # torch raises nearly anything for a damaged file
+            raise UserError(
+                f"--resume_from_checkpoint {file}: damaged, or of another network; delete it to use the one before"
+            ) from error
+
+    def forget_after(self, images: int) -> None:
+        """Drop the lines of metrics.jsonl past `images`: the run was cut off after its last checkpoint."""
+        file = self.folder / "metrics.jsonl"
+        if not file.exists():
+            return
+        kept = []
+        for line in file.read_text().splitlines():
+            try:
+                if json.loads(line)["images"] <= images:
+                    kept.append(line + "\n")
+            except ValueError:
+                break  # half a line: the last thing a killed process wrote
+        write_atomically(file, "".join(kept).encode())
+
+    def log(self, **values: float) -> None:
+        """Append a line to metrics.jsonl."""
+        with open(self.folder / "metrics.jsonl", "a") as file:
+            file.write(json.dumps(values) + "\n")
+
+    def save_samples(self, pipeline: AlbumCoverPipeline, images: int) -> None:
+        """Write the sheet of the first 64 seeds (no choosing) and the pipeline folder."""
+        sheet = self.folder / "samples" / f"images-{images:010d}.png"
+        with tempfile.NamedTemporaryFile(dir=sheet.parent, prefix=".", delete=False) as file:
+            draw_sheet(pipeline.synthesis).save(file, "PNG")
+            _publish(file, sheet)
+        save_pipeline(pipeline, self.folder / "pipeline")
+
+    def _saved(self) -> list[Path]:
+        return sorted(self.checkpoints.glob("images-*.pt"))
+
+
+@torch.no_grad()
+def draw_sheet(generator: torch.nn.Module, seeds: range = range(SHEET_SEEDS), columns: int = 8) -> Image.Image:
+    """One picture of the covers of `seeds`, in rows of `columns`."""
+    device = next(generator.parameters()).device
+    latents = latents_from_seeds(list(seeds), generator.config.latent_dim).to(device)
+    covers = torch.cat([to_uint8(generator(part)) for part in latents.split(16)])
+    rows = [torch.cat(list(row), dim=1) for row in covers.split(columns)]
+    return Image.fromarray(torch.cat(rows).numpy())
+
+
+def write_atomically(file: Path, content: bytes) -> None:
+    """Replace `file` by `content`; whoever reads it meanwhile sees the old or the new, never a part."""
+    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".", delete=False) as new:
+        new.write(content)
+        _publish(new, file)
+
+
+def _publish(file, target: Path) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+    os.chmod(file.name, 0o644)
+    os.replace(file.name, target)

@@ -1,0 +1,283 @@
+"""Train a GAN on prepared covers.
+
+    accelerate launch -m train.train_gan --config dcgan-64 --dataset_name covers-64 --output_dir runs/first
+
+The same command goes on where an interrupted run stopped.
+"""
+
+import copy
+import logging
+import math
+import os
+import platform
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+from tqdm.auto import tqdm
+
+from gan.augment import Augmentation, draw_augmentation
+from gan.covers import Covers, CoversError, load_covers, mixed_seed, seeded, to_float
+from gan.losses import LOSSES
+from gan.pipeline import AlbumCoverPipeline
+from train.cli import Parser, UserError, run
+from train.recipes import CONFIGS, Recipe, load_recipe
+from train.run_folder import RunFolder
+from train.steps import GAN, Trainer
+
+
+LOG_STEPS = 25
+# Independent streams of random numbers, so that none depends on how often another was drawn from.
+INITIALISATION, LATENTS, AUGMENTATION, MIX = range(4)
+
+
+def train(
+    trainer: Trainer,
+    covers: Covers,
+    start: int,
+    on_step: Callable[[int, dict[str, torch.Tensor]], bool],
+) -> int:
+    """The training loop. Everything random is a function of (seed, images), so a run goes on exactly where it stopped.
+
+    Args:
+        trainer: takes the steps.
+        covers: the real covers.
+        start: covers shown so far.
+        on_step: called after each step with the covers shown and what was measured; True stops.
+
+    Returns:
+        The covers shown in all.
+    """
+    recipe, gan, device = trainer.recipe, trainer.gan, trainer.accelerator.device
+    batch, latent_dim = recipe.train_batch_size, gan.generator.config.latent_dim
+    # each process draws the random numbers of the whole batch and takes its share: their number changes nothing
+    share = batch // trainer.accelerator.num_processes
+    mine = slice(trainer.accelerator.process_index * share, (trainer.accelerator.process_index + 1) * share)
+
+    def real_covers(images: int, stream: int) -> torch.Tensor:
+        pixels = covers.batch(images + mine.start, share, stream).to(device)
+        return to_float(pixels).to(memory_format=torch.channels_last)
+
+    def augmentation(images: int, step: int) -> Augmentation | None:
+        probability = recipe.at("augmentation", images)
+        if recipe.augmentation == 0:
+            return None
+        return draw_augmentation(batch, probability, seeded(recipe.seed, AUGMENTATION, images, step))[mine]
+
+    images = start
+    while images < recipe.total_images:
+        latents = torch.randn(batch, latent_dim, generator=seeded(recipe.seed, LATENTS, images))[mine].to(device)
+        mix = torch.rand(batch, 1, 1, 1, generator=seeded(recipe.seed, MIX, images))[mine].to(device)
+        generator_too = (images // batch) % recipe.discriminator_steps == recipe.discriminator_steps - 1
+        with torch.set_grad_enabled(generator_too):
+            fake = trainer.generate(latents)
+
+        real = real_covers(images, stream=0)
+        measured = trainer.discriminator_step(real, fake.detach(), augmentation(images, 0), mix, images)
+        if generator_too:
+            others = real_covers(images, stream=1) if LOSSES[recipe.loss].compares else None
+            measured |= trainer.generator_step(others, fake, augmentation(images, 1), images)
+            trainer.update_ema(images)
+        images += batch
+        if on_step(images, measured):
+            break
+    return images
+
+
+def build(recipe: Recipe, device: torch.device) -> GAN:
+    """New networks and optimisers; the same seed builds the same ones. Raises UserError as `Recipe.build` does."""
+    with torch.random.fork_rng():
+        torch.manual_seed(mixed_seed(recipe.seed, INITIALISATION))
+        generator, discriminator = recipe.build()
+    networks = [n.to(device, memory_format=torch.channels_last).train() for n in (generator, discriminator)]
+    ema = copy.deepcopy(generator).eval().requires_grad_(False)
+    optimizers = [torch.optim.Adam(network.parameters(), fused=True) for network in networks]
+    return GAN(generator, discriminator, ema, *optimizers)
+
+
+def can_bf16(device: torch.device) -> bool:
+    """Whether the device computes in bfloat16 faster than in float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def describe(gan: GAN, recipe: Recipe) -> str:
+    """What `--dry_run` prints: the recipe, the size of both networks, every layer's output for one cover."""
+    lines = [f"{name}: {value}" for name, value in vars(recipe).items()]
+    inputs = {
+        "generator": torch.zeros(2, gan.generator.config.latent_dim),
+        "discriminator": torch.zeros(2, 3, recipe.resolution, recipe.resolution),
+    }
+    for role, example in inputs.items():
+        network = getattr(gan, role)
+        count = sum(p.numel() for p in network.parameters())
+        lines += ["", f"{role}: {type(network).__name__}, {count:,} parameters", f"  {'input':<28} {_shape(example)}"]
+
+        def show(module: nn.Module, _, output: torch.Tensor, name: str, lines: list[str] = lines) -> None:
+            own = sum(p.numel() for p in module.parameters())
+            lines.append(f"  {name:<28} {_shape(output):<18} {type(module).__name__:<16} {own:>10,}")
+
+        leaves = [(n, m) for n, m in network.named_modules() if not list(m.children())]
+        hooks = [m.register_forward_hook(lambda *a, n=n: show(*a, name=n)) for n, m in leaves]
+        with torch.no_grad():
+            network(example.to(next(network.parameters()).device))
+        for hook in hooks:
+            hook.remove()
+    return "\n".join(lines)
+
+
+def _shape(tensor: torch.Tensor) -> str:
+    return "x".join(map(str, tensor.shape[1:])) or "1"
+
+
+def arguments() -> Parser:
+    """The command line. What is left out is as the recipe says."""
+    parser = Parser(prog="train.train_gan", description=__doc__.strip().splitlines()[0])
+    recipes = ", ".join(sorted(p.stem for p in CONFIGS.glob("*.yaml")))
+    parser.add_argument("--config", required=True, help=f"a recipe ({recipes}) or a YAML file")
+    parser.add_argument("--dataset_name", help="folder written by train.prepare, or a Hub dataset")
+    parser.add_argument("--output_dir", type=Path, help="folder of the run")
+    parser.add_argument("--train_batch_size", type=int, help="over all processes together; default: the recipe's")
+    parser.add_argument("--learning_rate", type=float, help="of both networks; default: the recipe's")
+    parser.add_argument("--total_images", type=int, help="covers to show in all; default: the recipe's")
+    parser.add_argument("--checkpointing_images", type=int, help="covers between checkpoints; default: the recipe's")
+    parser.add_argument("--seed", type=int, help="another seed is another run; default: the recipe's")
+    parser.add_argument(
+        "--mixed_precision",
+        choices=("auto", "no", "bf16"),
+        default="auto",
+        help="activations in bfloat16; auto: where the device computes in it faster",
+    )
+    parser.add_argument("--resume_from_checkpoint", default="latest", help="a checkpoint file, or latest")
+    parser.add_argument(
+        "--dry_run", action="store_true", help="print recipe, parameters and layer shapes, train nothing"
+    )
+    return parser
+
+
+def main() -> str:
+    """Run the program; returns its last line."""
+    args = arguments().parse_args()
+    overrides = ("train_batch_size", "learning_rate", "total_images", "checkpointing_images", "seed")
+    recipe = load_recipe(args.config, {name: getattr(args, name) for name in overrides})
+    accelerator = Accelerator(mixed_precision="no")  # precision is the trainer's: no autocast around whole forwards
+    if recipe.train_batch_size % accelerator.num_processes:
+        raise UserError(
+            f"--train_batch_size {recipe.train_batch_size} cannot be shared by {accelerator.num_processes} processes"
+        )
+    if accelerator.device.type == "cpu":
+        # `accelerate launch` gives a single process one thread, whatever the machine has
+        torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // accelerator.num_processes))
+    gan = build(recipe, accelerator.device)
+    if args.dry_run:
+        return describe(gan, recipe) if accelerator.is_main_process else ""
+    for flag in ("dataset_name", "output_dir"):
+        if getattr(args, flag) is None:
+            raise UserError(f"--{flag} is missing (only --dry_run goes without)")
+
+    folder = RunFolder(args.output_dir)
+    device, bf16 = accelerator.device, args.mixed_precision == "bf16"
+    bf16 = can_bf16(device) if args.mixed_precision == "auto" else bf16
+    facts = {
+        "dataset_name": args.dataset_name,
+        "mixed_precision": "bf16" if bf16 else "no",
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})",
+        "processes": accelerator.num_processes,
+        "torch": torch.__version__,
+    }
+    try:
+        with accelerator.main_process_first():
+            covers = load_covers(args.dataset_name, recipe.resolution, seed=recipe.seed)
+    except CoversError as error:
+        raise UserError(str(error)) from error
+    if accelerator.is_main_process:
+        folder.open(recipe, facts | {"covers": len(covers)})
+    accelerator.wait_for_everyone()
+    start, seconds = folder.load_checkpoint(gan, args.resume_from_checkpoint, device)
+    if start >= recipe.total_images:
+        return f"{args.output_dir}: already shown {start:,} covers; raise --total_images to go on"
+    trainer = Trainer(gan, recipe, accelerator, bf16)
+    watch = Watch(trainer, folder, start, seconds)
+    images = train(trainer, covers, start, watch)
+    return watch.finish(images)
+
+
+class Watch:
+    """What happens beside the loop: progress bar, metrics, checkpoints, samples, a clean stop."""
+
+    def __init__(self, trainer: Trainer, folder: RunFolder, start: int, seconds: float):
+        self.trainer, self.folder, self.start, self.before = trainer, folder, start, seconds
+        self.main = trainer.accelerator.is_main_process
+        self.began = self.lap = time.monotonic()
+        self.stop = False
+        self.saved = start
+        self.bar = tqdm(
+            total=trainer.recipe.total_images, initial=start, unit="cover", unit_scale=True, disable=not self.main
+        )
+        if self.main:
+            folder.forget_after(start)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+
+    def _stop(self, *_) -> None:
+        self.stop = True
+
+    def __call__(self, images: int, measured: dict[str, torch.Tensor]) -> bool:
+        """After each step. Returns whether to stop."""
+        recipe, accelerator = self.trainer.recipe, self.trainer.accelerator
+        self.bar.update(recipe.train_batch_size)
+        stop = self.stop
+        if accelerator.num_processes > 1:  # all processes must leave the loop at the same step
+            stop = bool(accelerator.reduce(torch.tensor(float(stop), device=accelerator.device), "sum") > 0)
+        if (images // recipe.train_batch_size) % LOG_STEPS == 0:
+            self._log(images, measured)
+        if images // recipe.checkpointing_images > (images - recipe.train_batch_size) // recipe.checkpointing_images:
+            self._save(images)
+        return stop
+
+    def _log(self, images: int, measured: dict[str, torch.Tensor]) -> None:
+        recipe, accelerator = self.trainer.recipe, self.trainer.accelerator
+        names = sorted(measured)
+        values = accelerator.reduce(torch.stack([measured[name].float() for name in names]), "mean").tolist()
+        if not all(map(math.isfinite, values)):
+            raise UserError(f"the losses are no longer finite after {images:,} covers; try a lower --learning_rate", 1)
+        now = time.monotonic()
+        rate = LOG_STEPS * recipe.train_batch_size / (now - self.lap)
+        self.lap = now
+        if self.main:
+            shown = dict(zip(names, (round(v, 5) for v in values), strict=True))
+            seconds = round(self.before + now - self.began, 1)
+            self.folder.log(images=images, **shown, images_per_second=round(rate, 2), seconds=seconds)
+            self.bar.set_postfix({k: f"{v:.2f}" for k, v in shown.items() if k.startswith("loss")})
+
+    def _save(self, images: int) -> None:
+        if self.main:
+            self.folder.save_checkpoint(self.trainer.gan, images, self.before + time.monotonic() - self.began)
+            self.folder.save_samples(AlbumCoverPipeline(self.trainer.gan.ema), images)
+        self.trainer.accelerator.wait_for_everyone()
+        self.saved, self.lap = images, time.monotonic()
+
+    def finish(self, images: int) -> str:
+        """Save what is not saved yet; returns the program's last line."""
+        if self.saved != images:
+            self._save(images)
+        self.bar.close()
+        seconds = time.monotonic() - self.began
+        rate = (images - self.start) / seconds
+        how = "stopped" if images < self.trainer.recipe.total_images else "done"
+        if not self.main:
+            return ""
+        return (
+            f"{self.folder.folder}: {how} after {images:,} covers, {rate:.0f} a second; "
+            f"play with it: python app.py --model {self.folder.folder / 'pipeline'}"
+        )
+
+
+if __name__ == "__main__":
+    logging.getLogger("diffusers").setLevel(logging.ERROR)
+    run(main, "train.train_gan")

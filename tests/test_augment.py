@@ -1,0 +1,49 @@
+import torch
+
+from gan.augment import augment, draw_augmentation
+
+
+def images() -> torch.Tensor:
+    return torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def test_probability_zero_changes_nothing() -> None:
+    torch.testing.assert_close(augment(images(), draw_augmentation(8, 0.0, generator())), images(), atol=1e-5, rtol=0)
+
+
+def test_probability_is_the_share_of_covers_changed_by_each_transformation() -> None:
+    draw = draw_augmentation(4000, 0.3, generator())
+    shifted = (draw.geometry[:, 0, 2] != 0).float().mean().item()
+    cut = (draw.cutout[:, 2] > 0).float().mean().item()
+    brighter = (draw.colour[:, 0, 3] != 0).float().mean().item()
+    for share in (shifted, cut, brighter):
+        assert abs(share - 0.3) < 0.03
+
+
+def test_the_same_draw_does_the_same_to_both_members_of_a_pair() -> None:
+    draw = draw_augmentation(8, 1.0, generator())
+    torch.testing.assert_close(augment(images(), draw), augment(images(), draw))
+    assert (augment(images(), draw) - images()).abs().mean() > 0.1
+
+
+def test_a_part_of_a_draw_is_the_draw_of_a_part() -> None:
+    draw = draw_augmentation(8, 1.0, generator())
+    torch.testing.assert_close(augment(images(), draw)[2:5], augment(images()[2:5], draw[2:5]))
+
+
+def test_never_mirrored() -> None:
+    """Covers carry text: the determinant of every geometry is positive, and no angle passes 22.5 degrees."""
+    geometry = draw_augmentation(4000, 1.0, generator()).geometry[:, :, :2]
+    assert (torch.linalg.det(geometry) > 0).all()
+    assert (geometry[:, 0, 0] > 0).all() and (geometry[:, 1, 1] > 0).all()
+
+
+def test_gradient_is_right() -> None:
+    draw = draw_augmentation(2, 1.0, generator())
+    double = type(draw)(draw.geometry.double(), draw.colour.double(), draw.cutout.double())
+    x = images()[:2, :, :6, :6].double().requires_grad_()
+    torch.autograd.gradcheck(lambda x: augment(x, double), x)

@@ -1,0 +1,97 @@
+"""Every architecture at a tiny size: shapes, stored slices, second derivatives, what its paper promises."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from gan.networks import NETWORKS
+from gan.networks.r3gan import Downsample, ResidualBlock
+
+
+TINY = {
+    "dcgan": ({"width": 4, "latent_dim": 16}, {"width": 4}),
+    "wgan-gp": ({"width": 4, "latent_dim": 16}, {"width": 4}),
+    "r3gan": (
+        {"width": 8, "max_width": 16, "blocks": 1, "group_size": 8, "latent_dim": 16},
+        {"width": 8, "max_width": 16, "blocks": 1, "group_size": 8},
+    ),
+}
+
+
+def build(name: str, resolution: int = 16) -> tuple[torch.nn.Module, torch.nn.Module]:
+    torch.manual_seed(0)
+    return tuple(
+        network(resolution=resolution, **tiny) for network, tiny in zip(NETWORKS[name], TINY[name], strict=True)
+    )
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("resolution", [16, 32, 64])
+def test_shapes(name: str, resolution: int) -> None:
+    generator, discriminator = build(name, resolution)
+    covers = generator(torch.randn(2, 16))
+    assert covers.shape == (2, 3, resolution, resolution)
+    assert discriminator(covers).shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("name", "covers", "logits"),
+    [
+        ("dcgan", [-0.0725, 0.0825, -0.155, 0.018], [0.0382, 0.0188]),
+        ("wgan-gp", [-0.2143, -0.0619, 0.0087, -0.0735], [2.6327, 3.0158]),
+        ("r3gan", [0.2559, 0.3723, 0.4418, 0.4641], [0.2161, 0.1158]),
+    ],
+)
+def test_stored_slice(name: str, covers: list[float], logits: list[float]) -> None:
+    generator, discriminator = build(name)
+    latents = torch.linspace(-2, 2, 32).view(2, 16)
+    drawn = generator(latents)
+    torch.testing.assert_close(drawn[0, 0, 7, 4:8], torch.tensor(covers), atol=1e-3, rtol=0)
+    torch.testing.assert_close(discriminator(drawn), torch.tensor(logits), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_penalty_reaches_every_weight_of_the_discriminator(name: str) -> None:
+    """The penalty's own gradient, through second derivatives; biases and the like may have none."""
+    _, discriminator = build(name)
+    if name == "r3gan":  # starts as the identity: give the last convolutions something to do
+        for block in discriminator.modules():
+            if isinstance(block, ResidualBlock):
+                torch.nn.init.normal_(block.shrink.weight, 0, 0.3)
+    covers = torch.randn(4, 3, 16, 16, requires_grad=True)
+    (gradient,) = torch.autograd.grad(discriminator(covers).sum(), covers, create_graph=True)
+    gradient.square().sum().backward()
+    for key, weight in discriminator.named_parameters():
+        if weight.ndim > 1:
+            assert weight.grad is not None and weight.grad.abs().sum() > 0, key
+
+
+@pytest.mark.parametrize("name", ["r3gan", "wgan-gp"])
+def test_a_logit_does_not_depend_on_the_rest_of_the_batch(name: str) -> None:
+    _, discriminator = build(name)
+    covers = torch.randn(6, 3, 16, 16)
+    torch.testing.assert_close(discriminator(covers)[:2], discriminator(covers[:2]))
+
+
+def test_r3gan_residual_block_starts_as_the_identity() -> None:
+    x = torch.randn(2, 8, 4, 4)
+    torch.testing.assert_close(ResidualBlock(8, 8, 2)(x), x)
+
+
+def test_r3gan_downsampling_is_the_antialiased_bilinear_filter() -> None:
+    x = torch.randn(1, 3, 16, 16)
+    ours, theirs = Downsample(3, 3)(x), F.interpolate(x, scale_factor=0.5, mode="bilinear", antialias=True)
+    torch.testing.assert_close(ours[..., 1:-1, 1:-1], theirs[..., 1:-1, 1:-1], atol=1e-6, rtol=0)
+
+
+def test_dcgan_64_is_the_published_size() -> None:
+    generator, discriminator = (network() for network in NETWORKS["dcgan"])
+    assert sum(p.numel() for p in generator.parameters()) == 3_576_707
+    assert sum(p.numel() for p in discriminator.parameters()) == 2_765_633
+
+
+@pytest.mark.parametrize("network", [n for pair in NETWORKS.values() for n in pair])
+@pytest.mark.parametrize("resolution", [0, 4, 48, 65])
+def test_a_resolution_that_cannot_be_halved_is_refused(network: type, resolution: int) -> None:
+    with pytest.raises(ValueError, match="power of two"):
+        network(resolution=resolution)

@@ -1,0 +1,211 @@
+"""The trainer inside one process: steps, schedules, mistakes."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import Accelerator, PartialState, debug_launcher
+from datasets import Dataset
+
+from gan.covers import Covers, to_uint8
+from gan.pipeline import latents_from_seeds
+from train import train_gan
+from train.cli import run
+from train.recipes import CONFIGS, Recipe, load_recipe
+from train.steps import Trainer, average_gradients, ema_exponent
+from train.train_gan import build, train
+
+
+RECIPES = sorted(p.stem for p in CONFIGS.glob("*.yaml"))
+
+
+def trainer(recipe: Recipe, bf16: bool = False) -> Trainer:
+    accelerator = Accelerator(cpu=True)
+    return Trainer(build(recipe, accelerator.device), recipe, accelerator, bf16)
+
+
+def plain_covers(colour: tuple[int, int, int], resolution: int, count: int = 32) -> Covers:
+    return Covers(Dataset.from_dict({"pixels": [bytes(colour) * resolution**2] * count}), resolution)
+
+
+def small(name: str, **changes) -> Recipe:
+    """A recipe of its name with tiny networks at 16 px."""
+    values = vars(load_recipe(name, {})) | {"resolution": 16, "train_batch_size": 8}
+    for role in ("generator", "discriminator"):
+        width = {"width": 8, "max_width": 16, "group_size": 8} if values["network"] == "r3gan" else {"width": 8}
+        values[role] = values[role] | width
+    return Recipe(**(values | changes))
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("bf16", [False, True], ids=["fp32", "bf16"])
+def test_every_recipe_takes_steps_with_finite_losses(name: str, bf16: bool) -> None:
+    recipe = small(name, total_images=8 * 10)
+    seen = []
+    start = trainer(recipe, bf16)
+    before = [p.clone() for p in start.gan.generator.parameters()]
+    images = train(start, plain_covers((200, 30, 60), 16), 0, lambda i, m: seen.append((i, m)) or False)
+    assert images == 80 and [i for i, _ in seen] == list(range(8, 88, 8))
+    assert all(torch.isfinite(v).all() for _, measured in seen for v in measured.values())
+    assert sum("loss_g" in measured for _, measured in seen) == 10 // recipe.discriminator_steps
+    assert any(not torch.equal(a, b) for a, b in zip(before, start.gan.generator.parameters(), strict=True))
+
+
+def test_it_learns_a_colour() -> None:
+    """The smallest proof that the whole step points the right way: covers of one colour are learnt."""
+    recipe = small("r3gan-64", total_images=8 * 150, learning_rate=2e-3, augmentation=0.0)
+    taught = trainer(recipe)
+    train(taught, plain_covers((200, 30, 60), 16), 0, lambda *_: False)
+    with torch.no_grad():
+        drawn = to_uint8(taught.gan.ema(latents_from_seeds(list(range(16)), 64))).float()
+    gap = (drawn.mean((0, 1, 2)) - torch.tensor([200.0, 30, 60])).abs().max().item()
+    assert gap < 25, drawn.mean((0, 1, 2))
+
+
+def test_stopping_and_going_on_changes_nothing() -> None:
+    recipe, covers = small("r3gan-64", total_images=8 * 12), plain_covers((9, 99, 200), 16)
+    straight, halves = trainer(recipe), trainer(recipe)
+    train(straight, covers, 0, lambda *_: False)
+    stopped = train(halves, covers, 0, lambda images, _: images == 40)
+    assert stopped == 40
+    train(halves, covers, stopped, lambda *_: False)
+    for role in ("generator", "discriminator", "ema"):
+        pairs = zip(getattr(straight.gan, role).parameters(), getattr(halves.gan, role).parameters(), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_the_generators_step_leaves_the_discriminator_alone() -> None:
+    taught = trainer(small("dcgan-64"))
+    before = [p.clone() for p in taught.gan.discriminator.parameters()]
+    fake = taught.generate(torch.randn(8, 100))
+    taught.generator_step(None, fake, None, images=0)
+    assert all(torch.equal(a, b) for a, b in zip(before, taught.gan.discriminator.parameters(), strict=True))
+    assert all(p.grad is None and p.requires_grad for p in taught.gan.discriminator.parameters())
+
+
+def test_ema_is_the_power_function_average() -> None:
+    """Against the average computed from all its terms: weight (i / n) ** gamma for the i-th batch."""
+    recipe = small("tiny")
+    taught = trainer(recipe)
+    gamma, total = ema_exponent(recipe.ema_sigma), 200
+    weight = next(taught.gan.generator.parameters())
+    for step in range(total):
+        weight.data.fill_(math.sin(step))
+        taught.update_ema(step * recipe.train_batch_size)
+    shares = [(1 + i) ** (gamma + 1) - i ** (gamma + 1) for i in range(total)]
+    expected = sum(s * math.sin(i) for i, s in enumerate(shares)) / sum(shares)
+    assert next(taught.gan.ema.parameters()).flatten()[0].item() == pytest.approx(expected, abs=2e-2)
+
+
+def test_ema_also_follows_batch_normalisation() -> None:
+    taught = trainer(small("dcgan-64", total_images=80))
+    train(taught, plain_covers((200, 30, 60), 16), 0, lambda *_: False)
+    ema, now = taught.gan.ema.state_dict(), taught.gan.generator.state_dict()
+    means = [key for key in ema if key.endswith("running_mean")]
+    assert means and all(ema[key].abs().sum() > 0 for key in means)
+    assert all(torch.equal(ema[key], now[key]) for key in ema if key.endswith("num_batches_tracked"))
+
+
+@pytest.mark.parametrize(("sigma", "gamma"), [(0.05, 16.97), (0.10, 6.94)])
+def test_ema_exponent_is_the_papers(sigma: float, gamma: float) -> None:
+    assert ema_exponent(sigma) == pytest.approx(gamma, abs=0.01)
+
+
+def _two_processes(tmp: str) -> None:
+    PartialState._reset_state()  # a fork of a process that may have used an accelerator of its own
+    accelerator = Accelerator(cpu=True)
+    assert accelerator.num_processes == 2
+    layer = torch.nn.Linear(3, 1)
+    torch.nn.init.ones_(layer.weight)
+    layer(torch.full((4, 3), float(accelerator.process_index))).sum().backward()
+    average_gradients(layer, accelerator)
+    assert layer.weight.grad.tolist() == [[2.0] * 3]  # of 0 and 4
+    assert layer.bias.grad.tolist() == [4.0]
+    Path(tmp, str(accelerator.process_index)).touch()
+
+
+def test_gradients_are_averaged_over_two_processes(tmp_path: Path) -> None:
+    debug_launcher(_two_processes, (str(tmp_path),), num_processes=2)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["0", "1"]
+
+
+def test_schedules_are_cosines_over_their_part_of_the_run() -> None:
+    recipe = small("r3gan-64", total_images=1000, learning_rate=[4.0, 2.0], schedule_fraction=0.5)
+    assert [recipe.at("learning_rate", i) for i in (0, 250, 500, 999)] == [4.0, pytest.approx(3.0), 2.0, 2.0]
+    assert recipe.at("adam_beta2", 0) == 0.9 and small("dcgan-64").at("learning_rate", 5) == 2e-4
+
+
+def failure(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
+    """The line of a mistake: exit code 2, and nothing after it."""
+    monkeypatch.setattr("sys.argv", ["train_gan", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        run(train_gan.main, "train.train_gan")
+    out, err = capsys.readouterr()
+    line = err.splitlines()[-1]  # above it there may be progress bars
+    assert stop.value.code == 2 and not out and "Traceback" not in err and line.startswith("train.train_gan: "), err
+    return line
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("network: [", "is not YAML"),
+        ("just words", "must hold `key: value` lines"),
+        ("network: dcgan\nresolution: 64\nloss: logistic\nlearning-rate: 1", "unknown learning-rate"),
+        ("network: dcgan\nresolution: 64", "loss is missing"),
+        ("network: vqgan\nresolution: 64\nloss: logistic", "network must be one of dcgan, wgan-gp, r3gan"),
+        ("network: dcgan\nresolution: 60\nloss: logistic", "power of two"),
+        ("network: dcgan\nresolution: 64\nloss: logistic\ngenerator: {depth: 3}", "depth"),
+        ("network: dcgan\nresolution: 64\nloss: logistic\nlearning_rate: 2e-4", "2.0e-4"),
+        ("network: dcgan\nresolution: 64\nloss: logistic\nlearning_rate: .nan", "learning_rate must be a number"),
+        ("network: dcgan\nresolution: 64\nloss: logistic\ntotal_images: -5", "total_images must be"),
+    ],
+)
+def test_a_recipe_that_makes_no_sense(
+    text: str, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    assert complaint in failure(capsys, monkeypatch, "--config", str(file), "--dry_run")
+
+
+def test_mistakes_on_the_command_line(
+    tiny_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def line(*arguments: str) -> str:
+        return failure(capsys, monkeypatch, *arguments)
+
+    out, tiny = str(tmp_path / "out"), ("--config", "tiny")
+    assert "--config" in line()
+    assert "no such recipe; there are dcgan-128, dcgan-64" in line("--config", "dcgan-63")
+    assert "--dataset_name is missing" in line(*tiny, "--output_dir", out)
+    assert "--output_dir is missing" in line(*tiny, "--dataset_name", str(tiny_dataset))
+    both = (*tiny, "--dataset_name", str(tiny_dataset), "--output_dir", out)
+    assert "no such folder" in line(*tiny, "--dataset_name", "./nowhere", "--output_dir", out)
+    assert "16x16, the recipe wants 64 px" in line("--config", "dcgan-64", *both[2:])
+    assert "train_batch_size must be" in line(*both, "--train_batch_size", "0")
+    assert "learning_rate must be" in line(*both, "--learning_rate", "nan")
+    assert "seed must be" in line(*both, "--seed", "-1")
+    assert "no such file" in line(*both, "--resume_from_checkpoint", str(tmp_path / "none.pt"))
+    assert not list((tmp_path / "out").rglob("*.pt"))
+
+    holiday = tmp_path / "holiday"
+    holiday.mkdir()
+    (holiday / "photo.txt").write_text("mine")
+    assert "holds other files" in line(*both[:4], "--output_dir", str(holiday))
+    assert [p.name for p in holiday.iterdir()] == ["photo.txt"]
+    assert "is a file" in line(*both[:4], "--output_dir", str(holiday / "photo.txt"))
+    assert "holds a run with train_batch_size 8, not 4" in line(*both, "--train_batch_size", "4")
+    (tmp_path / "out" / "checkpoints" / "images-0000000400.pt").write_bytes(b"torn")
+    assert "damaged" in line(*both)
+
+
+def test_dry_run_shows_recipe_parameters_and_shapes(
+    capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["train_gan", "--config", "dcgan-64", "--dry_run", "--learning_rate", "0.001"])
+    run(train_gan.main, "train.train_gan")
+    out = capsys.readouterr().out
+    for shown in ("learning_rate: 0.001", "DCGANGenerator, 3,576,707 parameters", "512x4x4", "3x64x64", "64x32x32"):
+        assert shown in out

@@ -122,14 +122,14 @@ class Trainer:
         What counts is relative to the length of the run so far, so it needs no warm-up and fits any run. A function of
         `images` alone: nothing to save. Batch normalisation's running statistics are averaged alike.
         """
-        batch = self.recipe.train_batch_size
-        gamma = ema_exponent(self.recipe.ema_sigma)
-        share = 1 - (1 - batch / (images + batch)) ** (gamma + 1)
-        for average, now in zip(self._tensors(self.gan.ema), self._tensors(self.gan.generator), strict=True):
+        now = images + self.recipe.train_batch_size
+        since_last = self.recipe.train_batch_size * self.recipe.discriminator_steps
+        share = 1 - (1 - since_last / now) ** (ema_exponent(self.recipe.ema_sigma) + 1)
+        for average, new in zip(self._tensors(self.gan.ema), self._tensors(self.gan.generator), strict=True):
             if average.is_floating_point():
-                average.lerp_(now, share)
+                average.lerp_(new, share)
             else:
-                average.copy_(now)
+                average.copy_(new)
 
     @staticmethod
     def _tensors(network: nn.Module) -> list[torch.Tensor]:

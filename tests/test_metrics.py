@@ -1,0 +1,109 @@
+"""The yardsticks: near zero for the same kind of covers, rising with what is wrong."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from drawn import draw_cover
+from PIL import ImageFilter
+
+from gan import AlbumCoverPipeline, save_pipeline
+from gan.metrics import laplacian_pyramid, pairwise_distance, sliced_wasserstein
+from gan.networks import DCGANGenerator
+
+
+ROOT = Path(__file__).parent.parent
+
+
+def stack(pictures: list) -> torch.Tensor:
+    return torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures]))
+
+
+@pytest.fixture(scope="module")
+def covers() -> list:
+    return [draw_cover(seed, 32) for seed in range(256)]
+
+
+def test_a_pyramid_adds_up_to_the_image() -> None:
+    image = torch.rand(2, 3, 64, 64)
+    levels = laplacian_pyramid(image)
+    assert {side: band.shape[-1] for side, band in levels.items()} == {64: 64, 32: 32, 16: 16}
+    up = torch.nn.functional.interpolate(levels[16], scale_factor=2.0, mode="bilinear")
+    up = torch.nn.functional.interpolate(up + levels[32], scale_factor=2.0, mode="bilinear")
+    torch.testing.assert_close(up + levels[64], image)
+
+
+def test_sliced_wasserstein_rises_with_blur_and_noise(covers: list) -> None:
+    real, others = stack(covers[:128]), stack(covers[128:])
+    floor = sliced_wasserstein(real, others)
+    assert floor.keys() == {32, 16}
+    blurred = sliced_wasserstein(real, stack([c.filter(ImageFilter.GaussianBlur(1.5)) for c in covers[128:]]))
+    noise = torch.randint(-60, 61, others.shape, generator=torch.Generator().manual_seed(0))
+    noisy = sliced_wasserstein(real, (others.int() + noise).clamp(0, 255).byte())
+    grey = sliced_wasserstein(real, torch.full_like(others, 128))
+    assert blurred[32] > 2 * floor[32] and noisy[32] > 2 * floor[32] and grey[32] > 2 * floor[32]
+    assert sliced_wasserstein(real, others) == floor  # drawn from a seed
+    assert sliced_wasserstein(real, real.clone())[32] < 2 * floor[32]
+
+
+def test_sliced_wasserstein_wants_equal_sets(covers: list) -> None:
+    with pytest.raises(ValueError, match="not 4 and 3"):
+        sliced_wasserstein(stack(covers[:4]), stack(covers[:3]))
+    with pytest.raises(ValueError, match="at least 2"):
+        sliced_wasserstein(stack(covers[:1]), stack(covers[:1]))
+
+
+def test_pairwise_distance_is_zero_for_one_cover_drawn_again_and_again(covers: list) -> None:
+    assert pairwise_distance(stack([covers[0]] * 8)) == 0
+    black_and_white = torch.tensor([0, 255] * 4, dtype=torch.uint8).view(8, 1, 1, 1).expand(8, 4, 4, 3)
+    assert pairwise_distance(black_and_white) == 255
+
+
+def launch(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def test_evaluate_compares_generated_with_held_out_covers(tiny_dataset: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    generator = DCGANGenerator(resolution=16, width=8, latent_dim=8)
+    save_pipeline(AlbumCoverPipeline(generator.eval()), tmp_path / "pipeline", for_strangers=False)
+    command = ("train.evaluate", "--model", str(tmp_path / "pipeline"), "--dataset_name", str(tiny_dataset))
+    shown = launch(*command)
+    assert shown.returncode == 0, shown.stderr
+    assert "sliced Wasserstein x1000, 16 px" in shown.stdout
+    assert "generated covers against" in shown.stdout.splitlines()[-1]
+    scores = json.loads(launch(*command, "--json").stdout)
+    # grey mush is further from covers than covers are, and more alike
+    assert scores["sliced_wasserstein"]["mean"] > 2 * scores["real_sliced_wasserstein"]["mean"]
+    assert scores["pairwise_distance"] < scores["real_pairwise_distance"] / 2
+
+
+def test_evaluate_mistakes_are_one_line(tiny_dataset: Path, tmp_path: Path) -> None:
+    for arguments, complaint in (
+        (("--model", str(tmp_path), "--dataset_name", str(tiny_dataset)), "not a pipeline folder"),
+        (("--dataset_name", str(tiny_dataset), "--num_images", "1"), "--num_images must be at least 2"),
+        ((), "--dataset_name"),
+    ):
+        done = launch("train.evaluate", *arguments)
+        assert done.returncode == 2 and complaint in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
+
+
+def test_benchmark_train_times_a_recipe() -> None:
+    done = launch("train.benchmark", "train", "--config", "tiny", "--steps", "3")
+    assert done.returncode == 0, done.stderr
+    row = next(line for line in done.stdout.splitlines() if line.startswith("tiny"))
+    assert float(row.split()[1]) > 0
+
+
+def test_benchmark_generate_times_a_pipeline(tmp_path: Path) -> None:
+    generator = DCGANGenerator(resolution=16, width=8, latent_dim=8)
+    save_pipeline(AlbumCoverPipeline(generator.eval()), tmp_path / "pipeline", for_strangers=False)
+    done = launch("train.benchmark", "generate", "--model", str(tmp_path / "pipeline"))
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()[:3]] == ["1", "16", "64"]

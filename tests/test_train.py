@@ -143,6 +143,18 @@ def test_a_finished_run_says_so(tiny_dataset: Path, straight: Path) -> None:
     assert weights(straight).keys() == before.keys()
 
 
+def test_an_earlier_checkpoint_goes_on_in_another_folder_only(
+    tiny_dataset: Path, straight: Path, tmp_path: Path
+) -> None:
+    earlier = ("--resume_from_checkpoint", str(straight / "checkpoints" / "images-0000000400.pt"))
+    refused = launch(command(tiny_dataset, straight, *earlier))
+    assert "went further already" in refused.stderr and weights(straight)["images"] == 800
+    done = launch(command(tiny_dataset, tmp_path / "branch", *earlier))
+    assert done.returncode == 0, done.stderr
+    one, other = weights(straight), weights(tmp_path / "branch")
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+
 def test_two_processes_through_the_real_launcher_do_what_one_does(tiny_dataset: Path, tmp_path: Path) -> None:
     short = ("--total_images", "80")
     one, two = tmp_path / "one", tmp_path / "two"

@@ -14,7 +14,7 @@ from train import train_gan
 from train.cli import run
 from train.recipes import CONFIGS, Recipe, load_recipe
 from train.steps import Trainer, average_gradients, ema_exponent
-from train.train_gan import build, train
+from train.train_gan import build, can_bf16, train
 
 
 RECIPES = sorted(p.stem for p in CONFIGS.glob("*.yaml"))
@@ -170,6 +170,10 @@ def test_a_recipe_that_makes_no_sense(
     assert complaint in failure(capsys, monkeypatch, "--config", str(file), "--dry_run")
 
 
+def other_precision() -> str:
+    return "no" if can_bf16(torch.device("cpu")) else "bf16"
+
+
 def test_mistakes_on_the_command_line(
     tiny_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,6 +201,7 @@ def test_mistakes_on_the_command_line(
     assert [p.name for p in holiday.iterdir()] == ["photo.txt"]
     assert "is a file" in line(*both[:4], "--output_dir", str(holiday / "photo.txt"))
     assert "holds a run with train_batch_size 8, not 4" in line(*both, "--train_batch_size", "4")
+    assert "holds a run with mixed_precision" in line(*both, "--mixed_precision", other_precision())
     (tmp_path / "out" / "checkpoints" / "images-0000000400.pt").write_bytes(b"torn")
     assert "damaged" in line(*both)
 

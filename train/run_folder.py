@@ -19,7 +19,8 @@ from train.steps import GAN
 
 KEPT_CHECKPOINTS = 2
 SHEET_SEEDS = 64
-MAY_CHANGE = {"total_images", "checkpointing_images"}  # when a run goes on; anything else would make it another run
+# What may differ when a run goes on; anything else would make it another run.
+MAY_CHANGE = {"total_images", "checkpointing_images", "device", "processes", "torch"}
 
 
 class RunFolder:
@@ -34,14 +35,14 @@ class RunFolder:
 
         Args:
             recipe: what the run computes.
-            facts: what else `config.json` should tell (dataset, device, versions).
+            facts: what else `config.json` should tell (dataset, precision, device, versions).
 
         Raises:
             UserError: the folder holds something else, or a run of another recipe.
         """
         check_output_dir(self.folder, "config.json")
         config = self.folder / "config.json"
-        new = dataclasses.asdict(recipe)
+        new = dataclasses.asdict(recipe) | facts
         if config.exists():
             try:
                 old = json.loads(config.read_text())
@@ -57,12 +58,12 @@ class RunFolder:
                     )
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         (self.folder / "samples").mkdir(exist_ok=True)
-        write_atomically(config, (json.dumps(new | facts, indent=2) + "\n").encode())
+        write_atomically(config, (json.dumps(new, indent=2) + "\n").encode())
 
     def save_checkpoint(self, gan: GAN, images: int, seconds: float) -> None:
         """Write all that a run needs to go on exactly, then drop all but the newest checkpoints."""
         state = {name: getattr(gan, name).state_dict() for name in GAN.__dataclass_fields__}
-        target = self.checkpoints / f"images-{images:010d}.pt"
+        target = self._file(images)
         with tempfile.NamedTemporaryFile(dir=self.checkpoints, prefix=".", delete=False) as file:
             try:
                 torch.save(state | {"images": images, "seconds": seconds}, file)
@@ -97,13 +98,19 @@ class RunFolder:
             state = torch.load(file, map_location=device, weights_only=True)
             for part in GAN.__dataclass_fields__:
                 getattr(gan, part).load_state_dict(state[part])
-            return state["images"], state["seconds"]
+            images, seconds = state["images"], state["seconds"]
         except FileNotFoundError as error:
             raise UserError(f"--resume_from_checkpoint {file}: no such file") from error
         except Exception as error:  # torch raises nearly anything for a damaged file
             raise UserError(
                 f"--resume_from_checkpoint {file}: damaged, or of another network; delete it to use the one before"
             ) from error
+        if saved and saved[-1].name > self._file(images).name:
+            raise UserError(
+                f"--resume_from_checkpoint {file}: {self.folder} went further already; "
+                "name a new --output_dir, or delete the later checkpoints"
+            )
+        return images, seconds
 
     def forget_after(self, images: int) -> None:
         """Drop the lines of metrics.jsonl past `images`: the run was cut off after its last checkpoint."""
@@ -131,6 +138,9 @@ class RunFolder:
             draw_sheet(pipeline.synthesis).save(file, "PNG")
             _publish(file, sheet)
         save_pipeline(pipeline, self.folder / "pipeline")
+
+    def _file(self, images: int) -> Path:
+        return self.checkpoints / f"images-{images:010d}.pt"
 
     def _saved(self) -> list[Path]:
         return sorted(self.checkpoints.glob("images-*.pt"))

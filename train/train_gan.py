@@ -184,7 +184,8 @@ def main() -> str:
     device, bf16 = accelerator.device, args.mixed_precision == "bf16"
     bf16 = can_bf16(device) if args.mixed_precision == "auto" else bf16
     facts = {
-        "dataset_name": args.dataset_name,
+        # a folder's name alone: the file travels with the generator, and whose disk it was is nobody's business
+        "dataset_name": Path(args.dataset_name).name if Path(args.dataset_name).is_dir() else args.dataset_name,
         "mixed_precision": "bf16" if bf16 else "no",
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})",
         "processes": accelerator.num_processes,
@@ -231,11 +232,11 @@ class Watch:
         """After each step. Returns whether to stop."""
         recipe, accelerator = self.trainer.recipe, self.trainer.accelerator
         self.bar.update(recipe.train_batch_size)
-        stop = self.stop
-        if accelerator.num_processes > 1:  # all processes must leave the loop at the same step
-            stop = bool(accelerator.reduce(torch.tensor(float(stop), device=accelerator.device), "sum") > 0)
+        stop = self.stop and accelerator.num_processes == 1
         if (images // recipe.train_batch_size) % LOG_STEPS == 0:
             self._log(images, measured)
+            # several processes must leave at the same step; to ask each other at every one would cost too much
+            stop = accelerator.reduce(torch.tensor(float(self.stop), device=accelerator.device), "sum").item() > 0
         if images // recipe.checkpointing_images > (images - recipe.train_batch_size) // recipe.checkpointing_images:
             self._save(images)
         return stop

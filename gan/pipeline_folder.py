@@ -21,6 +21,7 @@ from gan.pipeline import AlbumCoverPipeline
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 GENERATORS = {generator.__name__: generator for generator, _ in NETWORKS.values()}
+LARGEST_RESOLUTION = 1024  # pixels; a stranger's config could otherwise ask for any amount of memory
 WEIGHTS_AND_CONFIG = ["model_index.json", "synthesis/*.json", "synthesis/*.safetensors"]
 
 
@@ -33,16 +34,23 @@ def save_pipeline(pipeline: AlbumCoverPipeline, folder: str | Path, for_stranger
 
     Args:
         pipeline: what to write.
-        folder: where to; an earlier pipeline there is replaced.
+        folder: where to; an earlier pipeline there is replaced, anything else is left alone.
         for_strangers: also the code that `DiffusionPipeline.from_pretrained(..., trust_remote_code=True)` runs, and
             `generator.pt2`, which `torch.export.load` reads with torch alone.
+
+    Raises:
+        PipelineError: the folder holds something else than a pipeline.
     """
     folder = Path(folder)
+    if folder.exists() and not (folder / "model_index.json").exists() and any(folder.iterdir()):
+        raise PipelineError(f"{folder}: holds other files than a pipeline; name a new folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         os.chmod(new, 0o755)
         pipeline.synthesis.save_pretrained(new / "synthesis", max_shard_size="9MB")
+        for file in (new / "synthesis").iterdir():
+            file.chmod(0o644)  # diffusers writes weights that nobody else may read
         network = type(pipeline.synthesis)
         module = f"album_cover_gan_{network.__module__.rsplit('.', 1)[-1]}"
         index = {
@@ -77,6 +85,9 @@ def export_generator(generator: torch.nn.Module, file: Path) -> None:
     generator = copy.deepcopy(generator).to("cpu", memory_format=torch.contiguous_format).eval()
     example = torch.zeros(2, generator.config.latent_dim)
     program = torch.export.export(generator, (example,), dynamic_shapes=({0: torch.export.Dim("covers", min=1)},))
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # names folders of the machine that wrote it
+    program.example_inputs = None  # would be saved as a pickle
     torch.export.save(program, file)
 
 
@@ -104,6 +115,8 @@ def load_pipeline(folder_or_id: str | Path | None = None, revision: str | None =
     try:
         config = network.load_config(folder / "synthesis")
         config = {k: v for k, v in config.items() if not k.startswith("_")}
+        if config.get("resolution", 0) > LARGEST_RESOLUTION:
+            raise ValueError(f"covers of {config['resolution']} px are more than {LARGEST_RESOLUTION}")
         _check_shapes(network, config, files)
         generator = network.from_config(config)
         weights = {}

@@ -31,6 +31,10 @@ class Augmentation:
     def __getitem__(self, part: slice) -> "Augmentation":
         return Augmentation(self.geometry[part], self.colour[part], self.cutout[part])
 
+    def to(self, device: torch.device) -> "Augmentation":
+        """The same draw on `device`."""
+        return Augmentation(self.geometry.to(device), self.colour.to(device), self.cutout.to(device))
+
 
 def draw_augmentation(count: int, probability: float, generator: torch.Generator) -> Augmentation:
     """Draw the transformations of `count` covers, each applied with `probability` (strengths: the paper's table 1)."""
@@ -63,11 +67,9 @@ def draw_augmentation(count: int, probability: float, generator: torch.Generator
 
 
 def augment(images: torch.Tensor, augmentation: Augmentation) -> torch.Tensor:
-    """Apply a draw to (N, 3, H, W) images in -1..1; differentiable with respect to the images."""
-    geometry, colour, cutout = (
-        part.to(images.device) for part in (augmentation.geometry, augmentation.colour, augmentation.cutout)
-    )
-    grid = F.affine_grid(geometry, list(images.shape), align_corners=False)
+    """Apply a draw to (N, 3, H, W) images in -1..1 on the same device; differentiable with respect to the images."""
+    colour, cutout = augmentation.colour, augmentation.cutout
+    grid = F.affine_grid(augmentation.geometry, list(images.shape), align_corners=False)
     images = F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
     images = torch.einsum("nij,njhw->nihw", colour[:, :, :3], images) + colour[:, :, 3, None, None]
     height, width = images.shape[2:]

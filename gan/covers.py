@@ -99,14 +99,9 @@ def load_covers(dataset_name: str, resolution: int, split: str = "train", seed: 
     if not columns:
         raise CoversError(f"--dataset_name {dataset_name} has no column of images, only {', '.join(dataset.features)}")
     dataset = dataset.select_columns(columns[:1]).cast_column(columns[0], Image(decode=False))
-    width, height = _decode(dataset[0][columns[0]]).size
-    if min(width, height) < resolution:
-        raise CoversError(
-            f"--dataset_name {dataset_name} holds covers of {width}x{height}, the recipe wants {resolution} px: "
-            f"prepare them with --resolution {resolution}, or choose a smaller recipe"
-        )
     pixels = dataset.map(
         _raw_pixels,
+        with_indices=True,
         fn_kwargs={"column": columns[0], "resolution": resolution},
         batched=True,
         batch_size=256,
@@ -137,8 +132,19 @@ def _decode(image: dict) -> Pillow.Image:
     return Pillow.open(io.BytesIO(image["bytes"]) if image["bytes"] else image["path"])
 
 
-def _raw_pixels(batch: dict, column: str, resolution: int) -> dict:
+def _raw_pixels(batch: dict, indices: list[int], column: str, resolution: int) -> dict:
+    return {"pixels": [_raw(image, i, resolution) for image, i in zip(batch[column], indices, strict=True)]}
+
+
+def _raw(image: dict, index: int, resolution: int) -> bytes:
+    try:
+        cover = ImageOps.exif_transpose(_decode(image)).convert("RGB")
+    except Exception as error:  # Pillow raises nearly anything for a broken image
+        raise CoversError(f"image {index} of --dataset_name cannot be decoded; clean it with train.prepare") from error
+    if min(cover.size) < resolution:
+        raise CoversError(
+            f"image {index} of --dataset_name is {cover.width}x{cover.height}, the recipe wants {resolution} px: "
+            f"prepare them with --resolution {resolution}, or choose a smaller recipe"
+        )
     square = (resolution, resolution)
-    covers = [ImageOps.exif_transpose(_decode(image)).convert("RGB") for image in batch[column]]
-    covers = [c if c.size == square else ImageOps.fit(c, square, Pillow.Resampling.LANCZOS) for c in covers]
-    return {"pixels": [cover.tobytes() for cover in covers]}
+    return (cover if cover.size == square else ImageOps.fit(cover, square, Pillow.Resampling.LANCZOS)).tobytes()

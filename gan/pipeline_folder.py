@@ -1,6 +1,7 @@
 """A pipeline as a folder: written so that strangers load it with diffusers alone, read without running its code."""
 
 import copy
+import inspect
 import json
 import os
 import shutil
@@ -62,7 +63,7 @@ def save_pipeline(pipeline: AlbumCoverPipeline, folder: str | Path, for_stranger
         (new / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
         if for_strangers:
             shutil.copy(pipeline_file.__file__, new / "pipeline.py")
-            shutil.copy(_source_of(network), new / "synthesis" / f"{module}.py")
+            shutil.copy(inspect.getsourcefile(network), new / "synthesis" / f"{module}.py")
             export_generator(pipeline.synthesis, new / "generator.pt2")
         if folder.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
@@ -73,10 +74,6 @@ def save_pipeline(pipeline: AlbumCoverPipeline, folder: str | Path, for_stranger
             new.rename(folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)
-
-
-def _source_of(network: type) -> str:
-    return __import__(network.__module__, fromlist=["_"]).__file__
 
 
 def export_generator(generator: torch.nn.Module, file: Path) -> None:

@@ -1,6 +1,7 @@
 """The trainer inside one process: steps, schedules, mistakes."""
 
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -8,13 +9,16 @@ import torch
 from accelerate import Accelerator, PartialState, debug_launcher
 from datasets import Dataset
 
+from gan import load_pipeline
 from gan.covers import Covers, to_uint8
 from gan.pipeline import latents_from_seeds
 from train import train_gan
-from train.cli import run
+from train.cli import UserError, run
 from train.recipes import CONFIGS, Recipe, load_recipe
+from train.run_folder import RunFolder
 from train.steps import Trainer, average_gradients, ema_exponent
-from train.train_gan import build, can_bf16, train
+from train.train_gan import build, train
+from train.watch import Watch
 
 
 RECIPES = sorted(p.stem for p in CONFIGS.glob("*.yaml"))
@@ -112,6 +116,41 @@ def test_ema_exponent_is_the_papers(sigma: float, gamma: float) -> None:
     assert ema_exponent(sigma) == pytest.approx(gamma, abs=0.01)
 
 
+def test_weights_that_are_no_numbers_never_replace_good_ones(tmp_path: Path) -> None:
+    recipe = small("tiny", total_images=800, checkpointing_images=16)
+    taught, folder = trainer(recipe), RunFolder(tmp_path / "run")
+    folder.open(recipe, {})
+    watch = Watch(taught, folder, 0, 0.0)
+
+    def spoil(images: int, measured: dict[str, torch.Tensor]) -> bool:
+        if images == 24:
+            taught.gan.generator.to_rgb.weight.data.fill_(math.nan)
+        return watch(images, measured)
+
+    with pytest.raises(UserError, match="no longer finite; start again in a new --output_dir"):
+        train(taught, plain_covers((9, 99, 200), 16), 0, spoil)
+    load_pipeline(tmp_path / "run" / "pipeline")  # refuses what is not finite
+    assert folder.load_checkpoint(trainer(recipe).gan, "latest", torch.device("cpu"))[0] == 16
+
+
+def test_two_processes_cannot_train_in_one_folder(tmp_path: Path) -> None:
+    first, second = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "run")
+    first.open(small("tiny"), {})
+    with pytest.raises(UserError, match="another process is training here"):
+        second.open(small("tiny"), {})
+
+
+def test_what_a_killed_process_left_is_swept_up(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    killed = RunFolder(run)
+    killed.open(small("tiny"), {})
+    os.close(killed._held)
+    (run / ".pipeline-old-x").mkdir()
+    (run / "samples" / ".tmp").touch()
+    RunFolder(run).open(small("tiny"), {})
+    assert not list(run.rglob(".*"))
+
+
 def _two_processes(tmp: str) -> None:
     PartialState._reset_state()  # a fork of a process that may have used an accelerator of its own
     accelerator = Accelerator(cpu=True)
@@ -158,7 +197,12 @@ def failure(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, *arg
         ("network: dcgan\nresolution: 60\nloss: logistic", "power of two"),
         ("network: dcgan\nresolution: 64\nloss: logistic\ngenerator: {depth: 3}", "depth"),
         ("network: dcgan\nresolution: 64\nloss: logistic\nlearning_rate: 2e-4", "2.0e-4"),
-        ("network: dcgan\nresolution: 64\nloss: logistic\nlearning_rate: .nan", "learning_rate must be a number"),
+        ("network: dcgan\nresolution: 64\nloss: logistic\nlearning_rate: .nan", "learning_rate cannot be nan"),
+        ("network: dcgan\nresolution: 64\nloss: logistic\nadam_beta2: 1.0", "adam_beta2 cannot be 1.0"),
+        ("network: dcgan\nresolution: 64\nloss: logistic\nschedule_fraction: half", "schedule_fraction cannot be"),
+        ("network: [r3gan]\nresolution: 64\nloss: logistic", "network must be one of"),
+        ("network: r3gan\nresolution: 64\nloss: logistic\ngenerator: {group_size: 0}", "generator: "),
+        ("network: dcgan\nresolution: 64\nloss: logistic\ngenerator: {width: -8}", "generator: "),
         ("network: dcgan\nresolution: 64\nloss: logistic\ntotal_images: -5", "total_images must be"),
     ],
 )
@@ -168,10 +212,6 @@ def test_a_recipe_that_makes_no_sense(
     file = tmp_path / "mine.yaml"
     file.write_text(text)
     assert complaint in failure(capsys, monkeypatch, "--config", str(file), "--dry_run")
-
-
-def other_precision() -> str:
-    return "no" if can_bf16(torch.device("cpu")) else "bf16"
 
 
 def test_mistakes_on_the_command_line(
@@ -189,10 +229,10 @@ def test_mistakes_on_the_command_line(
     assert "no such folder" in line(*tiny, "--dataset_name", "./nowhere", "--output_dir", out)
     assert "16x16, the recipe wants 64 px" in line("--config", "dcgan-64", *both[2:])
     assert "train_batch_size must be" in line(*both, "--train_batch_size", "0")
-    assert "learning_rate must be" in line(*both, "--learning_rate", "nan")
+    assert "learning_rate cannot be" in line(*both, "--learning_rate", "nan")
     assert "seed must be" in line(*both, "--seed", "-1")
     assert "no such file" in line(*both, "--resume_from_checkpoint", str(tmp_path / "none.pt"))
-    assert not list((tmp_path / "out").rglob("*.pt"))
+    assert not (tmp_path / "out").exists()
 
     holiday = tmp_path / "holiday"
     holiday.mkdir()
@@ -200,9 +240,18 @@ def test_mistakes_on_the_command_line(
     assert "holds other files" in line(*both[:4], "--output_dir", str(holiday))
     assert [p.name for p in holiday.iterdir()] == ["photo.txt"]
     assert "is a file" in line(*both[:4], "--output_dir", str(holiday / "photo.txt"))
-    assert "holds a run with train_batch_size 8, not 4" in line(*both, "--train_batch_size", "4")
-    assert "holds a run with mixed_precision" in line(*both, "--mixed_precision", other_precision())
-    (tmp_path / "out" / "checkpoints" / "images-0000000400.pt").write_bytes(b"torn")
+
+    torn = tmp_path / "out" / "checkpoints" / "images-0000000400.pt"
+    torn.parent.mkdir(parents=True)
+    torn.write_bytes(b"torn")
+    assert "holds other files" in line(*both)  # no run of ours without its config.json
+    torn.unlink()
+    torn.parent.rmdir()
+    (tmp_path / "out" / "config.json").write_text('{"network": "dcgan", "train_batch_size": 4}')
+    torn.parent.mkdir()
+    torn.write_bytes(b"torn")
+    assert "holds a run with" in line(*both)
+    (tmp_path / "out" / "config.json").write_text('{"network": "r3gan", "resolution": 16}')
     assert "damaged" in line(*both)
 
 

@@ -18,13 +18,16 @@ from gan.pipeline_folder import PipelineError, load_pipeline
 from train.cli import Parser, UserError, run
 from train.recipes import CONFIGS, load_recipe
 from train.steps import Trainer
-from train.train_gan import build, can_bf16, train
+from train.train_gan import build, can_bf16, cpu_threads, train
 
 
 def train_speed(config: str, steps: int, batch: int | None, bf16: bool) -> float:
-    """Covers a second of a recipe, median of `steps` steps after two that warm up, on covers of random pixels."""
+    """Covers a second of a recipe: median of `steps` rounds after two steps to warm up, on covers of random pixels."""
     recipe = load_recipe(config, {"train_batch_size": batch})
-    recipe = load_recipe(config, {"train_batch_size": batch, "total_images": (steps + 3) * recipe.train_batch_size})
+    # a recipe with several discriminator steps for one of the generator is timed over whole rounds
+    round_ = recipe.discriminator_steps
+    images = (round_ * steps + 3) * recipe.train_batch_size
+    recipe = load_recipe(config, {"train_batch_size": batch, "total_images": images})
     accelerator = Accelerator(mixed_precision="no")
     pixels = Dataset.from_dict({"pixels": [os.urandom(3 * recipe.resolution**2) for _ in range(512)]})
     trainer = Trainer(build(recipe, accelerator.device), recipe, accelerator, bf16)
@@ -36,8 +39,6 @@ def train_speed(config: str, steps: int, batch: int | None, bf16: bool) -> float
         return False
 
     train(trainer, Covers(pixels, recipe.resolution), 0, on_step)
-    # a recipe with several discriminator steps for one of the generator is timed over whole rounds
-    round_ = recipe.discriminator_steps
     laps = [b - a for a, b in zip(times[2::round_], times[2 + round_ :: round_], strict=False)]
     return round_ * recipe.train_batch_size / statistics.median(laps)
 
@@ -54,7 +55,11 @@ def generate_speed(draw: Callable[[int], object], batch: int, repeats: int = 9) 
 
 def benchmark_train(args) -> str:
     """Print covers a second for each recipe, in float32 and in bfloat16 where the device has it."""
+    if args.steps < 1:
+        raise UserError(f"--steps must be at least 1, not {args.steps}")
     device = Accelerator(mixed_precision="no").device
+    if device.type == "cpu":
+        torch.set_num_threads(cpu_threads())
     precisions = {"fp32": False} | ({"bf16": True} if can_bf16(device) else {})
     print(f"{'recipe':<16}" + "".join(f"{name + ', covers/s':>18}" for name in precisions))
     for config in args.config or sorted(p.stem for p in CONFIGS.glob("*.yaml")):
@@ -66,7 +71,7 @@ def benchmark_train(args) -> str:
 def benchmark_generate(args) -> str:
     """Print milliseconds for a cover, alone and in a batch."""
     try:
-        pipeline = load_pipeline(args.model)
+        pipeline = load_pipeline(args.model).to(Accelerator().device)
     except PipelineError as error:
         raise UserError(str(error)) from error
     for batch in (1, 16, 64):

@@ -6,6 +6,7 @@ python -m train.evaluate --model runs/first/pipeline --dataset_name covers-64
 import json
 
 import torch
+from accelerate import Accelerator
 from tqdm.auto import tqdm
 
 from gan.covers import Covers, CoversError, load_covers, to_uint8
@@ -68,7 +69,7 @@ def main() -> str:
     if args.num_images < 2:
         raise UserError(f"--num_images must be at least 2, not {args.num_images}")
     try:
-        pipeline = load_pipeline(args.model, args.revision)
+        pipeline = load_pipeline(args.model, args.revision).to(Accelerator().device)
         side = pipeline.synthesis.config.resolution
         splits = [load_covers(args.dataset_name, side, split) for split in ("train", "validation")]
     except (PipelineError, CoversError) as error:

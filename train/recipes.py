@@ -58,7 +58,7 @@ class Recipe:
         for role, network in zip(("generator", "discriminator"), NETWORKS[self.network], strict=True):
             try:
                 networks.append(network(resolution=self.resolution, **getattr(self, role)))
-            except (TypeError, ValueError) as error:
+            except (TypeError, ValueError, ZeroDivisionError, IndexError, RuntimeError) as error:
                 raise UserError(f"recipe: {role}: {error}") from error
         return networks[0], networks[1]
 
@@ -101,7 +101,7 @@ def _check(recipe: Recipe, config: str) -> None:
         "gradient_penalty": ("none", "zero-centred", "one-centred"),
     }
     for name, allowed in choices.items():
-        if getattr(recipe, name) not in allowed:
+        if str(getattr(recipe, name)) not in allowed:
             raise UserError(f"--config {config}: {name} must be one of {', '.join(allowed)}")
     for name in ("resolution", "discriminator_steps", "train_batch_size", "total_images", "checkpointing_images"):
         value = getattr(recipe, name)
@@ -109,9 +109,22 @@ def _check(recipe: Recipe, config: str) -> None:
             raise UserError(f"{name} must be a whole number of at least 1, not {value!r}")
     if not isinstance(recipe.seed, int) or not 0 <= recipe.seed < 2**32:
         raise UserError(f"seed must be a whole number from 0 to {2**32 - 1}, not {recipe.seed!r}")
-    for name in ("gradient_penalty_weight", "learning_rate", "adam_beta2", "augmentation"):
+    below = math.inf
+    for name, low, high in (
+        ("gradient_penalty_weight", 0, below),
+        ("learning_rate", 0, below),
+        ("adam_beta1", 0, 1),
+        ("adam_beta2", 0, 1),
+        ("augmentation", 0, 1.01),
+        ("schedule_fraction", 1e-6, 1.01),
+        ("ema_sigma", 1e-3, 0.28),
+    ):
         value = getattr(recipe, name)
-        ends = value if isinstance(value, list) and len(value) == 2 else [value]
-        if not all(isinstance(v, int | float) and not isinstance(v, bool) and 0 <= v < math.inf for v in ends):
+        is_schedule = isinstance(value, list) and len(value) == 2 and Recipe.__annotations__[name] == Schedule
+        if not all(_is_number(v) and low <= v < high for v in (value if is_schedule else [value])):
             hint = " (YAML takes 2.0e-4, not 2e-4, for a number)" if isinstance(value, str) else ""
-            raise UserError(f"{name} must be a number of at least 0, or [start, end], not {value!r}{hint}")
+            raise UserError(f"{name} cannot be {value!r}{hint}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -3,8 +3,12 @@
 import dataclasses
 import json
 import os
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import torch
 from PIL import Image
@@ -16,6 +20,11 @@ from train.cli import UserError, check_output_dir
 from train.recipes import Recipe
 from train.steps import GAN
 
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 KEPT_CHECKPOINTS = 2
 SHEET_SEEDS = 64
@@ -29,52 +38,65 @@ class RunFolder:
     def __init__(self, folder: Path):
         self.folder = folder
         self.checkpoints = folder / "checkpoints"
+        self.samples = folder / "samples"
 
     def open(self, recipe: Recipe, facts: dict) -> None:
-        """Start a run here, or go on with the one that is here.
+        """Start a run here, or go on with the one that is here; nobody else may until this process ends.
 
         Args:
             recipe: what the run computes.
             facts: what else `config.json` should tell (dataset, precision, device, versions).
 
         Raises:
-            UserError: the folder holds something else, or a run of another recipe.
+            UserError: the folder holds something else, a run of another recipe, or a run that is going on.
         """
         check_output_dir(self.folder, "config.json")
         config = self.folder / "config.json"
         new = dataclasses.asdict(recipe) | facts
         if config.exists():
-            try:
-                old = json.loads(config.read_text())
-            except ValueError as error:
-                raise UserError(f"{config} is not JSON; name a new --output_dir") from error
-            if not isinstance(old, dict) or "network" not in old:
-                raise UserError(f"--output_dir {self.folder} holds another program's config.json; name a new folder")
-            for name in new.keys() - MAY_CHANGE:
-                if name in old and old[name] != new[name]:
-                    raise UserError(
-                        f"--output_dir {self.folder} holds a run with {name} {old[name]}, not {new[name]}: "
-                        f"name a new folder, or go on with the same recipe"
-                    )
-        self.checkpoints.mkdir(parents=True, exist_ok=True)
-        (self.folder / "samples").mkdir(exist_ok=True)
+            self._check_same_run(config, new)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock()
         write_atomically(config, (json.dumps(new, indent=2) + "\n").encode())
+        for folder in (self.folder, self.checkpoints, self.samples):
+            folder.mkdir(exist_ok=True)
+            for left in folder.glob(".*"):  # by a process that was killed while it wrote
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+    def _check_same_run(self, config: Path, new: dict) -> None:
+        try:
+            old = json.loads(config.read_text())
+        except ValueError as error:
+            raise UserError(f"{config} is not JSON; name a new --output_dir") from error
+        if not isinstance(old, dict) or "network" not in old:
+            raise UserError(f"--output_dir {self.folder} holds another program's config.json; name a new folder")
+        if not self._saved():
+            return  # nothing was trained that another recipe would contradict
+        for name in new.keys() - MAY_CHANGE:
+            if name in old and old[name] != new[name]:
+                raise UserError(
+                    f"--output_dir {self.folder} holds a run with {name} {old[name]}, not {new[name]}: "
+                    "name a new folder, or go on with the same recipe"
+                )
+
+    def _lock(self) -> None:
+        if fcntl is None:
+            return
+        self._held = os.open(self.folder, os.O_RDONLY)  # freed by the system, however the process ends
+        try:
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(f"--output_dir {self.folder}: another process is training here; wait for it") from error
+        except OSError:
+            pass  # a disk that knows no locks
 
     def save_checkpoint(self, gan: GAN, images: int, seconds: float) -> None:
         """Write all that a run needs to go on exactly, then drop all but the newest checkpoints."""
         state = {name: getattr(gan, name).state_dict() for name in GAN.__dataclass_fields__}
-        target = self._file(images)
-        with tempfile.NamedTemporaryFile(dir=self.checkpoints, prefix=".", delete=False) as file:
-            try:
-                torch.save(state | {"images": images, "seconds": seconds}, file)
-                _publish(file, target)
-            except BaseException:
-                os.unlink(file.name)
-                raise
+        with replacing(self._file(images)) as file:
+            torch.save(state | {"images": images, "seconds": seconds}, file)
         for old in self._saved()[:-KEPT_CHECKPOINTS]:
             old.unlink()
-        for left in self.checkpoints.glob(".*"):  # of a process killed while it wrote
-            left.unlink()
 
     def load_checkpoint(self, gan: GAN, name: str, device: torch.device) -> tuple[int, float]:
         """Restore a checkpoint.
@@ -133,10 +155,8 @@ class RunFolder:
 
     def save_samples(self, pipeline: AlbumCoverPipeline, images: int) -> None:
         """Write the sheet of the first 64 seeds (no choosing) and the pipeline folder."""
-        sheet = self.folder / "samples" / f"images-{images:010d}.png"
-        with tempfile.NamedTemporaryFile(dir=sheet.parent, prefix=".", delete=False) as file:
+        with replacing(self.samples / f"images-{images:010d}.png") as file:
             draw_sheet(pipeline.synthesis).save(file, "PNG")
-            _publish(file, sheet)
         save_pipeline(pipeline, self.folder / "pipeline")
 
     def _file(self, images: int) -> Path:
@@ -158,13 +178,20 @@ def draw_sheet(generator: torch.nn.Module, seeds: range = range(SHEET_SEEDS), co
 
 def write_atomically(file: Path, content: bytes) -> None:
     """Replace `file` by `content`; whoever reads it meanwhile sees the old or the new, never a part."""
-    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".", delete=False) as new:
+    with replacing(file) as new:
         new.write(content)
-        _publish(new, file)
 
 
-def _publish(file, target: Path) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, target)
+@contextmanager
+def replacing(target: Path) -> Iterator[IO[bytes]]:
+    """A file to write to, which takes the place of `target` once it is whole and on the disk."""
+    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".", delete=False) as file:
+        try:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            os.chmod(file.name, 0o644)
+            os.replace(file.name, target)
+        except BaseException:
+            os.unlink(file.name)
+            raise

@@ -1,6 +1,7 @@
 """One step of each network: the algorithm of a GAN on one screen."""
 
 from dataclasses import dataclass
+from itertools import compress
 
 import torch
 from accelerate import Accelerator
@@ -125,15 +126,12 @@ class Trainer:
         now = images + self.recipe.train_batch_size
         since_last = self.recipe.train_batch_size * self.recipe.discriminator_steps
         share = 1 - (1 - since_last / now) ** (ema_exponent(self.recipe.ema_sigma) + 1)
-        for average, new in zip(self._tensors(self.gan.ema), self._tensors(self.gan.generator), strict=True):
-            if average.is_floating_point():
-                average.lerp_(new, share)
-            else:
+        averages, news = (list(n.state_dict().values()) for n in (self.gan.ema, self.gan.generator))
+        floating = [tensor.is_floating_point() for tensor in averages]
+        torch._foreach_lerp_(list(compress(averages, floating)), list(compress(news, floating)), share)
+        for average, new, is_floating in zip(averages, news, floating, strict=True):
+            if not is_floating:  # how many batches were seen
                 average.copy_(new)
-
-    @staticmethod
-    def _tensors(network: nn.Module) -> list[torch.Tensor]:
-        return [*network.parameters(), *network.buffers()]
 
 
 def ema_exponent(sigma: float) -> float:

@@ -7,32 +7,30 @@ The same command goes on where an interrupted run stopped.
 
 import copy
 import logging
-import math
 import os
 import platform
-import signal
-import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs, gather_object
 from torch import nn
-from tqdm.auto import tqdm
 
 from gan.augment import Augmentation, draw_augmentation
 from gan.covers import Covers, CoversError, load_covers, mixed_seed, seeded, to_float
 from gan.losses import LOSSES
-from gan.pipeline import AlbumCoverPipeline
 from train.cli import Parser, UserError, run
 from train.recipes import CONFIGS, Recipe, load_recipe
 from train.run_folder import RunFolder
 from train.steps import GAN, Trainer
+from train.watch import Watch
 
 
-LOG_STEPS = 25
 # Independent streams of random numbers, so that none depends on how often another was drawn from.
-INITIALISATION, LATENTS, AUGMENTATION, MIX = range(4)
+# (`Covers` has 0 and 1 for its orders.)
+INITIALISATION, LATENTS, AUGMENTATION, MIX = range(2, 6)
 
 
 def train(
@@ -54,7 +52,7 @@ def train(
     """
     recipe, gan, device = trainer.recipe, trainer.gan, trainer.accelerator.device
     batch, latent_dim = recipe.train_batch_size, gan.generator.config.latent_dim
-    # each process draws the random numbers of the whole batch and takes its share: their number changes nothing
+    # each process draws the random numbers of the whole batch and takes its share, however many there are
     share = batch // trainer.accelerator.num_processes
     mine = slice(trainer.accelerator.process_index * share, (trainer.accelerator.process_index + 1) * share)
 
@@ -66,7 +64,7 @@ def train(
         probability = recipe.at("augmentation", images)
         if recipe.augmentation == 0:
             return None
-        return draw_augmentation(batch, probability, seeded(recipe.seed, AUGMENTATION, images, step))[mine]
+        return draw_augmentation(batch, probability, seeded(recipe.seed, AUGMENTATION, images, step))[mine].to(device)
 
     images = start
     while images < recipe.total_images:
@@ -90,7 +88,7 @@ def train(
 
 def build(recipe: Recipe, device: torch.device) -> GAN:
     """New networks and optimisers; the same seed builds the same ones. Raises UserError as `Recipe.build` does."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mixed_seed(recipe.seed, INITIALISATION))
         generator, discriminator = recipe.build()
     networks = [n.to(device, memory_format=torch.channels_last).train() for n in (generator, discriminator)]
@@ -106,6 +104,12 @@ def can_bf16(device: torch.device) -> bool:
     return device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
+def cpu_threads() -> int:
+    """How many threads each process of this machine should use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
 def describe(gan: GAN, recipe: Recipe) -> str:
     """What `--dry_run` prints: the recipe, the size of both networks, every layer's output for one cover."""
     lines = [f"{name}: {value}" for name, value in vars(recipe).items()]
@@ -119,11 +123,11 @@ def describe(gan: GAN, recipe: Recipe) -> str:
         lines += ["", f"{role}: {type(network).__name__}, {count:,} parameters", f"  {'input':<28} {_shape(example)}"]
 
         def show(module: nn.Module, _, output: torch.Tensor, name: str, lines: list[str] = lines) -> None:
-            own = sum(p.numel() for p in module.parameters())
+            own = sum(p.numel() for p in module.parameters(recurse=False))
             lines.append(f"  {name:<28} {_shape(output):<18} {type(module).__name__:<16} {own:>10,}")
 
-        leaves = [(n, m) for n, m in network.named_modules() if not list(m.children())]
-        hooks = [m.register_forward_hook(lambda *a, n=n: show(*a, name=n)) for n, m in leaves]
+        layers = [(n, m) for n, m in network.named_modules() if n and not isinstance(m, nn.Sequential | nn.Identity)]
+        hooks = [m.register_forward_hook(lambda *a, n=n: show(*a, name=n)) for n, m in layers]
         with torch.no_grad():
             network(example.to(next(network.parameters()).device))
         for hook in hooks:
@@ -165,20 +169,25 @@ def main() -> str:
     args = arguments().parse_args()
     overrides = ("train_batch_size", "learning_rate", "total_images", "checkpointing_images", "seed")
     recipe = load_recipe(args.config, {name: getattr(args, name) for name in overrides})
-    accelerator = Accelerator(mixed_precision="no")  # precision is the trainer's: no autocast around whole forwards
+    # precision is the trainer's: no autocast around whole forwards. One process may decode a large dataset for hours.
+    patience = InitProcessGroupKwargs(timeout=timedelta(hours=12))
+    accelerator = Accelerator(mixed_precision="no", kwargs_handlers=[patience])
     if recipe.train_batch_size % accelerator.num_processes:
         raise UserError(
             f"--train_batch_size {recipe.train_batch_size} cannot be shared by {accelerator.num_processes} processes"
         )
     if accelerator.device.type == "cpu":
         # `accelerate launch` gives a single process one thread, whatever the machine has
-        torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // accelerator.num_processes))
+        torch.set_num_threads(cpu_threads())
+    torch.backends.cudnn.benchmark = True  # every batch has the same shape
     gan = build(recipe, accelerator.device)
     if args.dry_run:
         return describe(gan, recipe) if accelerator.is_main_process else ""
     for flag in ("dataset_name", "output_dir"):
         if getattr(args, flag) is None:
             raise UserError(f"--{flag} is missing (only --dry_run goes without)")
+    if args.resume_from_checkpoint != "latest" and not Path(args.resume_from_checkpoint).is_file():
+        raise UserError(f"--resume_from_checkpoint {args.resume_from_checkpoint}: no such file")
 
     folder = RunFolder(args.output_dir)
     device, bf16 = accelerator.device, args.mixed_precision == "bf16"
@@ -187,12 +196,12 @@ def main() -> str:
         # a folder's name alone: the file travels with the generator, and whose disk it was is nobody's business
         "dataset_name": Path(args.dataset_name).name if Path(args.dataset_name).is_dir() else args.dataset_name,
         "mixed_precision": "bf16" if bf16 else "no",
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})",
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device} ({platform.machine()})",
         "processes": accelerator.num_processes,
         "torch": torch.__version__,
     }
     try:
-        with accelerator.main_process_first():
+        with accelerator.local_main_process_first():
             covers = load_covers(args.dataset_name, recipe.resolution, seed=recipe.seed)
     except CoversError as error:
         raise UserError(str(error)) from error
@@ -200,83 +209,17 @@ def main() -> str:
         folder.open(recipe, facts | {"covers": len(covers)})
     accelerator.wait_for_everyone()
     start, seconds = folder.load_checkpoint(gan, args.resume_from_checkpoint, device)
+    if len(set(gather_object([start]))) > 1:
+        raise UserError(f"--output_dir {args.output_dir} must be on a disk that all machines share")
     if start >= recipe.total_images:
         return f"{args.output_dir}: already shown {start:,} covers; raise --total_images to go on"
     trainer = Trainer(gan, recipe, accelerator, bf16)
     watch = Watch(trainer, folder, start, seconds)
-    images = train(trainer, covers, start, watch)
+    try:
+        images = train(trainer, covers, start, watch)
+    except torch.OutOfMemoryError as error:
+        raise UserError("not enough memory on the device; lower --train_batch_size", 1) from error
     return watch.finish(images)
-
-
-class Watch:
-    """What happens beside the loop: progress bar, metrics, checkpoints, samples, a clean stop."""
-
-    def __init__(self, trainer: Trainer, folder: RunFolder, start: int, seconds: float):
-        self.trainer, self.folder, self.start, self.before = trainer, folder, start, seconds
-        self.main = trainer.accelerator.is_main_process
-        self.began = self.lap = time.monotonic()
-        self.stop = False
-        self.saved = start
-        self.bar = tqdm(
-            total=trainer.recipe.total_images, initial=start, unit="cover", unit_scale=True, disable=not self.main
-        )
-        if self.main:
-            folder.forget_after(start)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
-
-    def _stop(self, *_) -> None:
-        self.stop = True
-
-    def __call__(self, images: int, measured: dict[str, torch.Tensor]) -> bool:
-        """After each step. Returns whether to stop."""
-        recipe, accelerator = self.trainer.recipe, self.trainer.accelerator
-        self.bar.update(recipe.train_batch_size)
-        stop = self.stop and accelerator.num_processes == 1
-        if (images // recipe.train_batch_size) % LOG_STEPS == 0:
-            self._log(images, measured)
-            # several processes must leave at the same step; to ask each other at every one would cost too much
-            stop = accelerator.reduce(torch.tensor(float(self.stop), device=accelerator.device), "sum").item() > 0
-        if images // recipe.checkpointing_images > (images - recipe.train_batch_size) // recipe.checkpointing_images:
-            self._save(images)
-        return stop
-
-    def _log(self, images: int, measured: dict[str, torch.Tensor]) -> None:
-        recipe, accelerator = self.trainer.recipe, self.trainer.accelerator
-        names = sorted(measured)
-        values = accelerator.reduce(torch.stack([measured[name].float() for name in names]), "mean").tolist()
-        if not all(map(math.isfinite, values)):
-            raise UserError(f"the losses are no longer finite after {images:,} covers; try a lower --learning_rate", 1)
-        now = time.monotonic()
-        rate = LOG_STEPS * recipe.train_batch_size / (now - self.lap)
-        self.lap = now
-        if self.main:
-            shown = dict(zip(names, (round(v, 5) for v in values), strict=True))
-            seconds = round(self.before + now - self.began, 1)
-            self.folder.log(images=images, **shown, images_per_second=round(rate, 2), seconds=seconds)
-            self.bar.set_postfix({k: f"{v:.2f}" for k, v in shown.items() if k.startswith("loss")})
-
-    def _save(self, images: int) -> None:
-        if self.main:
-            self.folder.save_checkpoint(self.trainer.gan, images, self.before + time.monotonic() - self.began)
-            self.folder.save_samples(AlbumCoverPipeline(self.trainer.gan.ema), images)
-        self.trainer.accelerator.wait_for_everyone()
-        self.saved, self.lap = images, time.monotonic()
-
-    def finish(self, images: int) -> str:
-        """Save what is not saved yet; returns the program's last line."""
-        if self.saved != images:
-            self._save(images)
-        self.bar.close()
-        seconds = time.monotonic() - self.began
-        rate = (images - self.start) / seconds
-        how = "stopped" if images < self.trainer.recipe.total_images else "done"
-        if not self.main:
-            return ""
-        return (
-            f"{self.folder.folder}: {how} after {images:,} covers, {rate:.0f} a second; "
-            f"play with it: python app.py --model {self.folder.folder / 'pipeline'}"
-        )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,134 @@
+"""The page of Album Cover GAN: `python app.py`, then open http://127.0.0.1:7860. This file is also the Space."""
+
+import argparse
+import errno
+import os
+import re
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before Gradio is imported
+
+SHIPPED = "gan/pretrained"
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that reports a mistake in one line."""
+
+    def error(self, message: str):
+        self.exit(2, f"app.py: {message} (see --help)\n")
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line. Raises SystemExit: 0 after --help, 2 on a mistake."""
+    # a Space says through Gradio's own variables where it wants the page
+    host = os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
+    port = os.environ.get("GRADIO_SERVER_PORT") or "7860"
+    parser = Parser(prog="app.py", description=__doc__, allow_abbrev=False)
+    parser.add_argument(
+        "--model",
+        default=os.environ.get("MODEL_ID") or None,
+        help="a pipeline folder, or a Hub id such as user/covers; the variable MODEL_ID says the same "
+        "(default: the generator that ships with the project)",
+    )
+    parser.add_argument(
+        "--revision",
+        default=os.environ.get("MODEL_REVISION") or None,
+        help="branch, tag or commit of the Hub id; the variable MODEL_REVISION says the same (default: main)",
+    )
+    parser.add_argument("--host", default=host, help="address to listen on; 0.0.0.0 is all (default: %(default)s)")
+    parser.add_argument("--port", type=_port, default=port, help="port to listen on (default: %(default)s)")
+    parser.add_argument("--share", action="store_true", help="also open a public link (default: no)")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Show the page until it is interrupted. Returns the exit code."""
+    args = parse(arguments)
+    if mistake := why_not_listen(args.host, args.port):
+        return _say(mistake, 2)
+
+    # here and not above, because they take seconds: --help and mistakes are answered at once
+    import logging
+
+    from gan import PipelineError
+    from gan.studio import LAUNCH_OPTIONS, build_page
+
+    logging.basicConfig(format="%(name)s: %(message)s")
+    try:
+        page = build_page(**choose_model(args.model, args.revision))
+    except PipelineError as error:
+        return _say(f"{error}; name a generator with --model", 1)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as on Ctrl+C, so that Gradio clears its files away
+    try:
+        _, local, public = page.launch(
+            server_name=args.host,
+            server_port=args.port,
+            share=args.share,
+            quiet=True,
+            prevent_thread_lock=True,
+            **LAUNCH_OPTIONS,
+        )
+    except OSError as error:
+        return _say(f"cannot listen at {args.host}: {error}; choose another --port or --host", 2)
+    print(f"Album Cover GAN is at {public or local} (Ctrl+C stops it)", flush=True)
+    page.block_thread()
+    return 0
+
+
+def choose_model(name: str | None, revision: str | None) -> dict:
+    """Load the generator that is asked for, or else the one that ships with the project.
+
+    Returns:
+        The arguments of `gan.studio.build_page`; a notice among them tells why it is not the one asked for.
+
+    Raises:
+        PipelineError: the shipped one cannot be loaded either.
+    """
+    from gan import PipelineError, load_pipeline
+
+    if name is None:
+        return {"pipeline": load_pipeline(), "model_name": SHIPPED}
+    try:
+        return {"pipeline": load_pipeline(name, revision), "model_name": public_name(name), "revision": revision}
+    except PipelineError as error:
+        _say(f"{str(error).rstrip('.')}; showing the generator that ships with the project instead", 0)
+        # the line above has all of it; visitors are shown no path of this machine
+        reason = re.sub(r"(?<![\w:/])/[^\s'\"]+", "…", str(error).removeprefix(f"{name}: ")).rstrip(".")
+        notice = f"{public_name(name)}: {reason}. Shown instead is the generator that ships with the project."
+        return {"pipeline": load_pipeline(), "model_name": SHIPPED, "notice": notice}
+
+
+def public_name(name: str) -> str:
+    """What visitors see of a model's name: a Hub id as it is, of a folder its last two parts."""
+    return "/".join(Path(name).absolute().parts[-2:]) if Path(name).is_absolute() or Path(name).exists() else name
+
+
+def why_not_listen(host: str, port: int) -> str | None:
+    """Why nothing can be served at this address, or None when it can."""
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return f"port {port} is in use; choose another with --port"
+        return f"cannot listen at --host {host}, --port {port}: {error.strerror}"
+    return None
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, a number from 1 to 65535")
+    return int(text)
+
+
+def _say(line: str, code: int) -> int:
+    print(f"app.py: {line}", file=sys.stderr, flush=True)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

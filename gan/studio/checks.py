@@ -1,0 +1,74 @@
+"""What visitors and programs may ask for: the sliders' limits hold in a browser only, so all of it is checked here."""
+
+import logging
+import reprlib
+from collections.abc import Callable
+from functools import wraps
+
+import gradio as gr
+
+from gan.pipeline import LARGEST_SEED
+
+
+LARGEST_TRUNCATION = 1.5
+FEWEST_FRAMES, MOST_FRAMES = 12, 120
+
+log = logging.getLogger("gan.studio")
+
+
+class Refused(ValueError):
+    """A value that is not accepted: a sentence for the one who gave it, without the value itself (see `in_words`)."""
+
+    def __init__(self, sentence: str, value: object):
+        super().__init__(sentence)
+        self.value = value
+
+
+def seed(value: object) -> int:
+    """`value` as a seed. Raises Refused unless it is a whole number from 0 to 4294967295."""
+    return _whole(value, "a seed", 0, LARGEST_SEED)
+
+
+def frames(value: object) -> int:
+    """`value` as the length of a loop. Raises Refused unless it is a whole number from 12 to 120."""
+    return _whole(value, "the number of frames", FEWEST_FRAMES, MOST_FRAMES)
+
+
+def truncation(value: object) -> float:
+    """`value` as a truncation. Raises Refused unless it is a number from 0 to 1.5."""
+    return _number(value, "truncation", 0, LARGEST_TRUNCATION)
+
+
+def position(value: object) -> float:
+    """`value` as a place on a walk. Raises Refused unless it is a number from 0 to 1."""
+    return _number(value, "the position", 0, 1)
+
+
+def in_words(endpoint: Callable) -> Callable:
+    """Make an endpoint that tells its caller in words what it refuses, and notes it in the log in one line."""
+
+    @wraps(endpoint)
+    def checked(*values):
+        try:
+            return endpoint(*values)
+        except Refused as refusal:
+            # the value goes to the log alone: a message is shown as HTML, and a value may hold anything
+            log.warning("%s refused %s: %s", endpoint.__name__, reprlib.repr(refusal.value), refusal)
+            raise gr.Error(f"{str(refusal).capitalize()}.", print_exception=False) from None
+
+    return checked
+
+
+def _number(value: object, name: str, low: float, high: float) -> float:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not low <= value <= high:
+        raise Refused(f"{name} is a number from {low} to {high}", value)
+    return float(value)
+
+
+def _whole(value: object, name: str, low: int, high: int) -> int:
+    # browsers know one kind of number, so that 7 may arrive as 7.0
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not low <= value <= high or value != int(value):  # NaN is in no range
+        raise Refused(f"{name} is a whole number from {low} to {high}", value)
+    return int(value)

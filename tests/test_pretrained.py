@@ -1,0 +1,45 @@
+"""The generator that ships: whole, small enough, and what its sheet says it is."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from gan import load_pipeline
+from gan.pipeline_folder import PRETRAINED
+from train.run_folder import draw_sheet
+
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_its_sheet_shows_its_first_64_seeds() -> None:
+    shown = np.asarray(Image.open(PRETRAINED / "sheet.png").convert("RGB")).astype(int)
+    gap = np.abs(shown - np.asarray(draw_sheet(load_pipeline().synthesis)).astype(int))
+    assert gap.mean() < 0.5 and gap.max() <= 8  # another processor rounds differently
+
+
+def test_it_tells_how_it_was_trained() -> None:
+    config = json.loads((PRETRAINED / "config.json").read_text())
+    assert config["covers"] > 30_000 and "/" not in config["dataset_name"]
+    images = [json.loads(line)["images"] for line in (PRETRAINED / "metrics.jsonl").read_text().splitlines()]
+    assert images == sorted(images)
+    assert config["total_images"] - images[-1] < 25 * config["train_batch_size"]  # a line for every 25 steps
+
+
+def test_a_plain_push_to_a_space_takes_every_file() -> None:
+    large = [path for path in (ROOT / "gan").rglob("*") if path.is_file() and path.stat().st_size >= 10_000_000]
+    assert not large
+
+
+def test_every_picture_and_file_that_the_manual_names_is_there() -> None:
+    links = re.findall(r"\]\(((?!http)[^)]+)\)", (ROOT / "README.md").read_text())
+    assert len(links) >= 4
+    assert not [link for link in links if not (ROOT / link).exists()]
+
+
+def test_the_spaces_gradio_is_the_one_that_is_pinned() -> None:
+    version = re.search(r"^sdk_version: (.+)$", (ROOT / "README.md").read_text(), re.MULTILINE)[1]
+    assert f"gradio=={version}\n" in (ROOT / "requirements.txt").read_text()

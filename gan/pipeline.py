@@ -66,7 +66,7 @@ class AlbumCoverPipeline(DiffusionPipeline):
             seeds: integers from 0 to 4294967295; the same seed is the same cover for ever.
             truncation: 0..2, shrinks the latents towards their mean: below 1 safer and more alike, above 1 wilder.
             latents: (N, latent_dim), instead of seeds.
-            batch_size: how many covers go through the network at a time; it does not change them.
+            batch_size: how many covers go through the network at a time; changes them by rounding at most.
             output_type: "pil", "np" ((N, H, W, 3) float in 0..1) or "pt" ((N, 3, H, W) float in 0..1).
             return_dict: False returns `(images,)`.
 

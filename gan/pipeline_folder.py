@@ -134,8 +134,8 @@ def _check_shapes(network: type, config: dict, files: list[Path]) -> None:
     for file in files:
         with safe_open(file, "pt") as weights:
             found |= {key: weights.get_slice(key).get_shape() for key in weights.keys()}  # noqa: SIM118, not a dict
-    # The networks here need about 10 calls for each weight. Outermost stands what puts gradients back as they were: where
-    # the limit is met inside a `no_grad` of torch's own, it also stops the call that would.
+    # The networks here need about 10 calls for each weight. Outermost stands what puts gradients back as they were:
+    # where the limit is met inside a `no_grad` of torch's own, it also stops the call that would.
     with torch.no_grad(), torch.device("meta"), _CallLimit(100 * len(found)):
         expected = {key: list(value.shape) for key, value in network.from_config(config).state_dict().items()}
     for key in sorted(found.keys() | expected.keys()):

@@ -202,6 +202,7 @@ def test_a_wrong_link_is_told(visit):
 
 def test_a_walk_and_its_loop(visit, tmp_path: Path):
     page = visit("?truncation=0.9")
+    wait_for_details(page, "Seed 1, truncation 0.9")  # the link is read: both tabs have its truncation
     page.get_by_role("tab", name="Walk").click()
     wait_for_details(page, "50% of the way from 1 to 2, truncation 0.9", "#frame")
     page.fill("#seed-a input", "3")

@@ -49,9 +49,15 @@ class Explore:
         cover, mistake = self.show(seed, truncation)
         return cover, mistake, gr.skip() if seed is None or mistake else min(seed, LARGEST_SWEEP)
 
-    def swept(self, seed: object, truncation: object) -> tuple:
+    def show_again(self, start: object, seed: object, truncation: object) -> tuple:
+        """Cover and note; nothing before the page's opening, when the browser may send 0 for the empty seed box."""
+        return (gr.skip(), gr.skip()) if start is None else self.show(seed, truncation)
+
+    def swept(self, start: object, seed: object, truncation: object) -> tuple:
         """Cover, note and seed box."""
-        cover, mistake = self.show(seed, truncation)
+        cover, mistake = self.show_again(start, seed, truncation)
+        if start is None:
+            return cover, mistake, gr.skip()
         return cover, mistake, gr.skip() if mistake else seed
 
     def surprise(self, truncation: object) -> tuple:
@@ -159,8 +165,8 @@ def explore_tab(model: Model, truncation: gr.Slider, other_truncation: gr.Slider
     # A tab is also "selected" before `opened` has read the link: box and start are empty until then and draw nothing.
     drawn, filled = [cover, mistake], [covers, title]
     seed.input(explore.typed, [seed, truncation], [*drawn, sweep], **LIVE)
-    sweep.input(explore.swept, [sweep, truncation], [*drawn, seed], **LIVE)
-    gr.on([truncation.input, tab.select], explore.show, [seed, truncation], drawn, **LIVE)
+    sweep.input(explore.swept, [start, sweep, truncation], [*drawn, seed], **LIVE)
+    gr.on([truncation.input, tab.select], explore.show_again, [start, seed, truncation], drawn, **LIVE)
     surprise.click(explore.surprise, truncation, [*drawn, sweep, seed], **LIVE)
     covers.choose(explore.chosen, truncation, [*drawn, sweep, seed], **LIVE)
 

@@ -10,6 +10,8 @@ import numpy as np
 import simplejpeg
 from PIL import Image, ImageCms
 
+from train.cli import first_line
+
 
 REASONS = {
     "not-an-image": "not an image, or of a kind that covers do not come in",
@@ -109,10 +111,10 @@ def decode(content: bytes, settings: Settings) -> Image.Image:
         except Refused:
             raise
         except (Image.DecompressionBombWarning, Image.DecompressionBombError, MemoryError) as problem:
-            raise Refused("decompression-bomb", _line(problem)) from None
+            raise Refused("decompression-bomb", first_line(problem)) from None
         except Exception as problem:
             # Any exception at all: broken bytes make Pillow's readers raise every kind that Python has.
-            raise Refused("cannot-be-decoded", _line(problem)) from None
+            raise Refused("cannot-be-decoded", first_line(problem)) from None
 
 
 def to_srgb(image: Image.Image) -> Image.Image:
@@ -213,7 +215,7 @@ def _load(image: Image.Image, content: bytes) -> Image.Image:
             return image
         pixels = simplejpeg.decode_jpeg(content, "GRAY" if image.mode == "L" else "RGB", strict=True)
     except ValueError as problem:
-        raise Refused("damaged-jpeg", _line(problem)) from None
+        raise Refused("damaged-jpeg", first_line(problem)) from None
     loaded = Image.fromarray(pixels[..., 0] if image.mode == "L" else pixels)
     loaded.info = dict(image.info)
     return loaded
@@ -250,7 +252,3 @@ def _transform(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform |
         return ImageCms.buildTransform(source, srgb, mode, "RGB")
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None
-
-
-def _line(problem: BaseException) -> str:
-    return (str(problem).strip().splitlines() or [type(problem).__name__])[0][:200]

@@ -72,3 +72,8 @@ def check_output_dir(folder: Path, ours: str) -> None:
     parent = next(p for p in (folder, *folder.absolute().parents) if p.exists())
     if not os.access(parent, os.W_OK):
         raise UserError(f"--output_dir {folder} cannot be written: no permission in {parent}")
+
+
+def first_line(problem: BaseException) -> str:
+    """What an error says, in one line of at most 200 characters."""
+    return (str(problem).strip().splitlines() or [type(problem).__name__])[0][:200]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from train.cli import UserError
+from train.cli import UserError, first_line
 
 
 MAX_BYTES = 128 * 1024**2
@@ -58,7 +58,7 @@ def check_source(source: str, output_dir: Path) -> None:
     try:
         empty = not any(True for _ in _archive_names(path))
     except DAMAGED as problem:
-        raise UserError(f"{source}: cannot be opened as a tar or zip ({_line(problem)})") from None
+        raise UserError(f"{source}: cannot be opened as a tar or zip ({first_line(problem)})") from None
     if empty:
         raise UserError(f"{source}: the archive holds no files")
 
@@ -112,7 +112,7 @@ def _read_archive(path: Path, name: str) -> Iterator[Item]:
     try:
         yield from (_read_zip if _is_zip(path) else _read_tar)(path, name)
     except DAMAGED as problem:
-        yield Item(name, None, "damaged-archive", _line(problem))
+        yield Item(name, None, "damaged-archive", first_line(problem))
 
 
 def _read_tar(path: Path, prefix: str) -> Iterator[Item]:
@@ -152,7 +152,7 @@ def _read_zip_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: st
     try:
         return Item(name, archive.read(member))
     except (*DAMAGED, RuntimeError, NotImplementedError) as problem:  # the last two: encrypted, unknown compression
-        return Item(name, None, "unreadable", _line(problem))
+        return Item(name, None, "unreadable", first_line(problem))
 
 
 def _is_zip(path: Path) -> bool:
@@ -178,7 +178,7 @@ def _read_dataset(source: str) -> Iterator[Item]:
     try:
         splits = datasets.load_dataset(source, streaming=True)
     except Exception as problem:  # the Hub, the network, a file format: each raises its own, and each is one line here
-        raise UserError(f"{source}: cannot be loaded as a dataset ({_line(problem)})") from None
+        raise UserError(f"{source}: cannot be loaded as a dataset ({first_line(problem)})") from None
     for split, rows in splits.items():
         column = next((k for k, v in (rows.features or {}).items() if isinstance(v, datasets.Image)), None)
         if column is None:
@@ -190,7 +190,7 @@ def _read_dataset(source: str) -> Iterator[Item]:
             for number, row in enumerate(rows):
                 yield _read_cell(row[column], f"{prefix}/{split}", row.get(origin) or str(number))
         except Exception as problem:
-            raise UserError(f"{source}: reading its split {split} failed ({_line(problem)})") from None
+            raise UserError(f"{source}: reading its split {split} failed ({first_line(problem)})") from None
 
 
 def _read_cell(cell: dict[str, Any] | None, prefix: str, label: str) -> Item:
@@ -207,7 +207,7 @@ def _read_cell(cell: dict[str, Any] | None, prefix: str, label: str) -> Item:
             with fsspec.open(path) as file:
                 content = file.read(MAX_BYTES + 1)
         except OSError as problem:
-            return Item(name, None, "unreadable", _line(problem))
+            return Item(name, None, "unreadable", first_line(problem))
     return _too_large(name, len(content)) if content and len(content) > MAX_BYTES else Item(name, content or b"")
 
 
@@ -231,7 +231,3 @@ def _clean_path(path: str) -> str:
 def _text(name: str) -> str:
     """A name that can be written: bytes that are no UTF-8 become the replacement sign."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def _line(problem: BaseException) -> str:
-    return (str(problem).strip().splitlines() or [type(problem).__name__])[0][:200]

@@ -148,11 +148,13 @@ def bad_files() -> dict[str, tuple[bytes, str]]:
     frames = {"save_all": True, "append_images": [draw_cover(43), draw_cover(44)]}
     return {
         "empty.jpg": (b"", "empty-file"),
-        "page.png": (b"<!doctype html><title>404</title>", "not-an-image"),
-        "cut.jpg": (jpeg[: len(jpeg) // 2], "damaged-jpeg"),
+        "page.png": (b"<!doctype html><title>404</title>", "wrong-content"),
+        "notes.txt": (b"plain text", "not-an-image"),
+        "cut.jpg": (jpeg[: len(jpeg) // 2], "truncated"),
         "garbage.jpg": (garbage, "damaged-jpeg"),
         "lone-start.jpg": (jpeg[:3], "damaged-jpeg"),
-        "cut.png": (png[: len(png) // 2], "cannot-be-decoded"),
+        "cut.png": (png[: len(png) // 2], "truncated"),
+        "scrambled.png": (png[:60] + bytes(40) + png[100:], "cannot-be-decoded"),
         "moving.gif": (encode(draw_cover(42), "GIF", **frames), "animated"),
         "moving.png": (encode(draw_cover(42), "PNG", **frames), "animated"),
         "moving.webp": (encode(draw_cover(42), "WEBP", **frames), "animated"),
@@ -160,7 +162,7 @@ def bad_files() -> dict[str, tuple[bytes, str]]:
         "smaller-bomb.png": (bomb(11_000), "decompression-bomb"),
         "banner.png": (encode(Image.new("RGB", (300, 100)), "PNG"), "too-elongated"),
         "icon.png": (encode(draw_cover(45, 31), "PNG"), "too-small"),
-        "<b>&.png": (b"plain text", "not-an-image"),
+        "<b>&.png": (b"<b>plain text</b>", "wrong-content"),
     }
 
 

@@ -1,11 +1,6 @@
 """The preparation of covers, on piles as they are found: every mode and format, damage of every kind, archives."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,43 +10,8 @@ from huggingface_hub import DatasetCard
 from PIL import Image as PillowImage
 
 from tests.drawn import bad_files, draw_cover, draw_dataset, encode, good_files, write_files, write_tar, write_zip
-from train import prepare
-from train.clean import perceptual_hash
-from train.cli import run
-from train.sources import Item
-
-
-ROOT = Path(__file__).parents[1]
-SIDE = 64
-
-
-def start(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "train.prepare", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=120)
-
-
-@pytest.fixture
-def program(monkeypatch, capsys) -> Callable[..., tuple[int, str]]:
-    """Run the program in this process: exit code, and its last line on either stream."""
-
-    def call(*arguments: object) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["prepare", "--num_workers", "1", *map(str, arguments)])
-        capsys.readouterr()
-        try:
-            run(prepare.main, "train.prepare")
-        except SystemExit as end:
-            return end.code, capsys.readouterr().err.splitlines()[-1]
-        return 0, capsys.readouterr().out.splitlines()[-1]
-
-    return call
-
-
-def rows_of(folder: Path, split: str = "train") -> Dataset:
-    return load_dataset(str(folder), split=split, cache_dir=str(folder.parent / "cache"))
-
-
-def refusals(folder: Path) -> dict[str, str]:
-    return {file["source"]: file["reason"] for file in json.loads((folder / "report.json").read_text())["refused"]}
+from tests.preparing import SIDE, program, refusals, rows_of, start
+from train import parts, shards
 
 
 @pytest.fixture(scope="module")
@@ -116,9 +76,9 @@ def test_report_and_card_are_sound_and_tell_no_paths_of_this_machine(pile):
         assert str(out.parent) not in (out / name).read_text()
 
 
-def test_the_bytes_do_not_depend_on_the_number_of_workers(pile, tmp_path, program, monkeypatch):
+def test_the_bytes_do_not_depend_on_the_number_of_workers(pile, tmp_path, monkeypatch):
     sources, out, _ = pile
-    monkeypatch.setattr(prepare, "CHUNK_FILES", 3)
+    monkeypatch.setattr(parts, "PART_FILES", 3)
     expected = {path.name: path.read_bytes() for path in (out / "data").iterdir()}
     for workers in (1, 3):
         folder = tmp_path / str(workers)
@@ -127,9 +87,9 @@ def test_the_bytes_do_not_depend_on_the_number_of_workers(pile, tmp_path, progra
         assert {path.name: path.read_bytes() for path in (folder / "data").iterdir()} == expected
 
 
-def test_covers_keep_their_split_when_the_pile_grows(tmp_path, program, monkeypatch):
-    monkeypatch.setattr(prepare, "SHARD_ROWS", 10)
-    monkeypatch.setattr(prepare, "GROUP_ROWS", 4)
+def test_covers_keep_their_split_when_the_pile_grows(tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "SHARD_BYTES", 3000)
+    monkeypatch.setattr(shards, "GROUP_ROWS", 4)
     first, second = draw_dataset(tmp_path / "first", 20, 32), draw_dataset(tmp_path / "second", 60, 32)
     for cover in first.iterdir():
         (second / cover.name).unlink()
@@ -147,7 +107,7 @@ def test_covers_keep_their_split_when_the_pile_grows(tmp_path, program, monkeypa
 
 
 @pytest.mark.parametrize("fraction", [0.0001, 0.999999])
-def test_a_handful_of_covers_all_go_to_train(tmp_path, program, fraction):
+def test_a_handful_of_covers_all_go_to_train(tmp_path, fraction):
     draw_dataset(tmp_path / "covers", 2)
     options = ("--output_dir", tmp_path / "out", "--resolution", 32, "--validation_fraction", fraction)
     code, line = program(tmp_path / "covers", *options)
@@ -155,7 +115,7 @@ def test_a_handful_of_covers_all_go_to_train(tmp_path, program, fraction):
     assert list(load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))) == ["train"]
 
 
-def test_damaged_archives_give_what_can_be_read(tmp_path, program):
+def test_damaged_archives_give_what_can_be_read(tmp_path):
     def bitmaps(*seeds: int) -> dict[str, bytes]:
         return {f"{seed}.bmp": encode(draw_cover(seed), "BMP") for seed in seeds}
 
@@ -187,7 +147,7 @@ def test_damaged_archives_give_what_can_be_read(tmp_path, program):
     }
 
 
-def test_datasets_are_sources_too(tmp_path, program):
+def test_datasets_are_sources_too(tmp_path):
     pictures = [{"bytes": encode(draw_cover(seed), "PNG"), "path": None} for seed in range(6)]
     shelf = Dataset.from_dict({"n": range(6), "front": pictures}, Features({"n": Value("int64"), "front": Image()}))
     (tmp_path / "shelf" / "data").mkdir(parents=True)
@@ -211,7 +171,16 @@ def test_datasets_are_sources_too(tmp_path, program):
         (["none.tar"], "none.tar"),
         (["none.zip"], "none.zip: the archive holds no files"),
         (["hollow"], "hollow: the folder holds no files"),
-        (["texts"], "no cover is left of 2 files (2 not-an-image)"),
+        (["texts"], "no cover is left of 2 files (2 wrong-content)"),
+        (["*.jpg"], "*.jpg: nothing matches"),
+        ([], "name a SOURCE, or --archive_letters"),
+        (["covers", "--hash_distance", "12"], "--hash_distance 12: must be 0 to 11"),
+        (["covers", "--fit", "shrink"], "--fit"),
+        (["covers", "--exclude", "gone"], "gone: no such folder"),
+        (["covers", "--labels", "genres.csv"], "--labels genres.csv: no such file"),
+        (["covers", "--labels", "wrong.csv"], "wrong.csv: has no columns `file` and `genre`"),
+        (["covers", "--labels", "none.zip"], "--labels none.zip"),
+        (["covers", "--push_to_hub"], "--push_to_hub needs --hub_dataset_id"),
         (["covers", "--resolution", "8"], "--resolution 8: must be 16 to 1024"),
         (["covers", "--resolution", "big"], "--resolution"),
         (["covers", "--num_workers", "0"], "--num_workers"),
@@ -221,7 +190,7 @@ def test_datasets_are_sources_too(tmp_path, program):
         (["covers", "--output_dir", "broken.tar"], "broken.tar is a file"),
     ],
 )
-def test_mistakes_are_told_in_one_line_and_leave_nothing(tmp_path, program, monkeypatch, arguments, words):
+def test_mistakes_are_told_in_one_line_and_leave_nothing(tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
     draw_dataset(Path("covers"), 2)
     write_files(Path("texts"), {"a.jpg": b"some text", "b.jpg": b"more text"})
@@ -229,6 +198,7 @@ def test_mistakes_are_told_in_one_line_and_leave_nothing(tmp_path, program, monk
     Path("broken.tar").write_bytes(b"no archive" * 100)
     write_tar(Path("none.tar"), {})
     write_zip(Path("none.zip"), {})
+    Path("wrong.csv").write_text("name,label\na,b\n")
     Path("hollow").mkdir()
     before = sorted((path, path.stat().st_mtime_ns) for path in Path().rglob("*"))
     code, line = program("--output_dir", "out", *arguments)
@@ -236,7 +206,7 @@ def test_mistakes_are_told_in_one_line_and_leave_nothing(tmp_path, program, monk
     assert sorted((path, path.stat().st_mtime_ns) for path in Path().rglob("*")) == before
 
 
-def test_an_earlier_dataset_is_replaced_only_where_it_is_asked_for(tmp_path, program):
+def test_an_earlier_dataset_is_replaced_only_where_it_is_asked_for(tmp_path):
     covers, out = draw_dataset(tmp_path / "covers", 3), tmp_path / "out"
     assert program(covers, "--output_dir", out)[0] == 0
     (out / "notes.txt").write_text("mine")
@@ -249,48 +219,8 @@ def test_an_earlier_dataset_is_replaced_only_where_it_is_asked_for(tmp_path, pro
     assert (out / "notes.txt").read_text() == "mine"
 
 
-@pytest.mark.parametrize(
-    ("problem", "code"), [(KeyboardInterrupt(), 130), (OSError(28, "No space left on device"), 2)]
-)
-def test_nothing_half_written_stays_behind(tmp_path, program, monkeypatch, problem, code):
-    covers = draw_dataset(tmp_path / "covers", 2)
-
-    def fail(*_):
-        raise problem
-
-    monkeypatch.setattr(prepare, "write_report", fail)
-    ended, line = program(covers, "--output_dir", tmp_path / "out")
-    assert ended == code and ("interrupted" in line or "No space left" in line)
-    assert [path.name for path in tmp_path.iterdir()] == ["covers"]
-
-
-class Deadly(bytes):
-    """Bytes that kill the process that unpickles them, as the kernel does when memory runs out."""
-
-    def __reduce__(self):
-        return signal.raise_signal, (signal.SIGKILL,)
-
-
-def test_a_worker_that_dies_is_told_in_words():
-    settings = prepare.Settings(SIDE, 32, 2.0)
-    with pytest.raises(prepare.UserError, match="worker process died"):
-        list(prepare.prepare_all(iter([Item("a.png", Deadly(b"x"))]), settings, 2))
-
-
 def test_unknown_dataset_without_network_is_one_line(tmp_path):
     ended = start("nobody/nothing", "--output_dir", tmp_path / "out", HF_HUB_OFFLINE="1")
     assert ended.returncode == 2 and "Traceback" not in ended.stderr
     assert ended.stderr.splitlines()[-1].startswith("train.prepare: nobody/nothing: cannot be loaded as a dataset")
     assert not list(tmp_path.iterdir())
-
-
-def test_perceptual_hash_tells_alike_from_different():
-    def bits(picture: PillowImage.Image) -> int:
-        digits = perceptual_hash(picture)
-        assert len(digits) == 16
-        return int(digits, 16)
-
-    for seed in range(10):
-        cover = draw_cover(seed, 128)
-        assert (bits(cover) ^ bits(cover.resize((64, 64)))).bit_count() <= 4
-        assert (bits(cover) ^ bits(draw_cover(seed + 100, 128))).bit_count() >= 10

@@ -1,39 +1,54 @@
 """From the bytes of any image file to one square sRGB cover, or to a reason why not. No files, no state."""
 
-import hashlib
 import io
+import math
 import warnings
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import simplejpeg
-from PIL import Image, ImageCms
+from PIL import Image
 
 from train.cli import first_line
+from train.fingerprints import colours, perceptual_hash, pixel_hash
+from train.srgb import to_srgb
 
 
 REASONS = {
     "not-an-image": "not an image, or of a kind that covers do not come in",
+    "wrong-content": "an image by its name, but not by its content: a web page, for example",
     "empty-file": "the file is empty",
-    "cannot-be-decoded": "an image whose data is broken or cut off",
-    "damaged-jpeg": "a JPEG that libjpeg reads only with errors or warnings: cut off, or garbage in the middle",
+    "truncated": "an image that is cut off before its end",
+    "damaged-jpeg": "a JPEG with garbage in it: libjpeg reads it only with errors or warnings",
+    "cannot-be-decoded": "an image whose data is broken",
     "animated": "an animation, not one picture",
-    "decompression-bomb": "declares more pixels than is safe to decode",
+    "decompression-bomb": "declares more pixels than any cover has",
     "too-large": "the file is larger than any cover",
     "too-small": "the shorter side has too few pixels",
     "too-elongated": "far from square: a banner, a logo, a spine",
-    "duplicate": "the same pixels as an earlier cover",
+    "duplicate": "the same pixels as another cover",
+    "near-duplicate": "looks the same as another cover: scaled, recompressed, slightly cropped or tinted",
+    "excluded": "the same as, or looks the same as, a cover of the dataset that --exclude names",
     "unreadable": "the file cannot be read from where it lies",
     "damaged-archive": "the archive breaks off or is damaged; what came before was read",
+    "kills-its-reader": "a program that decodes it dies of it",
 }
 
+# Refused, yet there may be something to see.
+PICTURED = ("truncated", "damaged-jpeg", "animated", "too-small", "too-elongated")
 # A closed list: Pillow's other readers start programs (EPS), or take any text for an image (TGA).
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "PSD", "TIFF", "WEBP")
 # Here more than one frame means pages, layers or a second view, and the first is the picture.
 STILL_FORMATS = ("MPO", "PSD", "TIFF")
 SIGNATURES = (b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*", b"8BPS", b"\0\0\0\x0cjP  ")
 JPEG_SIGNATURE = b"\xff\xd8\xff"
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".jp2", ".avif", ".psd")
+MAX_PIXELS = 40_000_000  # more than a scan of a CD at 1,200 dots an inch; several copies must fit into memory
+# A JPEG is decoded at a half, a quarter or an eighth while its shorter side keeps that many pixels. The same at every
+# resolution up to 128, so that a cover's hash, and with it its split, does not depend on the resolution.
+LEAST_SIDE, LEAST_RATIO = 240, 1.875
+THUMBNAIL_SIDE = 96
+FITS = ("crop", "pad", "stretch")
 EXIF_ORIENTATION = 0x0112
 TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -44,7 +59,6 @@ TRANSPOSE = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-PROFILE_SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 
 
 class Refused(Exception):
@@ -58,42 +72,61 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """What a cover must be: `resolution` and `min_size` in pixels, `max_aspect` as longer over shorter side."""
+    """What a cover must be.
+
+    Args:
+        resolution: of the cover, in pixels.
+        min_size: the fewest pixels that the shorter side of the file's picture may have.
+        max_aspect: the largest ratio of its longer side to the shorter.
+        fit: how it becomes a square: crop (the middle), pad (with the colour of its border) or stretch.
+    """
 
     resolution: int
     min_size: int
     max_aspect: float
+    fit: str = "crop"
 
 
 @dataclass(frozen=True)
 class Cover:
-    """A prepared cover: lossless WebP bytes, SHA-256 of all decoded pixels, and a 64-bit perceptual hash (hex)."""
+    """A prepared cover: lossless WebP bytes, how many pixels the file's picture had, and its fingerprints."""
 
     image: bytes
-    sha256: str
-    phash: str
+    pixels: int
+    sha256: bytes
+    phash: int
+    colours: bytes
 
 
-def prepare_cover(content: bytes, settings: Settings) -> Cover:
-    """Decode, check, convert, crop and scale one file.
+def prepare_cover(content: bytes, settings: Settings, name: str = "") -> Cover:
+    """Decode, check, convert, make square and scale one file.
 
     Args:
         content: the whole file.
         settings: size and shape that are asked for.
+        name: what the file is called, which tells a web page called .png from a text file.
 
     Raises:
         Refused: it is no usable cover.
     """
-    picture = decode(content, settings)
-    square = square_crop(picture, settings.resolution)
+    try:
+        picture, pixels = decode(content, settings)
+    except Refused as refused:
+        if refused.reason == "not-an-image" and name.lower().endswith(IMAGE_SUFFIXES):
+            raise Refused("wrong-content", refused.detail) from None
+        raise
+    square = make_square(picture, settings.resolution, settings.fit)
     stored = io.BytesIO()
     # The lightest effort: a quarter smaller than PNG and twice as fast; more effort gains 6% and costs 20x.
     square.save(stored, "WEBP", lossless=True, quality=0, method=0)
-    return Cover(stored.getvalue(), pixel_hash(picture), perceptual_hash(square))
+    return Cover(stored.getvalue(), pixels, pixel_hash(picture), perceptual_hash(square), colours(square))
 
 
-def decode(content: bytes, settings: Settings) -> Image.Image:
-    """The upright picture in a file, whole, in mode RGB and sRGB.
+def decode(content: bytes, settings: Settings) -> tuple[Image.Image, int]:
+    """The upright picture in a file, in mode RGB and sRGB, and how many pixels the file has.
+
+    The picture has as many, unless it is a JPEG much larger than needed, which is decoded at a half, a quarter or an
+    eighth of its size.
 
     Raises:
         Refused: as `prepare_cover`.
@@ -101,40 +134,20 @@ def decode(content: bytes, settings: Settings) -> Image.Image:
     if not content:
         raise Refused("empty-file")
     with warnings.catch_warnings():
-        # Pillow warns of much that does no harm, such as a bad EXIF block; only a bomb is a reason.
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        warnings.simplefilter("ignore")  # Pillow warns of much that does no harm, such as a bad EXIF block
         try:
             image = _open(content)
             _check_shape(image.size, settings)
-            return upright(to_srgb(_load(image, content)), image)
+            picture = to_srgb(_load(image, content, max(LEAST_SIDE, LEAST_RATIO * settings.resolution)))
+            return upright(picture, image), image.width * image.height
         except Refused:
             raise
-        except (Image.DecompressionBombWarning, Image.DecompressionBombError, MemoryError) as problem:
+        except (Image.DecompressionBombError, MemoryError) as problem:
             raise Refused("decompression-bomb", first_line(problem)) from None
         except Exception as problem:
             # Any exception at all: broken bytes make Pillow's readers raise every kind that Python has.
-            raise Refused("cannot-be-decoded", first_line(problem)) from None
-
-
-def to_srgb(image: Image.Image) -> Image.Image:
-    """Bring a loaded picture of any mode to RGB in sRGB: transparency onto white, 16 bits scaled and not clipped.
-
-    An embedded colour profile is followed where it is sound and fits the mode, and otherwise left aside.
-    """
-    profile = image.info.get("icc_profile")
-    if image.mode.startswith("I") or image.mode == "F":
-        image = _to_grey(image)
-    elif image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info:
-        image = _on_white(image)
-    elif image.mode == "LAB":
-        return ImageCms.applyTransform(image, _transform(None, "LAB"))
-    elif image.mode == "1":
-        image = image.convert("L")
-    elif image.mode not in PROFILE_SPACES:
-        image = image.convert("RGB")
-    transform = _transform(profile, image.mode) if profile else None
-    return ImageCms.applyTransform(image, transform) if transform else image.convert("RGB")
+            line = first_line(problem)
+            raise Refused("truncated" if "truncated" in line.lower() else "cannot-be-decoded", line) from None
 
 
 def upright(picture: Image.Image, opened: Image.Image) -> Image.Image:
@@ -147,39 +160,52 @@ def upright(picture: Image.Image, opened: Image.Image) -> Image.Image:
     return picture if method is None else picture.transpose(method)
 
 
-def square_crop(picture: Image.Image, resolution: int) -> Image.Image:
-    """The centre square of `picture`, scaled with Lanczos' filter to `resolution` pixels a side."""
+def make_square(picture: Image.Image, resolution: int, fit: str = "crop") -> Image.Image:
+    """`picture` as a square of `resolution` pixels a side, scaled with Lanczos' filter.
+
+    What is more than four times too large is first brought near by a mean over whole pixels (Pillow's `reducing_gap`).
+    """
     width, height = picture.size
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2
-    square = picture.crop((left, top, left + side, top + side))
-    return square if side == resolution else square.resize((resolution, resolution), Image.Resampling.LANCZOS)
+    if fit == "crop" and width != height:
+        picture = picture.crop((left, top, left + side, top + side))
+    size = (resolution, resolution)
+    if fit == "pad":
+        scale = resolution / max(width, height)
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    scaled = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    return _pad(scaled, resolution) if fit == "pad" else scaled
 
 
-def pixel_hash(picture: Image.Image) -> str:
-    """SHA-256, as 64 hex digits, of the size and the RGB pixels: equal for equal pictures in any file format."""
-    return hashlib.sha256(b"%dx%d\n" % picture.size + picture.tobytes()).hexdigest()
+def _pad(scaled: Image.Image, resolution: int) -> Image.Image:
+    pixels = np.asarray(scaled)
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    square = Image.new("RGB", (resolution, resolution), tuple(int(c) for c in np.rint(border.mean(0))))
+    square.paste(scaled, ((resolution - scaled.width) // 2, (resolution - scaled.height) // 2))
+    return square
 
 
-def perceptual_hash(picture: Image.Image) -> str:
-    """64-bit DCT hash as 16 hex digits; few bits differ between two pictures that look alike.
+def thumbnail(content: bytes) -> bytes | None:
+    """What can be seen of a refused file, as a small lossy WebP for the report; None where nothing can."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            image = _open(content, frames=True)
+            if image.format == "JPEG":  # with whatever errors: the report shows what is wrong with it
+                least = min(THUMBNAIL_SIDE, *image.size)
+                pixels = simplejpeg.decode_jpeg(content, "RGB", strict=False, min_height=least, min_width=least)
+                image = Image.fromarray(pixels)
+            image = image.convert("RGB")
+            image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+            file = io.BytesIO()
+            image.save(file, "WEBP", quality=60)
+            return file.getvalue()
+        except Exception:  # as in `decode`; a file that shows nothing is shown as nothing
+            return None
 
-    The 8 x 8 lowest frequencies of the picture in 32 x 32 greys, each against their median (the usual `phash`).
-    """
-    grey = np.asarray(picture.convert("L").resize((32, 32), Image.Resampling.LANCZOS), dtype=np.float64)
-    basis = _dct_basis()
-    # Rounded, because the flat parts of a picture leave noise whose sign differs from machine to machine.
-    low = np.round(basis @ grey @ basis.T, 6)
-    return np.packbits(low > np.median(low)).tobytes().hex()
 
-
-@lru_cache(maxsize=1)
-def _dct_basis() -> np.ndarray:
-    frequency, position = np.arange(8)[:, None], np.arange(32)[None, :]
-    return 2 * np.cos(np.pi * frequency * (2 * position + 1) / 64)
-
-
-def _open(content: bytes) -> Image.Image:
+def _open(content: bytes, frames: bool = False) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
     except Image.UnidentifiedImageError:
@@ -188,10 +214,18 @@ def _open(content: bytes) -> Image.Image:
         webp = content[:4] == b"RIFF" and content[8:12] == b"WEBP"
         if webp or content.startswith(SIGNATURES):
             raise Refused("cannot-be-decoded", "the header is broken") from None
-        raise Refused("not-an-image") from None
-    if image.format not in STILL_FORMATS and getattr(image, "n_frames", 1) > 1:
+        raise Refused("not-an-image", _beginning(content)) from None
+    if image.width * image.height > MAX_PIXELS:
+        raise Refused("decompression-bomb", f"{image.width} x {image.height}")
+    if not frames and image.format not in STILL_FORMATS and getattr(image, "n_frames", 1) > 1:
         raise Refused("animated", f"{image.n_frames} frames")
     return image
+
+
+def _beginning(content: bytes) -> str:
+    """What a file that is no image begins with, as far as it can be read."""
+    begin = content[:200].decode("utf-8", "replace")
+    return " ".join("".join(c if c.isprintable() and c != "\ufffd" else " " for c in begin).split())[:40]
 
 
 def _check_shape(size: tuple[int, int], settings: Settings) -> None:
@@ -202,53 +236,29 @@ def _check_shape(size: tuple[int, int], settings: Settings) -> None:
         raise Refused("too-elongated", f"{size[0]} x {size[1]}")
 
 
-def _load(image: Image.Image, content: bytes) -> Image.Image:
-    """Decode the pixels; a JPEG by libjpeg with its warnings as errors, because Pillow shows garbage as a picture."""
+def _load(image: Image.Image, content: bytes, enough: float) -> Image.Image:
+    """Decode the pixels; a JPEG by libjpeg with its warnings as errors, because Pillow shows garbage as a picture.
+
+    A JPEG whose shorter side keeps `enough` pixels comes at a half, a quarter or an eighth of its size; all of its
+    data is read and checked just the same.
+    """
     if image.format not in ("JPEG", "MPO"):
         image.load()
         return image
+    eighths = next(n for n in (1, 2, 4, 8) if n == 8 or min(image.size) * n >= 8 * enough)
+    width, height = (math.ceil(side * eighths / 8) for side in image.size)
     try:
         if image.mode == "CMYK":
             # Only checked here: Pillow knows which files hold their inks inverted.
-            simplejpeg.decode_jpeg(content, "CMYK", strict=True)
+            simplejpeg.decode_jpeg(content, "CMYK", strict=True, min_width=width, min_height=height)
+            image.draft("CMYK", (width, height))
             image.load()
             return image
-        pixels = simplejpeg.decode_jpeg(content, "GRAY" if image.mode == "L" else "RGB", strict=True)
+        colours = "GRAY" if image.mode == "L" else "RGB"
+        pixels = simplejpeg.decode_jpeg(content, colours, strict=True, min_width=width, min_height=height)
     except ValueError as problem:
-        raise Refused("damaged-jpeg", first_line(problem)) from None
+        line = first_line(problem)
+        raise Refused("truncated" if "end of JPEG file" in line else "damaged-jpeg", line) from None
     loaded = Image.fromarray(pixels[..., 0] if image.mode == "L" else pixels)
     loaded.info = dict(image.info)
     return loaded
-
-
-def _to_grey(image: Image.Image) -> Image.Image:
-    """Modes I;16, I and F, which Pillow itself would clip at 255."""
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-    if image.mode == "F":
-        white = 1.0 if values.max() <= 1 else 255.0
-    else:
-        white = 65535.0 if values.max() <= 65535 else 2.0**31 - 1
-    return Image.fromarray(np.rint(np.clip(values / white, 0, 1) * 255).astype(np.uint8))
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    clear = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
-
-
-@lru_cache(maxsize=64)
-def _transform(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """The way from `profile` to sRGB for pictures of `mode`; None if there is none to follow. LAB needs no profile."""
-    srgb = ImageCms.createProfile("sRGB")
-    try:
-        if profile is None:
-            return ImageCms.buildTransform(ImageCms.createProfile("LAB"), srgb, mode, "RGB")
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if source.profile.xcolor_space.strip() != PROFILE_SPACES[mode]:
-            return None
-        # Most profiles are sRGB under one name or another; following them would only add rounding.
-        if mode == "RGB" and "srgb" in ImageCms.getProfileDescription(source).lower():
-            return None
-        return ImageCms.buildTransform(source, srgb, mode, "RGB")
-    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        return None

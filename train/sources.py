@@ -1,37 +1,35 @@
-"""Where covers come from: folders, tars, zips and Hub datasets, read one file at a time and never unpacked to disk."""
+"""Where covers come from: folders, archives, Parquet and Hub datasets, streamed and never unpacked to disk."""
 
-import lzma
+import glob
 import os
 import re
-import tarfile
-import zipfile
-import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from train.archives import ARCHIVE_SUFFIXES, DAMAGED, archive_names, is_archive, read_archive
 from train.cli import UserError, first_line
+from train.items import MAX_BYTES, Item, Place, is_junk, text, too_large
 
 
-MAX_BYTES = 128 * 1024**2
-TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-ARCHIVE_SUFFIXES = (*TAR_SUFFIXES, ".zip")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-DAMAGED = (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, lzma.LZMAError, zlib.error)
 
 
-@dataclass(frozen=True)
-class Item:
-    """One file of a source: its name with the source in front, and its bytes, or the reason why there are none.
+def expand(sources: list[str]) -> list[str]:
+    """The sources with every pattern, such as `covers/*.jpg`, replaced by what matches it, in order of the alphabet.
 
-    `reason` is a key of `train.clean.REASONS`, or `skipped` for what an operating system leaves behind.
+    Raises:
+        UserError: nothing matches a pattern.
     """
-
-    name: str
-    content: bytes | None
-    reason: str | None = None
-    detail: str = ""
+    found = []
+    for source in sources:
+        matches = [source]
+        if not Path(source).exists() and glob.has_magic(source):
+            matches = sorted(glob.glob(source, recursive=True))
+        if not matches:
+            raise UserError(f"{source}: nothing matches this pattern")
+        found += matches
+    return found
 
 
 def check_source(source: str, output_dir: Path) -> None:
@@ -42,7 +40,7 @@ def check_source(source: str, output_dir: Path) -> None:
         output_dir: where the result will lie, which must not be inside a folder that is read.
 
     Raises:
-        UserError: it is missing, empty, no archive, or cannot be opened.
+        UserError: it is missing, empty, or cannot be opened.
     """
     path = Path(source)
     if not path.exists():
@@ -56,7 +54,7 @@ def check_source(source: str, output_dir: Path) -> None:
             raise UserError(f"{source}: the folder holds no files")
         return
     try:
-        empty = not any(True for _ in _archive_names(path))
+        empty = is_archive(path) and not any(True for _ in archive_names(path))
     except DAMAGED as problem:
         raise UserError(f"{source}: cannot be opened as a tar or zip ({first_line(problem)})") from None
     if empty:
@@ -72,13 +70,19 @@ def read_source(source: str) -> Iterator[Item]:
     path = Path(source)
     if not path.exists() or is_dataset(path):
         return _read_dataset(source)
-    name = path.resolve().name
-    return _read_folder(path, name) if path.is_dir() else _read_archive(path, name)
+    whole = path.resolve()
+    if path.is_dir():
+        return _read_folder(path, whole.name)
+    if is_archive(path):
+        return read_archive(path, whole.name)
+    return iter([_read_file(path, text(f"{whole.parent.name}/{whole.name}"))])
 
 
-def is_dataset(folder: Path) -> bool:
-    """Whether a folder holds Parquet shards, as prepared datasets and Hub datasets do."""
-    return any(folder.glob("*.parquet")) or any(folder.glob("data/*.parquet"))
+def is_dataset(path: Path) -> bool:
+    """Whether a path is a Parquet file, or a folder of them as prepared datasets and Hub datasets are."""
+    if path.is_dir():
+        return any(path.glob("*.parquet")) or any(path.glob("data/*.parquet"))
+    return path.suffix.lower() == ".parquet"
 
 
 def _read_folder(folder: Path, prefix: str) -> Iterator[Item]:
@@ -87,119 +91,65 @@ def _read_folder(folder: Path, prefix: str) -> Iterator[Item]:
         folders.sort()
         for file in sorted(files):
             path = Path(parent, file)
-            name = _text(f"{prefix}/{path.relative_to(folder).as_posix()}")
-            if _is_junk(path.relative_to(folder).as_posix()) or (path.exists() and not path.is_file()):
+            name = text(f"{prefix}/{path.relative_to(folder).as_posix()}")
+            if is_junk(path.relative_to(folder).as_posix()) or (path.exists() and not path.is_file()):
                 yield Item(name, None, "skipped")
             elif path.name.lower().endswith(ARCHIVE_SUFFIXES):
-                yield from _read_archive(path, name)
+                yield from read_archive(path, name)
             else:
                 yield _read_file(path, name)
     for problem in closed:
-        name = _text(f"{prefix}/{Path(problem.filename).relative_to(folder).as_posix()}")
+        name = text(f"{prefix}/{Path(problem.filename).relative_to(folder).as_posix()}")
         yield Item(name, None, "unreadable", problem.strerror or "")
 
 
 def _read_file(path: Path, name: str) -> Item:
     try:
-        size = path.stat().st_size
-        return _too_large(name, size) if size > MAX_BYTES else Item(name, path.read_bytes())
+        facts = path.stat()
     except OSError as problem:
         return Item(name, None, "unreadable", problem.strerror or "")
-
-
-def _read_archive(path: Path, name: str) -> Iterator[Item]:
-    """All that can be read of an archive, and one refusal in the archive's own name where it breaks off."""
-    try:
-        yield from (_read_zip if _is_zip(path) else _read_tar)(path, name)
-    except DAMAGED as problem:
-        yield Item(name, None, "damaged-archive", first_line(problem))
-
-
-def _read_tar(path: Path, prefix: str) -> Iterator[Item]:
-    with tarfile.open(path) as tar:
-        while (member := tar.next()) is not None:
-            tar.members.clear()  # the module keeps them all, a gigabyte for a million covers
-            name = _text(f"{prefix}/{_clean_path(member.name)}")
-            if member.isdir():
-                continue
-            if not member.isreg() or _is_junk(member.name):
-                yield Item(name, None, "skipped")
-            elif member.size > MAX_BYTES:
-                yield _too_large(name, member.size)
-            else:
-                yield Item(name, tar.extractfile(member).read())
-        # The module takes a header of garbage, or none at all, for the end.
-        tar.fileobj.seek(tar.offset)
-        if tar.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0"):
-            raise tarfile.ReadError("bad header inside the archive")
-
-
-def _read_zip(path: Path, prefix: str) -> Iterator[Item]:
-    with zipfile.ZipFile(path) as archive:
-        for member in archive.infolist():
-            name = _text(f"{prefix}/{_clean_path(member.filename)}")
-            if member.is_dir():
-                continue
-            if _is_junk(member.filename):
-                yield Item(name, None, "skipped")
-            elif member.file_size > MAX_BYTES:
-                yield _too_large(name, member.file_size)
-            else:
-                yield _read_zip_member(archive, member, name)
-
-
-def _read_zip_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> Item:
-    try:
-        return Item(name, archive.read(member))
-    except (*DAMAGED, RuntimeError, NotImplementedError) as problem:  # the last two: encrypted, unknown compression
-        return Item(name, None, "unreadable", first_line(problem))
-
-
-def _is_zip(path: Path) -> bool:
-    """By the first bytes: `zipfile.is_zipfile` looks at the last, and takes a tar that ends with a zip for one."""
-    with open(path, "rb") as file:
-        return file.read(4) in (b"PK\3\4", b"PK\5\6")
-
-
-def _archive_names(path: Path) -> Iterator[str]:
-    if _is_zip(path):
-        with zipfile.ZipFile(path) as archive:
-            yield from (member.filename for member in archive.infolist() if not member.is_dir())
-    else:
-        with tarfile.open(path) as tar:
-            yield from (member.name for member in tar if not member.isdir())
+    if facts.st_size > MAX_BYTES:
+        return too_large(name, facts.st_size)
+    return Item(name, Place(str(path), 0, facts.st_size, facts.st_mtime_ns))
 
 
 def _read_dataset(source: str) -> Iterator[Item]:
     import datasets
 
     datasets.disable_progress_bars()
-    prefix = Path(source).resolve().name if Path(source).exists() else source
+    path = Path(source)
+    prefix = path.resolve().name if path.exists() else source
+    what = {"path": "parquet", "data_files": str(path)} if path.is_file() else {"path": source}
     try:
-        splits = datasets.load_dataset(source, streaming=True)
+        splits = datasets.load_dataset(**what, streaming=True)
     except Exception as problem:  # the Hub, the network, a file format: each raises its own, and each is one line here
         raise UserError(f"{source}: cannot be loaded as a dataset ({first_line(problem)})") from None
     for split, rows in splits.items():
-        column = next((k for k, v in (rows.features or {}).items() if isinstance(v, datasets.Image)), None)
+        features = rows.features or {}
+        column = next((k for k, v in features.items() if isinstance(v, datasets.Image)), None)
         if column is None:
             raise UserError(f"{source}: its split {split} has no image column")
-        # A prepared dataset knows where its covers came from.
-        origin = "source" if rows.features.get("source") == datasets.Value("string") else None
-        rows = rows.select_columns([column, *filter(None, [origin])]).cast_column(column, datasets.Image(decode=False))
+        # A prepared dataset knows where its covers came from, and what they are labelled with.
+        origin = "source" if features.get("source") == datasets.Value("string") else None
+        genre = features["genre"] if isinstance(features.get("genre"), datasets.ClassLabel) else None
+        columns = [column, *filter(None, [origin, genre and "genre"])]
+        rows = rows.select_columns(columns).cast_column(column, datasets.Image(decode=False))
         try:
             for number, row in enumerate(rows):
-                yield _read_cell(row[column], f"{prefix}/{split}", row.get(origin) or str(number))
+                label = row.get("genre")
+                label = genre.int2str(label) if genre and label is not None and label >= 0 else None
+                yield _read_cell(row[column], f"{prefix}/{split}", row.get(origin) or str(number), label)
         except Exception as problem:
             raise UserError(f"{source}: reading its split {split} failed ({first_line(problem)})") from None
 
 
-def _read_cell(cell: dict[str, Any] | None, prefix: str, label: str) -> Item:
+def _read_cell(cell: dict[str, Any] | None, prefix: str, label: str, genre: str | None) -> Item:
     """The bytes of an Image column's cell, which holds them itself or says where they are (a path, also on the Hub).
 
     The cell's own file name goes before `label`.
     """
     path, content = (cell or {}).get("path"), (cell or {}).get("bytes")
-    name = _text(f"{prefix}/{os.path.basename(path) if path else label}")
+    name = text(f"{prefix}/{os.path.basename(path) if path else label}")
     if content is None and path:
         import fsspec
 
@@ -208,26 +158,6 @@ def _read_cell(cell: dict[str, Any] | None, prefix: str, label: str) -> Item:
                 content = file.read(MAX_BYTES + 1)
         except OSError as problem:
             return Item(name, None, "unreadable", first_line(problem))
-    return _too_large(name, len(content)) if content and len(content) > MAX_BYTES else Item(name, content or b"")
-
-
-def _is_junk(path: str) -> bool:
-    """What an operating system adds to folders and archives, and hidden files."""
-    parts = [part for part in path.split("/") if part not in ("", ".", "..")]
-    return any(part.startswith(".") or part == "__MACOSX" for part in parts) or parts[-1:] in (
-        ["Thumbs.db"],
-        ["desktop.ini"],
-    )
-
-
-def _too_large(name: str, size: int) -> Item:
-    return Item(name, None, "too-large", f"{size / 1024**2:,.0f} MiB")
-
-
-def _clean_path(path: str) -> str:
-    return path.removeprefix("./").lstrip("/")
-
-
-def _text(name: str) -> str:
-    """A name that can be written: bytes that are no UTF-8 become the replacement sign."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    if content and len(content) > MAX_BYTES:
+        return too_large(name, len(content))
+    return Item(name, content or b"", genre=genre)

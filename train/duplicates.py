@@ -1,0 +1,174 @@
+"""Which covers are copies of others, exactly or nearly, among a million of them.
+
+Two covers are near copies when few bits of their perceptual hashes differ, and their mean colours are alike as well:
+the hash sees greys only, so that by itself it takes all records of a label for one whose covers differ in colour and
+lettering. `python -m train.benchmark duplicates` measures what that finds and what it confuses.
+"""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+
+# How far apart the colours of two fields may be on average (root mean square), as a share of the covers' own contrast.
+# The second number, in levels of 255, is what a recompression may add where there is no contrast at all.
+ALIKE_SHARE, ALIKE_NOISE = 0.5, 4.0
+BANDS = 3
+LARGEST_DISTANCE = 11
+PAIRS_AT_ONCE, ROWS_AT_ONCE = 4_000_000, 50_000
+
+
+@dataclass(frozen=True)
+class Fingerprints:
+    """What is known of N covers.
+
+    Args:
+        sha256: (N, 32) uint8, of the decoded pixels.
+        phash: (N,) uint64.
+        colours: (N, 192) uint8.
+        pixels: (N,) int64, how many the file's picture had.
+    """
+
+    sha256: np.ndarray
+    phash: np.ndarray
+    colours: np.ndarray
+    pixels: np.ndarray
+
+
+def find_copies(covers: Fingerprints, distance: int | None, foreign: int = 0) -> np.ndarray:
+    """Of which cover each is a copy.
+
+    Of a cluster the largest stays, of equally large ones the first. A near copy resembles the one that stays, not only
+    another copy of it: no chain of small differences joins two covers that look different.
+
+    Args:
+        covers: N of them.
+        distance: how many of the 64 bits of two perceptual hashes may differ; None finds exact copies only.
+        foreign: the first so many are never copies of the others, but the others may be copies of them.
+
+    Returns:
+        (N,) int64: the index of the cover that stays in its place, its own where that is itself.
+    """
+    count = len(covers.phash)
+    of = np.arange(count)
+    native = of >= foreign
+    ranked = np.lexsort((of, -covers.pixels, native))
+    rank = np.empty(count, np.int64)
+    rank[ranked] = np.arange(count)
+    # Trailing zeros do not count in this type, and all are equally long.
+    _, group = np.unique(np.ascontiguousarray(covers.sha256).view("S32")[:, 0], return_inverse=True)
+    best = np.full(count, count)
+    np.minimum.at(best, group, rank)
+    of = ranked[best[group]]
+    if distance is not None:
+        near = _near_copies(covers, np.flatnonzero(of == np.arange(count)), rank, distance)
+        of = near[of]
+    return of
+
+
+def _near_copies(covers: Fingerprints, singles: np.ndarray, rank: np.ndarray, distance: int) -> np.ndarray:
+    """`find_copies` among the covers `singles`, of which no two are equal."""
+    of = np.arange(len(rank))
+    singles = singles[np.argsort(rank[singles])]
+    hashes, cell = np.unique(covers.phash[singles], return_inverse=True)
+    pairs = similar_hashes(hashes, distance)
+    neighbours = _lists(np.concatenate([pairs, pairs[:, ::-1]]), len(hashes))
+    members = _lists(np.stack([cell, singles], 1), len(hashes))
+    sizes = np.diff(members[1])
+    busy = sizes > 1
+    busy[pairs.ravel()] = True
+    contrast = _contrast(covers.colours)
+    for cover, own in zip(singles[busy[cell]], cell[busy[cell]], strict=True):
+        if of[cover] != cover:
+            continue
+        cells = [own, *_of(neighbours, own)]
+        others = np.concatenate([_of(members, c) for c in cells])
+        others = others[(of[others] == others) & (rank[others] > rank[cover])]
+        if len(others):
+            of[others[_alike(covers.colours, contrast, cover, others)]] = cover
+    return of
+
+
+def _alike(colours: np.ndarray, contrast: np.ndarray, one: int, others: np.ndarray) -> np.ndarray:
+    difference = colours[others].astype(np.int32) - colours[one]
+    error = np.sqrt((difference**2).sum(1) / colours.shape[1])
+    return error <= ALIKE_SHARE * (np.sqrt((contrast[others] + contrast[one]) / 2) + ALIKE_NOISE)
+
+
+def _contrast(colours: np.ndarray) -> np.ndarray:
+    """Variance of a cover's fields around their mean colour, averaged over red, green and blue."""
+    size = colours.shape[1] // 3
+    contrast = np.empty(len(colours))
+    for begin in range(0, len(colours), ROWS_AT_ONCE):
+        fields = colours[begin : begin + ROWS_AT_ONCE].reshape(-1, size, 3).astype(np.int32)
+        contrast[begin : begin + ROWS_AT_ONCE] = (size * (fields**2).sum(1) - fields.sum(1) ** 2).mean(1) / size**2
+    return contrast
+
+
+def _lists(pairs: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The second members of `pairs` by their first, 0 to `count` - 1: all in one array, and where each list begins."""
+    order = np.argsort(pairs[:, 0], kind="stable")
+    begins = np.concatenate([[0], np.cumsum(np.bincount(pairs[:, 0], minlength=count))])
+    return pairs[order, 1], begins
+
+
+def _of(lists: tuple[np.ndarray, np.ndarray], index: int) -> np.ndarray:
+    values, begins = lists
+    return values[begins[index] : begins[index + 1]]
+
+
+def similar_hashes(hashes: np.ndarray, distance: int) -> np.ndarray:
+    """All pairs of hashes of which at most `distance` bits differ.
+
+    Cut into three bands of bits, two such hashes differ in some band by at most a third of it (the pigeonhole of
+    Norouzi et al. 2012, "Fast Search in Hamming Space with Multi-Index Hashing", section 2): looked up are those that
+    equal a band, or equal it but for so many bits, and only they are compared.
+
+    Args:
+        hashes: (N,) uint64, no two equal.
+        distance: 0 to 11.
+
+    Returns:
+        (M, 2) int64 indices, the smaller first, in ascending order.
+    """
+    found = [np.empty(0, np.int64)]
+    widths = [64 // BANDS + (band < 64 % BANDS) for band in range(BANDS)]
+    shift = 0
+    for width in widths:
+        keys = ((hashes >> np.uint64(shift)) & np.uint64((1 << width) - 1)).astype(np.int64)
+        shift += width
+        order = np.argsort(keys, kind="stable")
+        inside = hashes[order]
+        begins = np.concatenate([[0], np.cumsum(np.bincount(keys, minlength=1 << width))])
+        for first, second in _candidates(np.unique(keys), begins, width, distance // BANDS):
+            close = np.bitwise_count(inside[first] ^ inside[second]) <= distance
+            one, other = order[first[close]], order[second[close]]
+            found.append(np.minimum(one, other) * len(hashes) + np.maximum(one, other))
+    pairs = np.unique(np.concatenate(found))
+    return np.stack(np.divmod(pairs, max(1, len(hashes))), 1)
+
+
+def _candidates(
+    present: np.ndarray, begins: np.ndarray, width: int, flips: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pairs of places in a band's sorted order whose keys differ by at most `flips` bits; each pair once."""
+    for count in range(flips + 1):
+        for bits in itertools.combinations(range(width), count):
+            other = present ^ sum(1 << bit for bit in bits)
+            wanted = (begins[other + 1] > begins[other]) & ((present < other) | (count == 0))
+            one, other = present[wanted], other[wanted]
+            many, others = begins[one + 1] - begins[one], begins[other + 1] - begins[other]
+            ends = np.cumsum(many * others)
+            for part in np.split(np.arange(len(one)), np.flatnonzero(np.diff(ends // PAIRS_AT_ONCE)) + 1):
+                if not len(part):
+                    continue
+                pairs = many[part] * others[part]
+                which = np.repeat(part, pairs)
+                place = np.arange(len(which)) - np.repeat(np.cumsum(pairs) - pairs, pairs)
+                row, column = np.divmod(place, others[which])
+                first, second = begins[one[which]] + row, begins[other[which]] + column
+                if count == 0:
+                    first, second = first[first < second], second[first < second]
+                yield first, second

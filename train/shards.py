@@ -1,0 +1,73 @@
+"""A split's Parquet files."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+from pyarrow import parquet
+
+
+SHARD_BYTES = 256 * 1024**2
+# Small groups, so that a reader, such as the Hub's viewer, can show a few rows without reading a whole shard.
+GROUP_ROWS, GROUP_BYTES = 500, 16 * 1024**2
+
+
+class Shards:
+    """The Parquet files of one split, written as covers come, so that memory does not grow with their number."""
+
+    def __init__(self, folder: Path, name: str, genres: list[str]):
+        from datasets import ClassLabel, Features, Image, Value
+
+        text = Value("string")
+        features = {"image": Image(), "source": text, "sha256": text, "phash": text}
+        if genres:
+            features["genre"] = ClassLabel(names=genres)
+        self.schema: pyarrow.Schema = Features(features).arrow_schema
+        self.folder, self.name, self.rows = folder, name, 0
+        self.paths: list[Path] = []
+        self.writer = None
+        self.group, self.group_bytes, self.shard_bytes = [], 0, 0
+
+    def add(self, row: dict[str, Any], genre: int | None) -> None:
+        """Take one cover, a row of a part, and write when a row group or a shard is full."""
+        self.group.append(
+            {
+                "image": {"bytes": row["image"], "path": None},
+                "source": row["name"],
+                "sha256": row["sha256"].hex(),
+                "phash": f"{row['phash']:016x}",
+                "genre": genre,
+            }
+        )
+        self.rows += 1
+        self.group_bytes += len(row["image"])
+        self.shard_bytes += len(row["image"])
+        full = self.shard_bytes >= SHARD_BYTES
+        if full or len(self.group) >= GROUP_ROWS or self.group_bytes >= GROUP_BYTES:
+            self._write_group()
+        if full:
+            self._close_shard()
+
+    def close(self) -> None:
+        """Write what is left, and give the files their final names, which tell how many there are."""
+        if self.group:
+            self._write_group()
+        self._close_shard()
+        for number, path in enumerate(self.paths):
+            path.rename(self.folder / f"{self.name}-{number:05d}-of-{len(self.paths):05d}.parquet")
+
+    def _write_group(self) -> None:
+        if self.writer is None:
+            self.folder.mkdir(exist_ok=True)
+            self.paths.append(self.folder / f"{self.name}-{len(self.paths):05d}.parquet")
+            # Chunked by content, so that the Hub stores only what changed between two uploads.
+            self.writer = parquet.ParquetWriter(
+                self.paths[-1], self.schema, use_content_defined_chunking=True, write_page_index=True
+            )
+        self.writer.write_table(pyarrow.Table.from_pylist(self.group, schema=self.schema))
+        self.group, self.group_bytes = [], 0
+
+    def _close_shard(self) -> None:
+        if self.writer is not None:
+            self.writer.close()
+        self.writer, self.shard_bytes = None, 0

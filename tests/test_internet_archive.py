@@ -25,10 +25,11 @@ ROOT = Path(__file__).parents[1]
 TAR = random.Random(0).randbytes(300_000)
 NAME = "album_covers_x.tar"
 PROGRAM = """
-import sys
+import signal, sys
 from pathlib import Path
 from train.cli import run
 from train.internet_archive import fetch_letters, parse_letters
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell switches off for what runs in its background
 run(lambda: str(fetch_letters(parse_letters(sys.argv[1]), Path(sys.argv[2]), 0.01)[0]), "fetch")
 """
 

@@ -100,8 +100,10 @@ def test_genres_come_from_a_table_and_from_datasets(tmp_path):
     rows = rows_of(tmp_path / "out")
     assert rows.features["genre"].names == ["jazz", "rock"] and rows["genre"] == [1, 0, None, None]
     assert "| jazz | 1 |" in (tmp_path / "out" / "README.md").read_text()
-    code, line = program(tmp_path / "out", "--output_dir", tmp_path / "again", *options)
+    code, line = program(tmp_path / "out", "--output_dir", tmp_path / "again", *options, "--labels", "folder")
     assert code == 0 and rows_of(tmp_path / "again")["genre"] == [1, 0, None, None]
+    code, line = program(tmp_path / "pile", "--output_dir", tmp_path / "flat", *options, "--labels", "folder")
+    assert code == 0 and "genre" not in rows_of(tmp_path / "flat").column_names
 
 
 def test_every_kind_of_source_gives_the_same_covers(tmp_path):

@@ -85,9 +85,9 @@ def _near_copies(covers: Fingerprints, singles: np.ndarray, rank: np.ndarray, di
             continue
         cells = [own, *_of(neighbours, own)]
         others = np.concatenate([_of(members, c) for c in cells])
-        others = others[(of[others] == others) & (rank[others] > rank[cover])]
-        if len(others):
-            of[others[_alike(covers.colours, contrast, cover, others)]] = cover
+        # Those that stay themselves are not alike, or they would have taken this one: they came before it.
+        others = others[of[others] == others]
+        of[others[_alike(covers.colours, contrast, cover, others)]] = cover
     return of
 
 

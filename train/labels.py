@@ -14,7 +14,7 @@ FOLDER = "folder"
 
 
 def labelled(items: Iterator[Item], labels: str | None) -> Iterator[Item]:
-    """`items` with their genres; those that have one from a dataset keep it.
+    """`items` with their genres; those that come from a dataset keep its own.
 
     Args:
         items: of one source, whose name is the first part of theirs.
@@ -28,7 +28,7 @@ def labelled(items: Iterator[Item], labels: str | None) -> Iterator[Item]:
     for item in items:
         genre = item.genre
         if labels == FOLDER:
-            genre = genre or _folder(item.name)
+            genre = _folder(item.name)
         elif table:
             parts = item.name.split("/")
             keys = (item.name, "/".join(parts[1:]), parts[-1])

@@ -26,11 +26,11 @@ from train.duplicates import LARGEST_DISTANCE
 # from train.internet_archive import fetch_letters, parse_letters
 from train.internet_archive import fetch_letters, parse_letters
 from train.items import Item, Place
-from train.labels import check_labels, labelled
+from train.labels import FOLDER, check_labels, labelled
 from train.parts import make_parts, versions
 from train.report import Report, is_report, to_json
 from train.report_page import report_page
-from train.sources import check_source, expand, read_source
+from train.sources import check_source, expand, is_dataset, read_source
 
 
 try:
@@ -184,7 +184,9 @@ def work_folder(target: Path) -> Iterator[Path]:
 
 def judge(sources: list[str], settings: Settings, folder: Path, num_workers: int, labels: str | None) -> list[Path]:
     """Judge all files of the sources, with a progress bar; returns the parts that say what became of them."""
-    items = (item for source in sources for item in labelled(read_source(source), labels))
+    # Where a dataset's rows lie is no genre of theirs.
+    labels_of = {source: None if labels == FOLDER and is_dataset(source) else labels for source in sources}
+    items = (item for source in sources for item in labelled(read_source(source), labels_of[source]))
     interval = 0.5 if sys.stderr.isatty() else 30
     total = _bytes_of(sources)
     with tqdm(

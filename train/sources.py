@@ -67,9 +67,9 @@ def read_source(source: str) -> Iterator[Item]:
     Raises:
         UserError: a dataset cannot be loaded or has no image column.
     """
-    path = Path(source)
-    if not path.exists() or is_dataset(path):
+    if is_dataset(source):
         return _read_dataset(source)
+    path = Path(source)
     whole = path.resolve()
     if path.is_dir():
         return _read_folder(path, whole.name)
@@ -78,8 +78,11 @@ def read_source(source: str) -> Iterator[Item]:
     return iter([_read_file(path, text(f"{whole.parent.name}/{whole.name}"))])
 
 
-def is_dataset(path: Path) -> bool:
-    """Whether a path is a Parquet file, or a folder of them as prepared datasets and Hub datasets are."""
+def is_dataset(source: str) -> bool:
+    """Whether a source is on the Hub, or a Parquet file, or a folder of them as prepared datasets are."""
+    path = Path(source)
+    if not path.exists():
+        return True
     if path.is_dir():
         return any(path.glob("*.parquet")) or any(path.glob("data/*.parquet"))
     return path.suffix.lower() == ".parquet"

@@ -22,8 +22,6 @@ from train.clean import FITS, Settings
 from train.cli import Parser, UserError, check_output_dir, run
 from train.dataset_card import dataset_card
 from train.duplicates import LARGEST_DISTANCE
-
-# from train.internet_archive import fetch_letters, parse_letters
 from train.internet_archive import fetch_letters, parse_letters
 from train.items import Item, Place
 from train.labels import FOLDER, check_labels, labelled
@@ -103,7 +101,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--max_aspect", type=float, default=2.0, help="refuse pictures whose sides have a larger ratio than this")
     add("--hash_distance", type=int, default=8, help="bits of 64 in which the hashes of near copies differ at most")
     add("--keep_duplicates", action="store_true", help="keep copies, exact and near ones")
-    add("--exclude", nargs="+", default=[], metavar="DATASET", help="leave out covers that are in these sources, too")
+    add("--exclude", nargs="+", metavar="DATASET", help="leave out covers that are in these sources, too")
     add("--labels", metavar="folder|FILE.csv", help="genres: folder names, or a table with the columns file, genre")
     add("--archive_letters", type=parse_letters, metavar="x,y", help="fetch these of the Internet Archive's million")
     add("--archive_dir", type=Path, default=Path("audio-covers"), help="where what is fetched is kept")
@@ -115,6 +113,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--hub_dataset_id", help="user/name on the Hub")
     add("--hub_private_repo", action="store_true", help="visible to its owner alone")
     arguments = parser.parse_args()
+    arguments.exclude = arguments.exclude or []
     if arguments.min_size is None:
         arguments.min_size = arguments.resolution // 2
     distance = arguments.hash_distance

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from train.clean import PICTURED
+
 
 PROGRAM = "train.prepare"
 SHOWN_REFUSED, SHOWN_BLANK = 8, 2  # pictures of each reason, and of files that show none
@@ -59,8 +61,8 @@ class Report:
         if file.reason in COPIES:
             return
         shown = self.shown_refused.setdefault(file.reason, [])
-        blank = sum(picture is None for _, picture in shown)
-        if len(shown) < SHOWN_REFUSED and (thumbnail or blank < SHOWN_BLANK):
+        room = SHOWN_REFUSED if thumbnail else SHOWN_BLANK if file.reason not in PICTURED else 0
+        if len(shown) < room:
             shown.append((file, thumbnail))
 
     @property

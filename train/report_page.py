@@ -50,7 +50,7 @@ def _reasons(report: Report) -> str:
     for reason, count in report.reasons.items():
         pictures = "".join(
             f"<figure>{_picture(thumbnail, file.source) if thumbnail else BLANK}"
-            f"<figcaption>{_escape(file.detail)}</figcaption></figure>"
+            f"<figcaption>{_escape(file.detail or file.source.rpartition('/')[2])}</figcaption></figure>"
             for file, thumbnail in report.shown_refused.get(reason, ())
         )
         rows += (

@@ -2,6 +2,8 @@
 
 python -m train.benchmark train
 python -m train.benchmark generate --model runs/first/pipeline
+python -m train.benchmark prepare
+python -m train.benchmark duplicates covers/
 """
 
 import os
@@ -15,6 +17,7 @@ from datasets import Dataset
 
 from gan.covers import Covers
 from gan.pipeline_folder import PipelineError, load_pipeline
+from train import benchmark_duplicates, benchmark_prepare
 from train.cli import Parser, UserError, run
 from train.recipes import CONFIGS, load_recipe
 from train.steps import Trainer
@@ -98,6 +101,8 @@ def main() -> str:
     generating = programs.add_parser("generate", help="milliseconds for one cover")
     generating.add_argument("--model", help="pipeline folder or Hub id; default: the generator that ships")
     generating.set_defaults(function=benchmark_generate)
+    benchmark_prepare.add_parser(programs)
+    benchmark_duplicates.add_parser(programs)
     args = parser.parse_args()
     return args.function(args)
 

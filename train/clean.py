@@ -161,8 +161,9 @@ def upright(picture: Image.Image, opened: Image.Image) -> Image.Image:
 
 
 def make_square(picture: Image.Image, resolution: int, fit: str = "crop") -> Image.Image:
-    """`picture` as a square of `resolution` pixels a side, scaled with Lanczos' filter.
+    """`picture` as a square of `resolution` pixels a side, scaled with the bicubic filter.
 
+    Lanczos' costs half as much again, and the eye sees no difference.
     What is more than four times too large is first brought near by a mean over whole pixels (Pillow's `reducing_gap`).
     """
     width, height = picture.size
@@ -174,7 +175,7 @@ def make_square(picture: Image.Image, resolution: int, fit: str = "crop") -> Ima
     if fit == "pad":
         scale = resolution / max(width, height)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    scaled = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    scaled = picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
     return _pad(scaled, resolution) if fit == "pad" else scaled
 
 

@@ -79,7 +79,7 @@ def _near_copies(covers: Fingerprints, singles: np.ndarray, rank: np.ndarray, di
     sizes = np.diff(members[1])
     busy = sizes > 1
     busy[pairs.ravel()] = True
-    contrast = _contrast(covers.colours)
+    contrast = contrast_of(covers.colours)
     for cover, own in zip(singles[busy[cell]], cell[busy[cell]], strict=True):
         if of[cover] != cover:
             continue
@@ -87,17 +87,18 @@ def _near_copies(covers: Fingerprints, singles: np.ndarray, rank: np.ndarray, di
         others = np.concatenate([_of(members, c) for c in cells])
         # Those that stay themselves are not alike, or they would have taken this one: they came before it.
         others = others[of[others] == others]
-        of[others[_alike(covers.colours, contrast, cover, others)]] = cover
+        of[others[alike(covers.colours, contrast, cover, others)]] = cover
     return of
 
 
-def _alike(colours: np.ndarray, contrast: np.ndarray, one: int, others: np.ndarray) -> np.ndarray:
+def alike(colours: np.ndarray, contrast: np.ndarray, one: int, others: np.ndarray) -> np.ndarray:
+    """Which of `others`, indices of covers, have colours like those of the cover `one`; `contrast` is all covers'."""
     difference = colours[others].astype(np.int32) - colours[one]
     error = np.sqrt((difference**2).sum(1) / colours.shape[1])
     return error <= ALIKE_SHARE * (np.sqrt((contrast[others] + contrast[one]) / 2) + ALIKE_NOISE)
 
 
-def _contrast(colours: np.ndarray) -> np.ndarray:
+def contrast_of(colours: np.ndarray) -> np.ndarray:
     """Variance of a cover's fields around their mean colour, averaged over red, green and blue."""
     size = colours.shape[1] // 3
     contrast = np.empty(len(colours))

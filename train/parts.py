@@ -86,7 +86,7 @@ def make_parts(
                 # All that was under way is lost with the worker that died: it is done again, a file at a time.
                 for position, (lost, place, task) in enumerate([(chunk, path, future), *waiting]):
                     if task is not None and not _is_whole(place):
-                        _write(place, lost, _outcomes_apart(lost, settings))
+                        write_outcomes(place, lost, _outcomes_apart(lost, settings))
                         if position:
                             waiting[position - 1] = (lost, place, None)
                 pool = start_pool()
@@ -111,7 +111,7 @@ def make_parts(
 
 def write_part(chunk: list[Item], settings: Settings, path: Path) -> None:
     """Judge the files of `chunk` and write the part `path`."""
-    _write(path, chunk, [judge(item, settings) for item in chunk])
+    write_outcomes(path, chunk, [judge(item, settings) for item in chunk])
 
 
 def judge(item: Item, settings: Settings) -> Outcome:
@@ -130,7 +130,8 @@ def _content(item: Item) -> bytes:
     return item.content.read() if isinstance(item.content, Place) else item.content
 
 
-def _write(path: Path, chunk: list[Item], outcomes: list[Outcome]) -> None:
+def write_outcomes(path: Path, chunk: list[Item], outcomes: list[Outcome]) -> None:
+    """Write the part `path`: it is there whole or not at all."""
     shown: dict[str, int] = {}
     rows = []
     for item, outcome in zip(chunk, outcomes, strict=True):

@@ -67,9 +67,9 @@ Sources: {", ".join(f"`{source}`" for source in report.sources)}.
 Every picture was turned as its EXIF block says, brought to 8-bit sRGB (embedded colour profiles followed, 16 bits
 scaled, transparency laid on white), {FITTED[settings["fit"]]} and scaled with Pillow's bicubic filter, which averages
 over all pixels of the original; one more than four times too large was first brought near by the mean of whole pixels.
-JPEGs were decoded by libjpeg with every warning taken for an error, because most programs show a JPEG with garbage in the
-middle as if it were whole, and at a half, a quarter or an eighth of their size where that leaves {LEAST_SIDE} pixels
-or nearly twice as many as needed. No other metadata was kept.
+JPEGs were decoded by libjpeg with every warning taken for an error, because most programs show a JPEG with garbage in
+the middle as if it were whole, and at a half, a quarter or an eighth of their size where that leaves {LEAST_SIDE}
+pixels or nearly twice as many as needed. No metadata was kept.
 The shorter side had at least {settings["min_size"]} pixels, the longer at most {settings["max_aspect"]} times the
 shorter.
 

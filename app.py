@@ -11,7 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before Gradio is imported
+# before Gradio is imported
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+# or else Gradio computes statistics of the last 10,000 calls anew after each call
+os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000")
+os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
 
 SHIPPED = "gan/pretrained"
 
@@ -42,6 +46,12 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--host", default=host, help="address to listen on; 0.0.0.0 is all (default: %(default)s)")
     parser.add_argument("--port", type=_port, default=port, help="port to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--auth",
+        type=_auth,
+        metavar="USER:PASSWORD",
+        help="ask visitors and programs for these (default: open to all)",
+    )
     parser.add_argument("--share", action="store_true", help="also open a public link (default: no)")
     return parser.parse_args(arguments)
 
@@ -57,7 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from gan import PipelineError
     from gan.studio import LAUNCH_OPTIONS, build_page
+    from gan.studio.model import share_the_cpu
 
+    share_the_cpu()
     logging.basicConfig(format="%(name)s: %(message)s")
     try:
         page = build_page(**choose_model(args.model, args.revision))
@@ -69,6 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             server_name=args.host,
             server_port=args.port,
             share=args.share,
+            auth=args.auth,
             quiet=True,
             prevent_thread_lock=True,
             **LAUNCH_OPTIONS,
@@ -92,15 +105,31 @@ def choose_model(name: str | None, revision: str | None) -> dict:
     from gan import PipelineError, load_pipeline
 
     if name is None:
-        return {"pipeline": load_pipeline(), "model_name": SHIPPED}
+        return {"pipeline": load_pipeline(), "model_name": SHIPPED, "index": load_covers_index()}
     try:
-        return {"pipeline": load_pipeline(name, revision), "model_name": public_name(name), "revision": revision}
+        pipeline, index = load_pipeline(name, revision), load_covers_index(name, revision)
+        return {"pipeline": pipeline, "model_name": public_name(name), "revision": revision, "index": index}
     except PipelineError as error:
         _say(f"{str(error).rstrip('.')}; showing the generator that ships with the project instead", 0)
         # the line above has all of it; visitors are shown no path of this machine
         reason = re.sub(r"(?<![\w:/])/[^\s'\"]+", "…", str(error).removeprefix(f"{name}: ")).rstrip(".")
         notice = f"{public_name(name)}: {reason}. Shown instead is the generator that ships with the project."
-        return {"pipeline": load_pipeline(), "model_name": SHIPPED, "notice": notice}
+        return {"pipeline": load_pipeline(), "model_name": SHIPPED, "notice": notice, "index": load_covers_index()}
+
+
+def load_covers_index(name: str | None = None, revision: str | None = None):
+    """The index of the covers that a generator learned from, or None where it came without, or with a damaged one."""
+    from gan.copies import CopiesError, load_index
+    from gan.pipeline_folder import COVERS_INDEX, find_pipeline
+
+    file = find_pipeline(name, revision) / COVERS_INDEX
+    if not file.exists():
+        return None
+    try:
+        return load_index(file)
+    except CopiesError as error:
+        _say(f"{error}; the page cannot tell copies", 0)
+        return None
 
 
 def public_name(name: str) -> str:
@@ -123,6 +152,13 @@ def _port(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port, a number from 1 to 65535")
     return int(text)
+
+
+def _auth(text: str) -> tuple[str, str]:
+    user, colon, password = text.partition(":")
+    if not (user and colon and password):
+        raise argparse.ArgumentTypeError("must be a name and a password with a colon between")
+    return user, password
 
 
 def _say(line: str, code: int) -> int:

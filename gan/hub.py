@@ -27,7 +27,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import validate_repo_id
 
 from gan.card import draw_card_picture, model_card
-from gan.pipeline_folder import load_pipeline, save_pipeline
+from gan.pipeline_folder import COVERS_INDEX, load_pipeline, save_pipeline
 
 
 PROJECT = Path(__file__).parent.parent
@@ -35,6 +35,7 @@ PROJECT = Path(__file__).parent.parent
 # weight file left behind would be read together with the new ones.
 MODEL_FILES = (
     "README.md",
+    COVERS_INDEX,
     "covers.png",
     "generator.pt2",
     "model_index.json",
@@ -93,6 +94,8 @@ def upload_model(
             save_pipeline(pipeline, complete)
         files = _matching(complete, MODEL_FILES)
         files["covers.png"] = draw_card_picture(pipeline)
+        if (folder / COVERS_INDEX).is_file():
+            files[COVERS_INDEX] = folder / COVERS_INDEX
         if (folder / "README.md").is_file():
             files["README.md"] = folder / "README.md"
         else:

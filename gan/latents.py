@@ -41,3 +41,109 @@ def walk(a: torch.Tensor, b: torch.Tensor, frames: int) -> torch.Tensor:
         raise ValueError(f"a walk needs at least 2 frames, not {frames}")
     turn = torch.arange(frames, dtype=a.dtype, device=a.device) * (2 * math.pi / frames)
     return slerp(a.expand(frames, -1), b.expand(frames, -1), (1 - torch.cos(turn))[:, None] / 2)
+
+
+def blend(corners: torch.Tensor, x: float, y: float) -> torch.Tensor:
+    """The latents at a place between four: along the upper edge and the lower one, then from the one to the other.
+
+    Args:
+        corners: (4, dim) upper left, upper right, lower left, lower right.
+        x, y: 0..1, from left to right and from top to bottom.
+
+    Returns:
+        (dim,).
+    """
+    upper, lower = slerp(corners[0], corners[1], x), slerp(corners[2], corners[3], x)
+    return slerp(upper, lower, y)
+
+
+def closed_path(points: torch.Tensor, frames: int, straight: bool = False) -> torch.Tensor:
+    """A loop through `points` and back to the first, each stretch with as many frames.
+
+    The round path is the periodic cubic spline of Catmull and Rom (1974): it passes through every point and turns
+    there without a corner. Like `slerp` it keeps out of the middle, where the generator never trained: the length
+    goes evenly from one point's to the next one's.
+
+    Args:
+        points: (K, dim) with K of at least 2.
+        frames: number of latents, at least K.
+        straight: straight lines between the points instead, as wide of the sphere as they are.
+
+    Returns:
+        (frames, dim): frame 0 is the first point, and so would be the frame after the last.
+    """
+    if len(points) < 2 or frames < len(points):
+        raise ValueError(f"a path needs 2 points or more and as many frames, not {len(points)} and {frames}")
+    place = torch.arange(frames, dtype=torch.float64) * (len(points) / frames)
+    start = place.floor().long()
+    t = (place - start)[:, None].to(points.dtype)
+    before, a, b, after = (points[(start + step) % len(points)] for step in (-1, 0, 1, 2))
+    if straight:
+        return torch.lerp(a, b, t)
+    curve = a + t / 2 * (b - before + t * (2 * before - 5 * a + 4 * b - after + t * (3 * (a - b) + after - before)))
+    length = torch.lerp(a.norm(dim=-1, keepdim=True), b.norm(dim=-1, keepdim=True), t)
+    return curve / curve.norm(dim=-1, keepdim=True).clamp_min(1e-8) * length
+
+
+def child(parent: torch.Tensor, noise: torch.Tensor, difference: float) -> torch.Tensor:
+    """A step from `parent` towards `noise`, with the parent's length kept.
+
+    Args:
+        parent: (dim,) or (N, dim) latents.
+        noise: (N, dim) normal latents, one for each child.
+        difference: 0 is the parent itself, 1 a cover that has nothing of it.
+
+    Returns:
+        (N, dim).
+    """
+    length = parent.norm(dim=-1, keepdim=True)
+    towards = noise / noise.norm(dim=-1, keepdim=True).clamp_min(1e-8) * length
+    return slerp(parent.expand_as(noise), towards, difference)
+
+
+def cross(a: torch.Tensor, b: torch.Tensor, take_b: torch.Tensor) -> torch.Tensor:
+    """Children that have each number from one parent or the other, as genes; independent normal numbers stay so.
+
+    Args:
+        a, b: (dim,) latents.
+        take_b: (N, dim) booleans, true where a child has b's number.
+
+    Returns:
+        (N, dim).
+    """
+    return torch.where(take_b, b, a)
+
+
+def semantic_directions(generator: torch.nn.Module, count: int) -> torch.Tensor:
+    """The directions in which a generator's first layer turns latents into the most change, found without any data.
+
+    SeFa (Shen and Zhou 2021, "Closed-Form Factorization of Latent Semantics in GANs", section 3.2): the eigenvectors
+    of A^T A with the largest eigenvalues, where A is the weight of the first layer, the one that takes the latents.
+
+    Args:
+        generator: its `config.latent_dim` tells the first layer by its inputs.
+        count: how many, at most `latent_dim`.
+
+    Returns:
+        (count, latent_dim) unit vectors, the one that changes most first; of each, the largest number is positive.
+
+    Raises:
+        ValueError: there is no such layer, or there are not so many directions.
+    """
+    latent_dim = generator.config.latent_dim
+    if not 1 <= count <= latent_dim:
+        raise ValueError(f"there are 1 to {latent_dim} directions, not {count}")
+    weight = _first_weight(generator, latent_dim).detach().double()
+    vectors = torch.linalg.eigh(weight.T @ weight).eigenvectors.flip(1)[:, :count].T  # eigh sorts them upwards
+    largest = vectors.gather(1, vectors.abs().argmax(1, keepdim=True))
+    return (vectors * largest.sign()).float()  # the sign of an eigenvector is anybody's choice
+
+
+def _first_weight(generator: torch.nn.Module, latent_dim: int) -> torch.Tensor:
+    """(outputs, latent_dim): how the first layer turns latents into features."""
+    for layer in generator.modules():
+        if isinstance(layer, torch.nn.Linear) and layer.in_features == latent_dim:
+            return layer.weight
+        if isinstance(layer, torch.nn.ConvTranspose2d) and layer.in_channels == latent_dim:
+            return layer.weight.flatten(1).T
+    raise ValueError(f"no linear or transposed convolutional layer takes {latent_dim} latents")

@@ -23,7 +23,8 @@ from gan.pipeline import AlbumCoverPipeline
 PRETRAINED = Path(__file__).parent / "pretrained"
 GENERATORS = {generator.__name__: generator for generator, _ in NETWORKS.values()}
 LARGEST_RESOLUTION = 1024  # pixels; a stranger's config could otherwise ask for any amount of memory
-WEIGHTS_AND_CONFIG = ["model_index.json", "synthesis/*.json", "synthesis/*.safetensors"]
+COVERS_INDEX = "covers.index.safetensors"  # of the training covers (gan/copies.py), where somebody has made one
+WEIGHTS_AND_CONFIG = ["model_index.json", "synthesis/*.json", "synthesis/*.safetensors", COVERS_INDEX]
 
 
 class PipelineError(Exception):
@@ -101,10 +102,7 @@ def load_pipeline(folder_or_id: str | Path | None = None, revision: str | None =
     Raises:
         PipelineError: nothing is there, it is no pipeline of ours, or its weights are missing, strange or not finite.
     """
-    name = str(folder_or_id or PRETRAINED)
-    folder = Path(name)
-    if not folder.is_dir():
-        folder = _download(name, revision)
+    name, folder = str(folder_or_id or PRETRAINED), find_pipeline(folder_or_id, revision)
     network = _generator_class(folder, name)
     files = sorted((folder / "synthesis").glob("*.safetensors"))
     if not files:
@@ -126,6 +124,12 @@ def load_pipeline(folder_or_id: str | Path | None = None, revision: str | None =
         if value.is_floating_point() and not torch.isfinite(value).all():
             raise PipelineError(f"{name}: the weight {key} holds numbers that are not finite")
     return AlbumCoverPipeline(generator.float().eval().requires_grad_(False))
+
+
+def find_pipeline(folder_or_id: str | Path | None = None, revision: str | None = None) -> Path:
+    """The folder of a pipeline, named as for `load_pipeline`; of a Hub id a copy. Raises PipelineError: none there."""
+    folder = Path(folder_or_id or PRETRAINED)
+    return folder if folder.is_dir() else _download(str(folder_or_id or PRETRAINED), revision)
 
 
 def _check_shapes(network: type, config: dict, files: list[Path]) -> None:

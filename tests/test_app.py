@@ -1,33 +1,38 @@
 """The page without a browser: its handlers, its endpoints, the program's arguments."""
 
 import base64
+import http.client
 import io
 import json
 import logging
+import re
 import shutil
 import socket
 import subprocess
 import sys
+import urllib.parse
 import urllib.request
 from pathlib import Path
 from types import SimpleNamespace
 
-import gradio as gr
 import numpy as np
 import pytest
-from gradio_client import Client
+import torch
+from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
 import app
 from gan import load_pipeline, pipeline_folder
-from gan.latents import slerp, walk
+from gan.latents import blend, closed_path, slerp, walk
 from gan.pipeline import LARGEST_SEED, AlbumCoverPipeline
-from gan.studio import LAUNCH_OPTIONS, build_page
+from gan.studio import LAUNCH_OPTIONS, build_page, checks
 from gan.studio import model as model_file
-from gan.studio.explore import CRATE_SIZE, FIRST_SEED, Explore, from_link, link_to
+from gan.studio.body_limit import LARGEST_BODY
+from gan.studio.crate import FIRST_SEED, MOST_TILES, SIDE, Crate, seed_at
 from gan.studio.model import Model
-from gan.studio.walk import Walk
+from gan.studio.shelf import MOST_KEPT, kept
+from gan.studio.words import WORDS
 
 
 @pytest.fixture(scope="module")
@@ -66,16 +71,25 @@ def same(one: Image.Image | str | Path, other: Image.Image | str | Path) -> bool
 # ---- for programs
 
 
+OURS = {
+    "/generate": ["seed", "truncation"],
+    "/cover": ["address"],
+    "/plane": ["x", "y", "truncation"],
+    "/walk": ["seed_a", "seed_b", "position", "truncation"],
+    "/address": ["png"],
+    "/loop": ["seed_a", "seed_b", "frames", "truncation"],
+    "/film": ["addresses", "frames", "straight", "speed", "kind"],
+}
+
+
 def test_the_endpoints_are_documented(client: Client):
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert {name: [p["parameter_name"] for p in about["parameters"]] for name, about in endpoints.items()} == {
-        "/generate": ["seed", "truncation"],
-        "/walk": ["seed_a", "seed_b", "position", "truncation"],
-        "/loop": ["seed_a", "seed_b", "frames", "truncation"],
-    }
+    parameters = {name: [p["parameter_name"] for p in about["parameters"]] for name, about in endpoints.items()}
+    assert OURS.items() <= parameters.items()
     assert next(iter(endpoints)) == "/generate"  # what a client finds first
     about = json.loads(urllib.request.urlopen(f"{client.src}gradio_api/info").read())["named_endpoints"]
     assert "same seed is the same cover" in about["/generate"]["description"]
+    assert all(len(endpoint["description"]) > 30 for endpoint in about.values())
 
 
 def test_generate_gives_the_pipelines_pixels(client: Client, pipeline: AlbumCoverPipeline):
@@ -89,7 +103,10 @@ def test_a_downloaded_cover_says_how_to_draw_it_again(client: Client):
     file = client.predict(seed=123, truncation=0.8, api_name="/generate")
     cover = Image.open(file)
     assert (Path(file).name, cover.format, cover.size) == ("album-cover-123.png", "PNG", (32, 32))
+    address = cover.text.pop("address")
     assert cover.text == {"seed": "123", "truncation": "0.8", "model": "user/covers", "revision": "v1"}
+    assert client.predict(png=handle_file(file), api_name="/address") == address
+    assert same(client.predict(address, api_name="/cover"), cover)
 
 
 def test_the_ends_of_a_walk_are_the_two_covers(client: Client, pipeline: AlbumCoverPipeline):
@@ -97,8 +114,30 @@ def test_the_ends_of_a_walk_are_the_two_covers(client: Client, pipeline: AlbumCo
     assert same(client.predict(3, 8, 0, 0.9, api_name="/walk"), a)
     assert same(client.predict(3, 8, 1, 0.9, api_name="/walk"), b)
     latents = pipeline.prepare_latents([3, 8])
-    between = pipeline(latents=slerp(latents[:1], latents[1:], 0.25), truncation=0.9).images[0]
-    assert same(client.predict(3, 8, 0.25, 0.9, api_name="/walk"), between)
+    rounded = slerp(latents[:1], latents[1:], 0.25).half().float()  # what the address in the file holds
+    file = client.predict(3, 8, 0.25, 0.9, api_name="/walk")
+    assert same(file, pipeline(latents=rounded, truncation=0.9).images[0])
+    assert same(client.predict(Image.open(file).text["address"], api_name="/cover"), file)
+
+
+def test_a_place_of_the_plane_blends_the_four_seeds_around_it(client: Client, pipeline: AlbumCoverPipeline):
+    assert same(client.predict(5, 0, api_name="/plane"), pipeline(seeds=[5]).images[0])
+    assert same(client.predict(-1, -1, api_name="/plane"), pipeline(seeds=[LARGEST_SEED]).images[0])
+    corners = pipeline.prepare_latents([5, 6, 5 + SIDE, 6 + SIDE])
+    expected = pipeline(latents=blend(corners, 0.5, 0.25)[None].half().float(), truncation=0.7).images[0]
+    assert same(client.predict(5.5, 0.25, 0.7, api_name="/plane"), expected)
+
+
+@pytest.mark.parametrize("straight", (False, True))
+def test_a_film_goes_through_its_covers(client: Client, pipeline: AlbumCoverPipeline, straight: bool):
+    addresses = ["seed=3", "seed=8&truncation=0.5", "seed=4"]
+    film = Image.open(client.predict(addresses, 12, straight, 25, api_name="/film"))
+    assert (film.format, film.n_frames, film.info["loop"]) == ("WEBP", 12, 0)
+    points = pipeline.prepare_latents([3, 8, 4]) * torch.tensor([[1.0], [0.5], [1.0]])
+    expected = pipeline(latents=closed_path(points, 12, straight)).images
+    for number, cover in enumerate(expected):
+        film.seek(number)
+        assert same(film, cover) and film.info["duration"] == 40
 
 
 @pytest.mark.parametrize(("seed_b", "frames"), ((8, 12), (8, 31), (3, 12)))
@@ -134,6 +173,17 @@ def test_a_loop_has_no_seam(client: Client, pipeline: AlbumCoverPipeline, seed_b
         ("/walk", [1, {"a": 1}, 0.5, 1], "A seed is a whole number"),
         ("/loop", [1, 2, 10_000, 1], "The number of frames is a whole number from 12 to 120."),
         ("/loop", [1, 2, 11, 1], "The number of frames"),
+        ("/plane", [1e300, 0, 1], "A place is a number"),
+        ("/plane", ["x", 0, 1], "A place is a number"),
+        ("/cover", ["seed=1&model=other/covers"], "This cover was drawn by other/covers, and this page shows"),
+        ("/cover", ["../../etc/passwd"], "An address has either a seed or latents"),
+        ("/film", [["seed=1"]], "A film goes through 2 to 60 covers."),
+        ("/film", [["seed=1"] * 61], "A film goes through 2 to 60 covers."),
+        ("/film", [["seed=1", "seed=-1"]], "A seed is a whole number"),
+        ("/film", [["seed=1", "seed=2"], 10_000], "The number of frames is a whole number from 12 to 120."),
+        ("/film", [["seed=1"] * 20, 12], "A film has at least as many frames as covers."),
+        ("/film", [["seed=1", "seed=2"], 12, False, 0], "Frames a second is a whole number"),
+        ("/film", [["seed=1", "seed=2"], 12, False, 20, "exe"], "Films are made as webp"),
     ),
 )
 def test_bad_values_are_refused_in_words(client: Client, caplog, capfd, endpoint: str, values: list, sentence: str):
@@ -153,51 +203,105 @@ def test_not_a_number_is_refused(client: Client):
     assert "event: error" in answer and "Truncation is a number" in answer and str(Path.cwd()) not in answer
 
 
-# ---- the tabs' handlers
+def test_a_png_that_was_not_made_here_is_refused_in_words(client: Client, tmp_path: Path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "other.png")
+    (tmp_path / "drawing.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    for name, sentence in (("other.png", "holds no address"), ("drawing.svg", "not a PNG that can be read")):
+        with pytest.raises(AppError, match=sentence):
+            client.predict(handle_file(tmp_path / name), api_name="/address")
+
+
+def test_a_request_that_is_far_too_large_is_not_read(client: Client):
+    address = urllib.parse.urlparse(client.src)
+    for where in ("gradio_api/upload", "gradio_api/component_server"):
+        connection = http.client.HTTPConnection(address.hostname, address.port, timeout=20)
+        connection.putrequest("POST", f"/{where}")
+        connection.putheader("Content-Length", "1000000000")
+        connection.endheaders()  # and none of the body
+        answer = connection.getresponse()
+        assert answer.status == 413 and "At most 12 MB" in answer.read().decode()
+    # without saying how much will come; the server hangs up, at the latest when its answer is there
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=20)
+    connection.putrequest("POST", "/gradio_api/component_server")
+    connection.putheader("Transfer-Encoding", "chunked")
+    connection.endheaders()
+    megabyte, sent = b"100000\r\n" + b" " * 2**20 + b"\r\n", 0
+    with pytest.raises(OSError):
+        while sent < 200:
+            connection.send(megabyte)
+            sent += 1
+    assert LARGEST_BODY / 2**20 < sent < 200
+
+
+# ---- what the page's scripts ask for
 
 
 def test_the_page_shows_what_the_endpoint_gives(client: Client, model: Model):
-    cover, mistake = Explore(model).show(5, 0.6)
-    assert mistake == "" and cover["file"] == "album-cover-5.png"
+    cover = Crate(model).look({"x": 5, "y": 0, "truncation": 0.6})["cover"]
     downloaded = Path(client.predict(5, 0.6, api_name="/generate")).read_bytes()
     assert base64.b64decode(cover["src"].partition(",")[2]) == downloaded
+    assert cover["address"] == model.address(5, 0.6).query()
 
 
-def test_a_bad_seed_is_told_beside_its_box(model: Model):
-    cover, mistake = Explore(model).show(2**32, 1)
-    assert "whole number from 0 to 4294967295" in mistake and cover == gr.skip()
-    assert Explore(model).show(None, 1) == (gr.skip(), "")
-    assert "whole number" in Walk(model).show_all(1, -5, 0.5, 1)[1]
+def test_each_seed_has_one_place():
+    for seed in (0, 1, SIDE - 1, SIDE, 123456789, LARGEST_SEED):
+        x, y = seed % SIDE, seed // SIDE
+        assert seed_at(x, y) == seed == seed_at(x - SIDE, y + 3 * SIDE)
 
 
-def test_the_crate_holds_consecutive_seeds(model: Model, pipeline: AlbumCoverPipeline):
-    explore = Explore(model)
-    covers, heading = explore.fill(48, 1)
-    assert [cover["seed"] for cover in covers] == list(range(48, 48 + CRATE_SIZE)) and heading == "Seeds 48 to 71"
-    expected = pipeline(seeds=list(range(48, 48 + CRATE_SIZE))).images
-    assert all(same(cover["src"], image) for cover, image in zip(covers, expected, strict=True))
-    assert [explore.back(start, 1)[2] for start in (48, 10, 0)] == [24, 0, 0]
-    assert explore.ahead(0, 1)[2] == 24
-    last, _, start = explore.ahead(LARGEST_SEED, 1)
-    assert last[-1]["seed"] == LARGEST_SEED == start + CRATE_SIZE - 1
+def test_tiles_come_in_batches(model: Model, pipeline: AlbumCoverPipeline):
+    seeds = [7, LARGEST_SEED, 0]
+    answer = Crate(model).look({"truncation": 0.9, "tiles": seeds})
+    assert "cover" not in answer
+    expected = pipeline(seeds=seeds, truncation=0.9).images
+    assert all(same(tile, image) for tile, image in zip(answer["tiles"], expected, strict=True))
 
 
-def test_links(monkeypatch: pytest.MonkeyPatch):
-    warnings = []
-    monkeypatch.setattr(gr, "Warning", warnings.append)
-    monkeypatch.delenv("SPACE_ID", raising=False)
-    assert link_to(123, 0.8) == "?seed=123&truncation=0.8"
-    assert from_link({"seed": "123", "truncation": "0.8"}) == (123, 0.8)
-    assert from_link({}) == (FIRST_SEED, 1.0)
-    assert not warnings
-    monkeypatch.setenv("SPACE_ID", "user/page")
-    assert link_to(1, 1.0) == "https://huggingface.co/spaces/user/page?seed=1&truncation=1"
-    wrong = {"seed": ["-1", "4294967296", "<script>", "1.5", "", "9" * 5000], "truncation": ["nan", "2", "x", "inf"]}
-    for name, values in wrong.items():
-        for value in values:
-            assert from_link({name: value}) == (FIRST_SEED, 1.0)
-            assert name in warnings[-1] and "<" not in warnings[-1]
-    assert len(warnings) == 10
+@pytest.mark.parametrize(
+    "payload",
+    (
+        None,
+        [],
+        {},
+        {"truncation": "1"},
+        {"truncation": float("nan")},
+        {"truncation": 1, "x": 1},
+        {"truncation": 1, "x": float("inf"), "y": 0},
+        {"truncation": 1, "x": 1e300, "y": 0},
+        {"truncation": 1, "x": [1], "y": 0},
+        {"truncation": 1, "tiles": [-1]},
+        {"truncation": 1, "tiles": [None]},
+        {"truncation": 1, "tiles": "12"},
+        {"truncation": 1, "tiles": [1] * (MOST_TILES + 1)},
+    ),
+)
+def test_the_crate_refuses_in_words(model: Model, payload: object, caplog):
+    with caplog.at_level(logging.WARNING, "gan.studio"):
+        answer = checks.for_the_page(Crate(model).look)(payload)
+    assert answer.keys() == {"refused"} and answer["refused"].endswith(".")
+    assert len(caplog.messages) == 1 and "\n" not in caplog.messages[0]
+
+
+def test_what_a_browser_remembers_is_not_trusted():
+    sound = {"address": "seed=1", "parents": ["seed=2"]}
+    assert kept([sound, None, 7, {"address": 1}, {"parents": []}, {"address": "seed=3", "parents": "x"}]) == [
+        sound,
+        {"address": "seed=3", "parents": []},
+    ]
+    assert kept({"a": 1}) == kept(None) == []
+    assert len(kept([sound] * 1000)) == MOST_KEPT
+
+
+def test_every_word_is_there_in_both_languages_and_can_stand_in_an_attribute():
+    for key, (english, german) in WORDS.items():
+        assert english and german, key
+        assert not set('"<>`$') & set(english + german), key
+        assert set(re.findall(r"{\w+}", english)) == set(re.findall(r"{\w+}", german)), key
+    files = Path(app.__file__).parent.glob("gan/studio/*.[jp][sy]")
+    used = "".join(file.read_text() for file in files if not file.name.startswith("words"))
+    # by its whole name, or as `layout-${name}`
+    names = {key: rf"['\"]{key}['\"]|`{key.partition('-')[0]}-\$" for key in WORDS}
+    assert [key for key, name in names.items() if not re.search(name, used)] == []
 
 
 def test_a_space_lends_its_gpu_to_the_loop_only(pipeline: AlbumCoverPipeline, monkeypatch: pytest.MonkeyPatch):
@@ -208,10 +312,10 @@ def test_a_space_lends_its_gpu_to_the_loop_only(pipeline: AlbumCoverPipeline, mo
 
     monkeypatch.setattr(model_file, "spaces", SimpleNamespace(GPU=gpu))
     model = Model(pipeline, "user/covers")
-    model.cover(1, 1.0)
-    model.between(1, 2, 0.5, 1.0)
+    model.draw([model.address(FIRST_SEED), model.between(1, 2, 0.5, 1.0)])
     assert not lent
     assert len(model.loop(1, 2, 12, 1.0)) == 12 and len(lent) == 1
+    assert len(model.film(torch.zeros(12, 16))) == 12 and len(lent) == 2
 
 
 # ---- the program
@@ -227,11 +331,14 @@ def test_arguments_win_over_variables(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("GRADIO_SERVER_NAME", "0.0.0.0")  # as in a Space
     args = app.parse([])
     assert (args.model, args.revision, args.host) == ("user/covers", "v1", "0.0.0.0")
-    args = app.parse(["--model", "other/covers", "--revision", "v2"])
-    assert (args.model, args.revision) == ("other/covers", "v2")
+    args = app.parse(["--model", "other/covers", "--revision", "v2", "--auth", "me:a:b"])
+    assert (args.model, args.revision, args.auth) == ("other/covers", "v2", ("me", "a:b"))
 
 
-@pytest.mark.parametrize("arguments", (["--port", "0"], ["--port", "x"], ["--wrong"], ["--model"]))
+MISTAKES = (["--port", "0"], ["--port", "x"], ["--wrong"], ["--model"], ["--auth", "me"], ["--auth", "me:"])
+
+
+@pytest.mark.parametrize("arguments", MISTAKES)
 def test_a_mistake_is_one_line(arguments: list[str], capsys):
     with pytest.raises(SystemExit) as stop:
         app.main(arguments)

@@ -1,40 +1,60 @@
-"""The page as a visitor has it: the real program in a real Chromium."""
+"""Crate, shelf and Walk as a visitor has them: the real program in a real Chromium."""
 
+import base64
+import io
 import re
 import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
+
+from gan import load_pipeline
+from gan.studio.crate import address_at
+from gan.studio.files import cover_png
+from gan.studio.model import Model
 
 
 sync_api = pytest.importorskip("playwright.sync_api")
-sync_api.expect.set_options(timeout=15_000)  # a busy machine's start, not a visitor's patience
+expect = sync_api.expect
+expect.set_options(timeout=15_000)  # a busy machine's start, not a visitor's patience
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium")
 QUIET = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
-PIXELS = """selector => {
-  const image = document.querySelector(selector), canvas = document.createElement('canvas');
-  canvas.width = canvas.height = image.naturalWidth;
-  const context = canvas.getContext('2d');
-  context.drawImage(image, 0, 0);
-  return Array.from(context.getImageData(0, 0, canvas.width, canvas.height).data).join();
+# what is painted at a place of the plane, in tiles from its middle; null while nothing is
+PAINTED = """([i, j, across]) => {
+  const canvas = document.querySelector('#crate canvas'), scale = canvas.width / canvas.clientWidth;
+  const size = Math.min(canvas.clientWidth, canvas.clientHeight) / across * scale;
+  const at = [canvas.width / 2 + i * size, canvas.height / 2 + j * size];
+  return [...canvas.getContext('2d').getImageData(at[0] - size / 4, at[1] - size / 4, size / 2, size / 2).data]
+    .reduce((sum, value, n) => sum + value * (n % 97), 0);
 }"""
-PLACES = """JSON.stringify(
-  [...document.querySelectorAll('#seed, #crate, footer')].map(element => element.getBoundingClientRect()))"""
-CUT_OFF = """[...document.querySelectorAll('button, input, .sleeve img, .details')]
-  .filter(element => element.offsetParent && element.getBoundingClientRect().right > innerWidth)
+CUT_OFF = """[...document.querySelectorAll('button, input, canvas, .sleeve img, .details')]
+  .filter(element => element.offsetParent && !element.closest('.shelf'))  // a shelf is scrolled along
+  .filter(element => element.getBoundingClientRect().right > innerWidth)
   .map(element => element.outerHTML.slice(0, 200))"""
-NAMELESS = """[...document.querySelectorAll('button, input, a, img')]
+NAMELESS = """[...document.querySelectorAll('button, input, a, img, canvas')]
   .filter(element => element.offsetParent)
   .filter(element => !(element.getAttribute('aria-label') || element.alt || element.labels?.length ||
                        element.innerText?.trim() || element.querySelector?.('img[alt]:not([alt=""])')))
   .map(element => element.outerHTML.slice(0, 200))"""
+DROP = """([bytes, name]) => {
+  const files = new DataTransfer();
+  files.items.add(new File([Uint8Array.from(atob(bytes), letter => letter.charCodeAt(0))], name));
+  const drop = new DragEvent('drop', {dataTransfer: files, bubbles: true, cancelable: true});
+  document.querySelector('h1').dispatchEvent(drop);
+}"""
 
 
 @pytest.fixture
 def address(running_app: tuple[str, str]) -> str:
     return running_app[0]
+
+
+@pytest.fixture(scope="module")
+def model(tiny_pipeline_folder: Path) -> Model:
+    return Model(load_pipeline(tiny_pipeline_folder), "gan/pretrained")
 
 
 @pytest.fixture(scope="module")
@@ -45,137 +65,239 @@ def browser():
         browser.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def context(browser):
-    """One for all tests: what the first page has fetched, the others take from the browser's cache."""
-    return browser.new_context()
+    context = browser.new_context(locale="en-US", has_touch=True)
+    yield context
+    context.close()
 
 
 @pytest.fixture
 def visit(context, address: str):
     """`visit(query, ...)`: opens the page, and when the test ends looks whether all was well in the browser."""
-    pages, wrong = [], []
+    wrong = []
 
-    def open_page(query: str = "", width: int = 1280, height: int = 900, scheme: str = "light"):
+    def open_page(query: str = "", width: int = 1280, height: int = 900, wait: bool = True):
         page = context.new_page()
-        pages.append(page)
         page.set_viewport_size({"width": width, "height": height})
-        page.emulate_media(color_scheme=scheme)
         page.set_default_timeout(15_000)
         page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("request", lambda request: None if is_ours(request.url) else wrong.append(request.url))
         page.goto(address + query)
-        page.wait_for_function("document.querySelector('#crate img')?.src.startsWith('data:image/png')")
+        if wait:
+            expect(page.locator("#crate .details")).to_have_text(re.compile("truncation"))
         return page
 
     def is_ours(url: str) -> bool:
         return url.startswith((address, "data:", "blob:"))
 
     yield open_page
-    for page in pages:
-        page.close()
     assert not wrong
 
 
-def picture(page, frame: str = "#cover") -> str:
-    return page.locator(f"{frame} .sleeve img").get_attribute("src")
+def details(page, text: str | re.Pattern, tab: str = "#crate") -> None:
+    expect(page.locator(f"{tab} .details")).to_have_text(text)
 
 
-def wait_for_details(page, text: str, frame: str = "#cover") -> None:
-    sync_api.expect(page.locator(f"{frame} .details")).to_have_text(text)
+def shown(page) -> bytes:
+    """The PNG in the sleeve."""
+    return base64.b64decode(page.locator("#crate .sleeve img").get_attribute("src").partition(",")[2])
 
 
-def seed_of(page) -> int:
-    return int(page.input_value("#seed input"))
-
-
-def wait_for_another(page, before: str, frame: str = "#cover") -> None:
-    page.wait_for_function(f"before => document.querySelector('{frame} .sleeve img').src !== before", arg=before)
-
-
-def press(page, selector: str, key: str) -> None:
-    page.locator(selector).focus()
-    page.keyboard.press(key)
-
-
-def test_seeds_and_truncation_change_the_cover(visit):
-    page = visit()
-    wait_for_details(page, "Seed 1, truncation 1")
-    assert page.title() == "Album Cover GAN"
-    first = picture(page)
-
-    page.fill("#seed input", "123456")
-    wait_for_details(page, "Seed 123456, truncation 1")
-    assert picture(page) != first
-    assert page.input_value("#sweep input[type=range]") == "9999"
-
-    before = page.evaluate(PLACES)
-    page.fill("#seed input", "99999999999")
-    sync_api.expect(page.locator("#mistake")).to_have_text("a seed is a whole number from 0 to 4294967295.")
-    assert page.evaluate(PLACES) == before  # the sentence has its place
-    page.fill("#seed input", "1")
-    wait_for_details(page, "Seed 1, truncation 1")
-    sync_api.expect(page.locator("#mistake")).to_have_text("")
-    assert picture(page) == first  # the same seed is the same cover
-
-    press(page, "#sweep input[type=range]", "ArrowRight")
-    wait_for_details(page, "Seed 2, truncation 1")
-    assert seed_of(page) == 2
-
-    before, crate = picture(page), page.locator("#crate img").first.get_attribute("src")
-    press(page, "#truncation input[type=range]", "ArrowLeft")
-    wait_for_details(page, "Seed 2, truncation 0.99")
-    assert picture(page) != before
-    page.wait_for_function("before => document.querySelector('#crate img').src !== before", arg=crate)
-
-    before = picture(page)
-    page.click("#surprise")
-    wait_for_another(page, before)
-    wait_for_details(page, f"Seed {seed_of(page)}, truncation 0.99")
-
-
-def test_dragging_ends_at_the_cover_under_the_knob(visit):
-    page = visit()
-    wait_for_details(page, "Seed 1, truncation 1")
-    before = page.evaluate(PLACES)
-    box = page.locator("#sweep input[type=range]").bounding_box()
-    middle = box["y"] + box["height"] / 2
-    page.mouse.move(box["x"] + 10, middle)
+def drag(page, tiles_right: float, tiles_down: float, across: int = 3) -> None:
+    """Drag the plane by so many tiles, without letting go."""
+    box = page.locator("#crate canvas").bounding_box()
+    tile = min(box["width"], box["height"]) / across
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
     page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] * 0.6, middle, steps=15)
-    page.mouse.up()
-    seed = page.input_value("#sweep input[type=range]")
-    assert int(seed) > 1000
-    wait_for_details(page, f"Seed {seed}, truncation 1")
-    sync_api.expect(page.locator("#seed input")).to_have_value(seed)
-    assert page.evaluate(PLACES) == before  # nothing moved meanwhile
+    page.mouse.move(x + tiles_right * tile, y + tiles_down * tile, steps=12)
 
 
-def test_a_cover_from_the_crate(visit):
+def keep_seeds(page, *seeds: int) -> None:
+    for seed in seeds:
+        page.fill("#seed", str(seed))
+        details(page, f"Seed {seed}, truncation 1")
+        page.locator("#crate .keep").click()
+
+
+def kept(page) -> list[str]:
+    return [img.get_attribute("alt") for img in page.locator("#shelf li img").all()]
+
+
+# ---- the crate
+
+
+def test_seeds_and_truncation_change_the_cover(visit, model: Model):
     page = visit()
-    sync_api.expect(page.locator("#crate button")).to_have_count(24)
-    sync_api.expect(page.locator('#crate button[aria-pressed="true"]')).to_have_attribute("data-seed", "1")
-    button = page.locator("#crate button").nth(5)
-    button.click()
-    wait_for_details(page, "Seed 5, truncation 1")
-    assert seed_of(page) == 5
-    assert button.locator("img").get_attribute("src") == picture(page)
-    sync_api.expect(page.locator('#crate button[aria-pressed="true"]')).to_have_attribute("data-seed", "5")
+    assert page.title() == "Album Cover GAN"
+    details(page, "Seed 1, truncation 1")
+    assert shown(page) == cover_png(model.cover(1, 1.0), model.address(1))
 
-    page.click("#ahead")
-    sync_api.expect(page.locator("#crate-heading")).to_have_text("Seeds 24 to 47")
-    press(page, "#crate button:nth-of-type(3)", "Enter")
-    wait_for_details(page, "Seed 26, truncation 1")
-    page.click("#back")
-    sync_api.expect(page.locator("#crate-heading")).to_have_text("Seeds 0 to 23")
-    page.click("#elsewhere")
-    sync_api.expect(page.locator("#crate-heading")).not_to_have_text("Seeds 0 to 23")
+    page.fill("#seed", "123456")
+    details(page, "Seed 123456, truncation 1")
+    assert shown(page) == cover_png(model.cover(123456, 1.0), model.address(123456))
+
+    page.fill("#seed", "99999999999")
+    expect(page.locator("#mistake")).to_have_text("A seed is a whole number from 0 to 4294967295.")
+    page.fill("#seed", "4294967295")
+    expect(page.locator("#mistake")).to_have_text("")
+    details(page, "Seed 4294967295, truncation 1")
+
+    page.locator("#truncation").focus()
+    page.keyboard.press("ArrowLeft")
+    details(page, "Seed 4294967295, truncation 0.99")
+    assert shown(page) == cover_png(model.cover(2**32 - 1, 0.99), model.address(2**32 - 1, 0.99))
+
+    page.click("#dice")
+    expect(page.locator("#crate .details")).not_to_have_text("Seed 4294967295, truncation 0.99")
+    details(page, f"Seed {page.input_value('#seed')}, truncation 0.99")
 
 
-def test_a_link_opens_its_cover_which_says_how_to_draw_it_again(visit, tmp_path: Path):
+def test_dragging_shows_what_is_under_the_middle_and_snaps_to_a_seed(visit, model: Model):
+    page = visit("?seed=10")
+    details(page, "Seed 10, truncation 1")
+    drag(page, -1.75, 0)
+    details(page, "A cover between seeds, truncation 1")  # while the finger is down
+    expect(page.locator("#crate .stand")).to_have_attribute("data-address", address_at(model, 11.75, 0, 1).query())
+    page.mouse.up()
+    details(page, "Seed 12, truncation 1")
+    assert shown(page) == cover_png(model.cover(12, 1.0), model.address(12))
+
+    page.click("#snap")
+    drag(page, 0.25, 0.5)
+    page.mouse.up()
+    between = address_at(model, 11.75, -0.5, 1)
+    expect(page.locator("#crate .stand")).to_have_attribute("data-address", between.query())
+    assert shown(page) == cover_png(model.draw([between])[0], between)
+    page.click("#snap")
+    details(page, re.compile("Seed (12|4294901772), truncation 1"))
+
+    box = page.locator("#crate canvas").bounding_box()  # a click goes to what was clicked
+    page.fill("#seed", "100")
+    details(page, "Seed 100, truncation 1")
+    page.mouse.click(box["x"] + box["width"] / 2 + box["height"] / 3, box["y"] + box["height"] / 2)
+    details(page, "Seed 101, truncation 1")
+
+
+def test_a_finger_drags_and_two_zoom(visit, context):
+    page = visit("?seed=10")
+    details(page, "Seed 10, truncation 1")
+    box = page.locator("#crate canvas").bounding_box()
+    x, y, tile = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, box["height"] / 3
+    session = context.new_cdp_session(page)
+
+    def touch(kind: str, *points: tuple[float, float]) -> None:
+        fingers = [{"x": x + right, "y": y + down, "id": n} for n, (right, down) in enumerate(points)]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+
+    touch("touchStart", (0, 0))
+    for step in range(1, 9):
+        touch("touchMove", (0, -step * tile / 8))
+    touch("touchEnd")
+    details(page, f"Seed {10 + 65536}, truncation 1")
+    touch("touchStart", (-20, 0), (20, 0))
+    for step in range(1, 9):
+        touch("touchMove", (-20 - step * 10, 0), (20 + step * 10, 0))
+    touch("touchEnd")
+    expect(page.locator("#in")).to_be_disabled()
+
+
+def test_the_plane_by_keys(visit):
+    page = visit("?seed=0")
+    details(page, "Seed 0, truncation 1")
+    page.locator("#crate canvas").focus()
+    for key, seed in (("ArrowRight", 1), ("ArrowDown", 65537), ("ArrowLeft", 65536), ("ArrowUp", 0)):
+        page.keyboard.press(key)
+        details(page, f"Seed {seed}, truncation 1")
+    page.keyboard.press("ArrowLeft")
+    details(page, "Seed 65535, truncation 1")  # the plane has no end
+    page.keyboard.press("Shift+ArrowRight")
+    details(page, "A cover between seeds, truncation 1")
+    expect(page.locator("#crate [role=status]")).to_have_text("A cover between seeds, truncation 1")
+    for _ in range(6):
+        page.keyboard.press("-")
+    expect(page.locator("#out")).to_be_disabled()
+
+
+def test_zooming_out_fills_the_plane_with_covers(visit):
+    page = visit("?seed=40")
+    details(page, "Seed 40, truncation 1")
+    for _ in range(5):
+        page.click("#out")
+    expect(page.locator("#out")).to_be_disabled()
+    empty = page.evaluate(PAINTED, [20, 20, 8])
+    places = [(i, j) for i in range(-5, 6) for j in range(-3, 4) if i or j]
+    page.wait_for_function(
+        f"([places, empty]) => places.every(([i, j]) => ({PAINTED})([i, j, 8]) !== empty)", arg=[places, empty]
+    )
+    assert len({page.evaluate(PAINTED, [i, j, 8]) for i, j in places}) == len(places)  # each another
+
+
+def test_drifting_and_who_wants_no_motion(visit):
+    page = visit()
+    page.click("#drift")
+    details(page, "A cover between seeds, truncation 1")
+    page.click("#drift")
+    details(page, re.compile(r"Seed \d+, truncation 1"))  # snapped
+    page.emulate_media(reduced_motion="reduce")
+    expect(page.locator("#drift")).to_be_hidden()
+
+
+# ---- addresses
+
+
+def test_a_link_opens_its_cover(visit, model: Model):
     page = visit("?seed=123&truncation=0.8")
-    wait_for_details(page, "Seed 123, truncation 0.8")
+    details(page, "Seed 123, truncation 0.8")
+    assert page.input_value("#seed") == "123" and page.input_value("#truncation") == "0.8"
+    link = page.locator("#crate .link").get_attribute("href")
+    assert link == f"?{model.address(123, 0.8).query()}"
+    child = model.address_of(torch.randn(16, generator=torch.Generator().manual_seed(5)), 0.9)
+    page = visit(f"?{child.query()}")
+    details(page, "A cover between seeds, truncation 0.9")
+    assert shown(page) == cover_png(model.draw([child])[0], child)
+    page.locator("#crate canvas").focus()
+    page.keyboard.press("ArrowRight")
+    details(page, "Seed 2, truncation 0.9")  # the plane goes on where it was
+
+
+def test_a_link_holds_while_tabs_are_changed_in_its_first_second(visit):
+    page = visit("?seed=123&truncation=0.8", wait=False)
+    page.get_by_role("tab", name="Walk").click()
+    page.get_by_role("tab", name="Crate").click()
+    details(page, "Seed 123, truncation 0.8")
+    assert page.input_value("#truncation") == "0.8"
+
+
+def test_the_address_bar_has_the_cover(visit, model: Model):
+    page = visit()
+    page.fill("#seed", "77")
+    details(page, "Seed 77, truncation 1")
+    page.wait_for_url(f"**/?{model.address(77).query()}")
+    page.reload()
+    details(page, "Seed 77, truncation 1")
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    (
+        ("?seed=<b>1</b>", "A seed is a whole number from 0 to 4294967295."),
+        ("?seed=1&truncation=nan", "Truncation is a number from 0 to 1.5."),
+        ("?latents=AAA", "This generator draws from 16 latents, not 1"),
+        ("?seed=2&model=user/covers", "This cover was drawn by user/covers, and this page shows gan/pretrained."),
+    ),
+)
+def test_a_wrong_link_is_told(visit, query: str, sentence: str):
+    page = visit(query)
+    expect(page.locator(".toast")).to_contain_text(sentence)
+    details(page, "Seed 1, truncation 1")
+
+
+def test_a_downloaded_cover_dropped_on_the_page_opens_again(visit, tmp_path: Path):
+    page = visit("?seed=123&truncation=0.8")
+    details(page, "Seed 123, truncation 0.8")
     with page.expect_download() as download:
         page.get_by_role("link", name="Download PNG").click()
     assert download.value.suggested_filename == "album-cover-123.png"
@@ -183,69 +305,121 @@ def test_a_link_opens_its_cover_which_says_how_to_draw_it_again(visit, tmp_path:
     cover = Image.open(tmp_path / "cover.png")
     assert (cover.format, cover.size, cover.text["seed"], cover.text["truncation"]) == ("PNG", (32, 32), "123", "0.8")
 
-    assert seed_of(page) == 123 and page.input_value("#truncation input[type=number]") == "0.8"
-    sync_api.expect(page.locator("#crate-heading")).to_have_text("Seeds 120 to 143")
-    shown = picture(page)
-    page.fill("#seed input", "124")
-    wait_for_details(page, "Seed 124, truncation 0.8")
-    page.get_by_role("link", name="Link to this cover").click()
-    page.wait_for_url("**/?seed=124&truncation=0.8")
-    wait_for_details(page, "Seed 124, truncation 0.8")
-    assert picture(page) != shown
-
-
-def test_a_wrong_link_is_told(visit):
-    page = visit("?seed=<b>1</b>&truncation=0.8")
-    wait_for_details(page, "Seed 1, truncation 0.8")
-    sync_api.expect(page.locator(".toast-body")).to_contain_text("The link's seed is none that can be shown")
-
-
-def test_a_walk_and_its_loop(visit, tmp_path: Path):
-    page = visit("?truncation=0.9")
-    wait_for_details(page, "Seed 1, truncation 0.9")  # the link is read: both tabs have its truncation
+    page = visit()
+    drop = base64.b64encode((tmp_path / "cover.png").read_bytes()).decode()
     page.get_by_role("tab", name="Walk").click()
-    wait_for_details(page, "50% of the way from 1 to 2, truncation 0.9", "#frame")
-    page.fill("#seed-a input", "3")
-    page.fill("#seed-b input", "8")
-    wait_for_details(page, "50% of the way from 3 to 8, truncation 0.9", "#frame")
-    for key, position, thumbnail in (("Home", "0%", "#thumbnail-a"), ("End", "100%", "#thumbnail-b")):
-        press(page, "#position input[type=range]", key)
-        wait_for_details(page, f"{position} of the way from 3 to 8, truncation 0.9", "#frame")
-        shown, end = (page.evaluate(PIXELS, f"{where} img") for where in ("#frame", thumbnail))
-        assert shown == end
-    before = picture(page, "#frame")
-    page.click("#surprise-b")
-    wait_for_another(page, before, "#frame")
-    assert int(page.input_value("#seed-b input")) != 8
+    page.evaluate(DROP, [drop, "cover.png"])
+    details(page, "Seed 123, truncation 0.8")
+    expect(page.get_by_role("tab", name="Crate")).to_have_attribute("aria-selected", "true")
 
-    page.fill("#frames input[type=number]", "12")
-    page.click("#make-loop")
-    sync_api.expect(page.locator("#frame .details")).to_contain_text("A loop of 12 frames from 3")
-    assert page.evaluate("document.querySelector('#frame img').naturalWidth") == 32  # the browser can show it
+    other = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(other, "PNG")
+    for file, sentence in ((other.getvalue(), "holds no address"), (b"<svg/>", "not a PNG that can be read")):
+        page.evaluate(DROP, [base64.b64encode(file).decode(), "../../other.png"])
+        expect(page.locator(".toast")).to_contain_text(sentence)
+
+
+# ---- the shelf
+
+
+def test_keepers_survive_a_reload_and_can_be_moved_and_taken_away(visit):
+    page = visit()
+    expect(page.locator("#shelf .hint")).to_be_visible()
+    keep_seeds(page, 3, 8, 5)
+    page.locator("#crate .keep").click()  # the same cover is kept once
+    covers = [f"Album cover: Seed {seed}" for seed in (3, 8, 5)]
+    assert kept(page) == covers
+    page.wait_for_function("document.querySelectorAll('#shelf li img[src^=\"data:image/png\"]').length === 3")
+
+    page.get_by_role("button", name="Move left: Seed 5").click()
+    assert kept(page) == [covers[0], covers[2], covers[1]]
+    page.get_by_role("button", name="Take away: Seed 3").click()
+    page.reload()
+    expect(page.locator("#shelf li")).to_have_count(2)
+    assert kept(page) == [covers[2], covers[1]]
+    expect(page.locator("#shelf li img").first).to_have_attribute("src", re.compile("^data:image/png"))
+
+    page.locator("#shelf li .open").nth(1).click()
+    details(page, "Seed 8, truncation 1")
+    link = page.get_by_role("link", name="Link: Seed 5").get_attribute("href")
+    assert re.match(r"\?seed=5&truncation=1&model=gan/pretrained&weights=\w{12}$", link)
+
+
+# ---- the walk
+
+
+def test_a_film_goes_through_the_shelf(visit, tmp_path: Path):
+    page = visit()
+    page.get_by_role("tab", name="Walk").click()
+    details(page, re.compile(r"Frame \d+ of 60, 3.0 seconds"), "#walk")  # two seeds, at once
+    expect(page.locator("#walk .ends")).to_be_visible()
+
+    page.get_by_role("tab", name="Crate").click()
+    keep_seeds(page, 3, 8, 5)
+    page.get_by_role("tab", name="Walk").click()
+    expect(page.locator("#walk .way")).to_contain_text("Through the 3 covers of your shelf")
+    page.locator("#frames").fill("12")
+    details(page, re.compile(r"Frame \d+ of 12, 0.6 seconds"), "#walk")
+    page.locator("#speed").fill("6")
+    details(page, re.compile(r"Frame \d+ of 12, 2.0 seconds"), "#walk")
+    page.locator("#walk .frame").fill("4")  # by hand: it stops
+    details(page, "Frame 5 of 12, 2.0 seconds", "#walk")
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+
     with page.expect_download() as download:
-        page.get_by_role("link", name="Download the loop").click()
-    assert download.value.suggested_filename.endswith(".webp")
-    download.value.save_as(tmp_path / "loop.webp")
-    assert Image.open(tmp_path / "loop.webp").n_frames == 12
+        page.get_by_role("button", name="Download WebP").click()
+    assert download.value.suggested_filename == "album-covers.webp"
+    download.value.save_as(tmp_path / "film.webp")
+    film = Image.open(tmp_path / "film.webp")
+    assert (film.n_frames, film.info["loop"]) == (12, 0)
 
-    page.fill("#seed-a input", "-3")
-    sync_api.expect(page.locator("#walk-mistake")).to_contain_text("whole number")
-    page.click("#make-loop")
-    sync_api.expect(page.locator(".toast-body")).to_contain_text("A seed is a whole number from 0 to 4294967295.")
+    page.get_by_role("button", name="Keep this frame").click()  # frame 5 of 12 is the second cover, as latents
+    expect(page.locator("#shelf li")).to_have_count(4)
+    assert kept(page)[-1] == "Album cover: A cover between seeds"
 
-    # the truncation is the same one on both tabs
-    press(page, "#walk-truncation input[type=range]", "ArrowLeft")
-    page.get_by_role("tab", name="Explore").click()
-    wait_for_details(page, "Seed 1, truncation 0.89")
+    page.check("#compare")
+    expect(page.locator("#walk canvas:visible")).to_have_count(2)
+    films = "[...document.querySelectorAll('#walk canvas')].map(canvas => canvas.toDataURL())"
+    page.wait_for_function(f"new Set({films}).size === 2")
+
+
+def test_sending_a_cover_to_the_walk_keeps_it(visit):
+    page = visit("?seed=9")
+    details(page, "Seed 9, truncation 1")
+    page.locator("#crate [data-send=walk]").click()
+    expect(page.get_by_role("tab", name="Walk")).to_have_attribute("aria-selected", "true")
+    assert kept(page) == ["Album cover: Seed 9"]
+    expect(page.locator("#seed-b")).to_be_visible()
+    expect(page.locator("#seed-a")).to_be_hidden()
+    page.fill("#seed-b", "x")
+    expect(page.locator("#seed-b")).to_have_attribute("aria-invalid", "true")
+
+
+# ---- everybody
 
 
 def test_on_a_telephone(visit):
-    page = visit(width=390, height=844)
-    for tab, scheme in (("Walk", "light"), ("Explore", "dark")):
+    page = visit("?seed=4", width=390, height=844)
+    keep_seeds(page, 3, 8)
+    for tab, scheme in (("Walk", "light"), ("Crate", "dark")):
         page.emulate_media(color_scheme=scheme)
         page.get_by_role("tab", name=tab).click()
-        sync_api.expect(page.locator(".sleeve img:visible")).to_have_attribute("alt", re.compile("seed"))
         page.wait_for_function("dark => document.body.classList.contains('dark') === dark", arg=scheme == "dark")
+        expect(page.locator(f"#{tab.lower()} canvas").first).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         assert page.evaluate(CUT_OFF) == []
         assert page.evaluate(NAMELESS) == []
+    # the cover and the plane can be seen at once
+    cover, plane = (page.locator(f"#crate {part}").bounding_box() for part in (".sleeve", "canvas"))
+    assert plane["y"] + plane["height"] - cover["y"] < 650
+
+
+def test_in_german(browser, address: str):
+    context = browser.new_context(locale="de-DE")
+    page = context.new_page()
+    page.goto(address)
+    expect(page.get_by_role("tab", name="Kiste")).to_be_visible()
+    expect(page.get_by_role("button", name="Behalten")).to_be_visible()
+    expect(page.get_by_role("button", name="Überrasch mich")).to_be_visible()
+    assert page.evaluate("document.documentElement.lang") == "de"
+    context.close()

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gan import fingerprints
 from tests.drawn import draw_cover
-from train import fingerprints
 from train.clean import make_square
 from train.duplicates import Fingerprints, find_copies, similar_hashes
 

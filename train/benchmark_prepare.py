@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from gan.fingerprints import colours, perceptual_hash, pixel_hash
 from train import parts
 from train.benchmark_piles import draw_cover, large_pictures, write_pile
 from train.clean import Settings, decode, make_square
 from train.cli import UserError
-from train.fingerprints import colours, perceptual_hash, pixel_hash
 from train.items import Item, Place
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
+from gan.fingerprints import colours, perceptual_hash, pixel_hash
 from train.cli import first_line
-from train.fingerprints import colours, perceptual_hash, pixel_hash
 from train.srgb import to_srgb
 
 

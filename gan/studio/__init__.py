@@ -1,20 +1,36 @@
-"""The page: a tab to explore covers, a tab to walk between two of them, and both for programs."""
+"""The page: its tabs, the shelf under them, and all of it for programs."""
 
+import json
+import os
 from html import escape
+from importlib.util import find_spec
 from pathlib import Path
 
 import gradio as gr
+from starlette.middleware import Middleware
 
+from gan.copies import Index
 from gan.pipeline import AlbumCoverPipeline
 from gan.studio.api import add_endpoints
-from gan.studio.controls import truncation_slider
-from gan.studio.explore import explore_tab
+from gan.studio.api_tabs import add_tab_endpoints
+from gan.studio.body_limit import BodyLimit
+from gan.studio.breed import breed_tab
+from gan.studio.controls import LIVE
+from gan.studio.crate import crate_tab
+from gan.studio.files import script
+from gan.studio.finish import finish_tab
 from gan.studio.model import Model
+from gan.studio.post import post
+from gan.studio.shelf import kept, shelf
 from gan.studio.walk import walk_tab
+from gan.studio.words import I18N
+from gan.studio.yours import yours_tab
 
 
 HERE = Path(__file__).parent
 HOUR = 3600  # seconds
+# a Space's page is a frame inside another page, whose address is the one to share
+SPACE = f"https://huggingface.co/spaces/{os.environ['SPACE_ID']}" if "SPACE_ID" in os.environ else ""
 
 # What Gradio takes when the page is launched, not when it is built.
 LAUNCH_OPTIONS = {
@@ -43,29 +59,38 @@ LAUNCH_OPTIONS = {
         button_primary_background_fill_hover_dark="*primary_600",
     ),
     "css_paths": HERE / "style.css",
+    "head": f"<script>window.SPACE = {json.dumps(SPACE)};\n{script('page.js')}</script>",
     "favicon_path": HERE / "record.svg",
     "footer_links": ["api"],
+    "i18n": I18N,
+    "max_file_size": "8mb",
+    "app_kwargs": {"middleware": [Middleware(BodyLimit)]},
+    "mcp_server": find_spec("mcp") is not None,
+    "run_history": False,  # the covers that a visitor keeps are on the shelf
     "ssr_mode": False,  # needs Node, and the page has nothing that it would make quicker
 }
 
 HEADER = """
 <header class="headline">
 <h1>Album Cover GAN</h1>
-<p>Covers of records that were never made. Every number is one of them.</p>
+<p>${word('tagline')}</p>
 </header>
 """
 FOOTER = """
 <footer class="colophon">
-<p>Generator: <strong>{name}</strong>{revision}, {resolution} × {resolution} pixels, {parameters:.1f} million
-parameters.</p>
-<p>A GAN is two networks in a contest: one draws covers out of random numbers, the other learns to tell them from real
-ones. When the contest is over only the first is needed, and a seed is where its random numbers begin.</p>
+<p>${word('generator')} <strong>{{value.name}}</strong>, {{value.resolution}} × {{value.resolution}} ${word('pixels')},
+{{value.parameters}} ${word('parameters')}.</p>
+<p>${word('what-a-gan-is')}</p>
 </footer>
 """
 
 
 def build_page(
-    pipeline: AlbumCoverPipeline, model_name: str, revision: str | None = None, notice: str | None = None
+    pipeline: AlbumCoverPipeline,
+    model_name: str,
+    revision: str | None = None,
+    notice: str | None = None,
+    index: Index | None = None,
 ) -> gr.Blocks:
     """Build the page; launch it with LAUNCH_OPTIONS.
 
@@ -74,27 +99,40 @@ def build_page(
         model_name: what the page calls it and what is written into every cover.
         revision: branch, tag or commit of a Hub repository, None for a folder.
         notice: a sentence for the top of the page, e.g. that another model could not be loaded.
+        index: of the covers that the generator learned from, None where it came without.
     """
     model = Model(pipeline, model_name, revision)
     with gr.Blocks(title="Album Cover GAN", analytics_enabled=False, delete_cache=(HOUR, HOUR)) as page:
-        gr.HTML(HEADER, js_on_load=None, apply_default_css=False)
+        text(HEADER)
         if notice:
             gr.HTML(f'<p class="notice" role="alert">{escape(notice)}</p>', js_on_load=None, elem_id="notice")
         add_endpoints(model)
-        truncations = [truncation_slider("truncation"), truncation_slider("walk-truncation")]
-        with gr.Tabs():
-            explore_tab(model, *truncations, page)
-            walk_tab(model, truncations[1])
-        for one, other in (truncations, truncations[::-1]):
-            one.input(None, one, other, js="value => value", api_visibility="private")
-        gr.HTML(
-            FOOTER.format(
-                name=escape(model.name),
-                revision=f" at {escape(revision)}" if revision else "",
-                resolution=model.resolution,
-                parameters=model.parameters / 1e6,
-            ),
-            js_on_load=None,
-            apply_default_css=False,
-        )
+        counter = post(model)
+        with gr.Tabs() as tabs:
+            crate_tab(model)
+            breed = breed_tab(model)
+            walk_tab(model)
+            finish = finish_tab(model)
+            yours = yours_tab(model, index)
+        add_tab_endpoints(breed, finish, yours)
+        memory, shown = shelf(model)
+        text(FOOTER, about(model))
+        for name, tab in {"open": "crate", "breed": "breed", "walk": "walk", "finish": "finish"}.items():
+            getattr(counter, name)(lambda tab=tab: gr.Tabs(selected=tab), None, tabs, **LIVE)
+        page.load(kept, memory, shown, **LIVE)
     return page.queue(max_size=64, default_concurrency_limit=2)
+
+
+def text(template: str, value: dict | None = None) -> gr.HTML:
+    """A part of the page that only says something."""
+    return gr.HTML(value, html_template=template, js_on_load=None, apply_default_css=False)
+
+
+def about(model: Model) -> dict:
+    """What the foot of the page tells of the generator."""
+    revision = f" at {model.revision}" if model.revision else ""
+    return {
+        "name": f"{model.name}{revision}",
+        "resolution": model.resolution,
+        "parameters": f"{model.parameters / 1e6:.1f}",
+    }

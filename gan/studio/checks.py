@@ -26,22 +26,22 @@ class Refused(ValueError):
 
 def seed(value: object) -> int:
     """`value` as a seed. Raises Refused unless it is a whole number from 0 to 4294967295."""
-    return _whole(value, "a seed", 0, LARGEST_SEED)
+    return whole(value, "a seed", 0, LARGEST_SEED)
 
 
 def frames(value: object) -> int:
     """`value` as the length of a loop. Raises Refused unless it is a whole number from 12 to 120."""
-    return _whole(value, "the number of frames", FEWEST_FRAMES, MOST_FRAMES)
+    return whole(value, "the number of frames", FEWEST_FRAMES, MOST_FRAMES)
 
 
 def truncation(value: object) -> float:
     """`value` as a truncation. Raises Refused unless it is a number from 0 to 1.5."""
-    return _number(value, "truncation", 0, LARGEST_TRUNCATION)
+    return number(value, "truncation", 0, LARGEST_TRUNCATION)
 
 
 def position(value: object) -> float:
     """`value` as a place on a walk. Raises Refused unless it is a number from 0 to 1."""
-    return _number(value, "the position", 0, 1)
+    return number(value, "the position", 0, 1)
 
 
 def in_words(endpoint: Callable) -> Callable:
@@ -52,23 +52,60 @@ def in_words(endpoint: Callable) -> Callable:
         try:
             return endpoint(*values)
         except Refused as refusal:
-            # the value goes to the log alone: a message is shown as HTML, and a value may hold anything
-            log.warning("%s refused %s: %s", endpoint.__name__, reprlib.repr(refusal.value), refusal)
-            raise gr.Error(f"{str(refusal).capitalize()}.", print_exception=False) from None
+            raise _told(endpoint, refusal) from None
 
     return checked
 
 
-def _number(value: object, name: str, low: float, high: float) -> float:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not low <= value <= high:
-        raise Refused(f"{name} is a number from {low} to {high}", value)
+def in_words_while(endpoint: Callable) -> Callable:
+    """`in_words` for an endpoint that gives its answer bit by bit."""
+
+    @wraps(endpoint)
+    def checked(*values):
+        try:
+            yield from endpoint(*values)
+        except Refused as refusal:
+            raise _told(endpoint, refusal) from None
+
+    return checked
+
+
+def for_the_page(function: Callable) -> Callable:
+    """Make a function that a script of the page calls: `{"refused": sentence}` is its answer to a wrong value."""
+
+    @wraps(function)
+    def checked(payload: object) -> dict:
+        try:
+            return function(payload)
+        except Refused as refusal:
+            log.warning("%s refused %s: %s", function.__name__, reprlib.repr(refusal.value), refusal)
+            sentence = str(refusal)
+            return {"refused": f"{sentence[0].upper()}{sentence[1:]}."}
+
+    return checked
+
+
+def _told(endpoint: Callable, refusal: Refused) -> gr.Error:
+    # the value goes to the log alone: a message is shown as HTML, and a value may hold anything
+    log.warning("%s refused %s: %s", endpoint.__name__, reprlib.repr(refusal.value), refusal)
+    sentence = str(refusal)
+    return gr.Error(f"{sentence[0].upper()}{sentence[1:]}.", print_exception=False)
+
+
+def number(value: object, name: str, low: float, high: float) -> float:
+    """`value` as a number. Raises Refused, with its `name`, unless it is one from `low` to `high`."""
+    if not _is_number(value) or not low <= value <= high:  # NaN is in no range
+        raise Refused(f"{name} is a number from {low:g} to {high:g}", value)
     return float(value)
 
 
-def _whole(value: object, name: str, low: int, high: int) -> int:
+def whole(value: object, name: str, low: int, high: int) -> int:
+    """`value` as a whole number. Raises Refused, with its `name`, unless it is one from `low` to `high`."""
     # browsers know one kind of number, so that 7 may arrive as 7.0
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not low <= value <= high or value != int(value):  # NaN is in no range
+    if not _is_number(value) or not low <= value <= high or value != int(value):
         raise Refused(f"{name} is a whole number from {low} to {high}", value)
     return int(value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,31 +1,47 @@
 """Covers as files: a PNG that says how to draw it again, a loop as an animated WebP."""
 
 import base64
+import shutil
+import subprocess
+import tempfile
 from io import BytesIO
+from pathlib import Path
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from gan.studio.model import Model
+from gan.studio.address import Address
 
 
-FRAME_MILLISECONDS = 50
+FFMPEG = shutil.which("ffmpeg")
+FRAMES_PER_SECOND = 20
+SMALLEST_FILM = 512  # pixels; players show a smaller one as a stamp
+LIGHTLY = 3  # of zlib's 9: a tenth larger than 6, in half the time
 ANIMATED = REPLACE = 2  # flags of an animated WebP: it is one, and a frame is not blended with the one before
 
 
-def cover_png(image: Image.Image, model: Model, truncation: float, **how: int | float) -> bytes:
-    """`image` as a PNG file. Its text chunks hold `how` it was drawn (e.g. seed), truncation, model and revision."""
+def cover_png(image: Image.Image, address: Address) -> bytes:
+    """`image` as a PNG file. Its text chunks hold the address that draws it again."""
     notes = PngInfo()
-    for key, value in (how | {"truncation": truncation, "model": model.name}).items():
-        notes.add_text(key, str(value))
-    notes.add_text("revision", model.revision or "none")
+    for key, value in address.text_chunks().items():
+        notes.add_text(key, value)
     file = BytesIO()
-    image.save(file, "PNG", pnginfo=notes)
+    image.save(file, "PNG", pnginfo=notes, compress_level=LIGHTLY)
     return file.getvalue()
 
 
-def loop_webp(images: list[Image.Image]) -> bytes:
-    """`images` as an animated WebP that repeats for ever, 20 frames a second, without loss.
+def still_webp(image: Image.Image, quality: int | None = None) -> bytes:
+    """`image` as a WebP file, without loss unless a quality (0 to 100) is given."""
+    file = BytesIO()
+    # 6 saves a tenth and takes many times as long
+    image.save(file, "WEBP", lossless=quality is None, quality=quality or 0, method=0)
+    return file.getvalue()
+
+
+def loop_webp(
+    images: list[Image.Image], frames_per_second: int = FRAMES_PER_SECOND, quality: int | None = None
+) -> bytes:
+    """`images` as an animated WebP that repeats for ever, without loss unless a quality (0 to 100) is given.
 
     The stills are put together here (https://developers.google.com/speed/webp/docs/riff_container): libwebp's own
     animations leave out a frame that equals the one before it, as at the turn of a loop with an odd number of them.
@@ -36,11 +52,22 @@ def loop_webp(images: list[Image.Image]) -> bytes:
     body += _chunk(b"VP8X", _number(ANIMATED, 4) + size)
     body += _chunk(b"ANIM", _number(0, 4) + _number(0, 2))  # no background, repeated for ever
     for image in images:
-        still = BytesIO()
-        image.save(still, "WEBP", lossless=True, method=0)  # 6 saves a tenth and takes many times as long
-        place = _number(0, 6) + size + _number(FRAME_MILLISECONDS, 3) + _number(REPLACE, 1)
-        body += _chunk(b"ANMF", place + still.getvalue()[12:])  # without the still's own RIFF header
+        place = _number(0, 6) + size + _number(1000 // frames_per_second, 3) + _number(REPLACE, 1)
+        body += _chunk(b"ANMF", place + still_webp(image, quality)[12:])  # without the still's own RIFF header
     return _chunk(b"RIFF", body)
+
+
+def loop_mp4(images: list[Image.Image], frames_per_second: int = FRAMES_PER_SECOND) -> bytes:
+    """`images` as an MP4 film of at least 512 pixels, which every player takes; `FFMPEG` must be there."""
+    width, height = images[0].size
+    side = max(SMALLEST_FILM, width + width % 2)  # an even number, as the format asks for
+    with tempfile.TemporaryDirectory() as folder:
+        film = Path(folder) / "film.mp4"
+        pictures = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(frames_per_second)]
+        h264 = ["-vf", f"scale={side}:{side}:flags=lanczos", "-c:v", "libx264", "-crf", "16", "-pix_fmt", "yuv420p"]
+        command = [FFMPEG, "-v", "error", *pictures, "-i", "-", *h264, "-movflags", "+faststart", str(film)]
+        subprocess.run(command, input=b"".join(image.tobytes() for image in images), check=True, timeout=60)
+        return film.read_bytes()
 
 
 def _chunk(name: bytes, data: bytes) -> bytes:
@@ -58,3 +85,13 @@ def data_uri(file: bytes, kind: str) -> str:
     when the page was opened hours ago.
     """
     return f"data:{kind};base64,{base64.b64encode(file).decode()}"
+
+
+def cover_uri(image: Image.Image, address: Address) -> str:
+    """`image` as the address of a PNG that holds the cover's own."""
+    return data_uri(cover_png(image, address), "image/png")
+
+
+def script(name: str) -> str:
+    """The text of a file beside this one, e.g. what a component of the page does in the browser."""
+    return (Path(__file__).parent / name).read_text()

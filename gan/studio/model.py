@@ -1,12 +1,18 @@
 """The generator that the page shows: what it draws, and what it is called."""
 
 import copy
+import hashlib
+import re
+import threading
+from functools import cached_property
 
 import torch
 from PIL import Image
 
 from gan.latents import slerp, walk
-from gan.pipeline import AlbumCoverPipeline
+from gan.pipeline import AlbumCoverPipeline, latents_from_seeds
+from gan.studio.address import LARGEST_LATENT, Address
+from gan.studio.checks import Refused
 
 
 try:
@@ -14,12 +20,22 @@ try:
 except ImportError:
     spaces = None
 
+UNNAMED = re.compile(r"[^\w ./@+-]")  # what an address does not take in a name: a folder may be called anything
+
+
+def share_the_cpu() -> None:
+    """Let each cover be drawn with half of the cores, since two visitors' covers are drawn at a time.
+
+    Threads that wait for each other spin: with all cores for each, many visitors at once take ten times as long.
+    """
+    torch.set_num_threads(max(1, torch.get_num_threads() // 2))
+
 
 class Model:
     """A pipeline and where it came from.
 
     Covers are drawn on the CPU: one pass of a small network is quicker than the way to a GPU and back, and the pixels
-    are those that the pipeline gives by itself. Only a loop goes to the GPU of a Space.
+    are those that the pipeline gives by itself. Only what is drawn in large numbers goes to the GPU of a Space.
 
     Args:
         pipeline: draws the covers.
@@ -31,6 +47,7 @@ class Model:
         self.pipeline = pipeline
         self.name = name
         self.revision = revision
+        self._two_at_a_time = threading.BoundedSemaphore(2)  # see `share_the_cpu`
         if spaces:
             # A Space with a lent GPU stops when no function asks for one; anywhere else this changes nothing.
             self._draw_many = spaces.GPU(duration=10)(self._draw_many)
@@ -41,24 +58,104 @@ class Model:
         return self.pipeline.synthesis.config.resolution
 
     @property
+    def latent_dim(self) -> int:
+        """How many numbers make a cover."""
+        return self.pipeline.synthesis.config.latent_dim
+
+    @property
     def parameters(self) -> int:
         """How many numbers the generator learned."""
         return sum(parameter.numel() for parameter in self.pipeline.synthesis.parameters())
 
+    @cached_property
+    def weights(self) -> str:
+        """The generator's fingerprint, 12 hexadecimal digits: the same weights have the same one wherever they lie."""
+        digest = hashlib.sha256()
+        for key, value in sorted(self.pipeline.synthesis.state_dict().items()):
+            digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
+            digest.update(value.contiguous().cpu().numpy().tobytes())
+        return digest.hexdigest()[:12]
+
+    # ---- addresses
+
+    def address(self, seed: int, truncation: float = 1.0) -> Address:
+        """The address of a seed's cover. Raises Refused as `Address` does."""
+        return Address(seed=seed, truncation=truncation, **self._names())
+
+    def address_of(self, latents: torch.Tensor, truncation: float = 1.0) -> Address:
+        """The address of any cover. `latents` has `latent_dim` numbers; they are rounded to float16."""
+        rounded = latents.detach().reshape(-1).cpu().clamp(-LARGEST_LATENT, LARGEST_LATENT).half()
+        return Address(latents=rounded.numpy().astype("<f2").tobytes(), truncation=truncation, **self._names())
+
+    def read(self, query: str | dict[str, str]) -> Address:
+        """The address that a link or a program gives.
+
+        Raises:
+            Refused: it is wrong, or of another generator than this one.
+        """
+        address = Address.from_query(query)
+        self.check(address)
+        return Address(address.seed, address.latents, address.truncation, **self._names())
+
+    def readable(self, query: object) -> Address | None:
+        """What `read` gives, or None where it refuses."""
+        try:
+            return self.read(query)
+        except Refused:
+            return None
+
+    def check(self, address: Address) -> None:
+        """Raise Refused, in words, when another generator is needed to draw `address`."""
+        if address.weights:
+            same = address.weights == self.weights
+        else:
+            same = address.model in ("", self._names()["model"]) and address.revision in (None, self.revision)
+        if not same:
+            wanted = " at ".join(filter(None, (address.model or "another generator", address.revision)))
+            raise Refused(f"this cover was drawn by {wanted}, and this page shows {self.name}", address.query())
+        if address.latents is not None and len(address.latents) != 2 * self.latent_dim:
+            count = len(address.latents) // 2
+            raise Refused(f"this generator draws from {self.latent_dim} latents, not {count}", address.query())
+
+    def _names(self) -> dict[str, str | None]:
+        names = {"model": self.name, "revision": self.revision, "weights": self.weights}
+        return {key: name and UNNAMED.sub("_", name)[:200] for key, name in names.items()}
+
+    # ---- covers
+
+    def latents_of(self, address: Address) -> torch.Tensor:
+        """(1, latent_dim) float32, as the address has them: not yet multiplied by its truncation."""
+        if address.seed is not None:
+            return latents_from_seeds([address.seed], self.latent_dim)
+        return torch.frombuffer(bytearray(address.latents), dtype=torch.float16).float()[None]
+
+    def points_of(self, addresses: list[Address]) -> torch.Tensor:
+        """(N, latent_dim): what the network is given for each of `addresses`, truncation included."""
+        return torch.cat([self.latents_of(address) * address.truncation for address in addresses])
+
+    def draw(self, addresses: list[Address]) -> list[Image.Image]:
+        """One cover for each of `addresses`, in one batch; they must have passed `check`."""
+        with self._two_at_a_time:
+            return self.pipeline(latents=self.points_of(addresses), batch_size=len(addresses)).images
+
+    def film(self, points: torch.Tensor) -> list[Image.Image]:
+        """One cover for each of `points`, (N, latent_dim), on the GPU of a Space if it lends one."""
+        return self._draw_many(points, 1.0)
+
     def covers(self, seeds: list[int], truncation: float) -> list[Image.Image]:
-        """One cover for each seed. Raises ValueError as the pipeline does."""
-        return self.pipeline(seeds=seeds, truncation=truncation).images
+        """One cover for each seed. Raises Refused as `Address` does."""
+        return self.draw([self.address(seed, truncation) for seed in seeds])
 
     def cover(self, seed: int, truncation: float) -> Image.Image:
-        """The cover of one seed. Raises ValueError as the pipeline does."""
+        """The cover of one seed. Raises Refused as `Address` does."""
         return self.covers([seed], truncation)[0]
 
-    def between(self, seed_a: int, seed_b: int, position: float, truncation: float) -> Image.Image:
-        """The cover at `position` (0..1) of the walk from seed a to seed b. Raises ValueError as the pipeline does."""
-        if position in (0, 1):  # slerp's rounding could change a pixel: the ends are the two covers themselves
-            return self.cover(seed_b if position else seed_a, truncation)
-        ends = self.pipeline.prepare_latents([seed_a, seed_b])
-        return self.pipeline(latents=slerp(ends[:1], ends[1:], position), truncation=truncation).images[0]
+    def between(self, seed_a: int, seed_b: int, position: float, truncation: float) -> Address:
+        """The cover at `position` (0..1) of the walk from seed a to seed b."""
+        if position in (0, 1):  # rounding could change a pixel: the ends are the two covers themselves
+            return self.address(seed_b if position else seed_a, truncation)
+        ends = latents_from_seeds([seed_a, seed_b], self.latent_dim)
+        return self.address_of(slerp(ends[0], ends[1], position), truncation)
 
     def loop(self, seed_a: int, seed_b: int, frames: int, truncation: float) -> list[Image.Image]:
         """The walk from seed a to seed b and back, as `frames` covers. Raises ValueError as the pipeline does."""

@@ -1,142 +1,144 @@
-"""The tab "Walk": from one cover to another, and the way as a loop."""
+"""The tab "Walk": the covers of the shelf as a film without a seam."""
 
 import gradio as gr
+import torch
 
+from gan.latents import closed_path
 from gan.studio import checks
-from gan.studio.controls import LIVE, any_seed, dice, note, seed_box
-from gan.studio.files import cover_png, data_uri, loop_webp
+from gan.studio.address import Address
+from gan.studio.files import (
+    FFMPEG,
+    FRAMES_PER_SECOND,
+    cover_uri,
+    data_uri,
+    loop_mp4,
+    loop_webp,
+    script,
+    still_webp,
+)
 from gan.studio.model import Model
-from gan.studio.pictures import in_sleeve, sleeve, thumbnail
+from gan.studio.shelf import MOST_KEPT
+from gan.studio.words import word
 
 
-FIRST_SEEDS = (1, 2)
-FRAMES = 48
+FRAMES = 60
+WALK = """
+<div class="desk film">
+  <div class="stand">
+    <div class="screens">
+      <figure class="screen"><canvas role="img" aria-label="${word('film')}"></canvas>
+        <figcaption>${word('round')}</figcaption></figure>
+      <figure class="screen straight" hidden><canvas role="img" aria-label="${word('film')}"></canvas>
+        <figcaption>${word('straight')}</figcaption></figure>
+    </div>
+    <div class="scrub">
+      <button type="button" class="play" aria-label="${word('pause')}"></button>
+      <input type="range" class="frame" min="0" max="59" step="1" value="0" aria-label="${word('scrub')}">
+    </div>
+    <p class="details"></p>
+    <p class="actions">
+      <button type="button" class="keep" data-save="webp">${word('save-webp')}</button>
+      <button type="button" data-save="mp4" class="mp4">${word('save-mp4')}</button>
+      <button type="button" class="keep-frame">${word('keep-frame')}</button>
+    </p>
+  </div>
+  <div class="bin">
+    <p class="way"></p>
+    <div class="ends">
+      <label>${word('from-seed')} <input id="seed-a" type="text" inputmode="numeric" value="1" maxlength="12"></label>
+      <label>${word('to-seed')} <input id="seed-b" type="text" inputmode="numeric" value="2" maxlength="12"></label>
+      <button type="button" id="dice-ends">${word('dice')}</button>
+    </div>
+    <label class="dial">${word('length')} <input type="range" id="frames"><output></output></label>
+    <label class="dial">${word('speed')} <input type="range" id="speed" min="5" max="30"><output></output></label>
+    <label class="tick"><input type="checkbox" id="compare"> ${word('compare')}</label>
+    <p class="aside">${word('compare-help')}</p>
+  </div>
+</div>
+"""
 
 
 class Walk:
-    """What the tab's controls do. Each handler returns the new values of the components it names."""
+    """What the tab's script asks for (walk.js)."""
 
     def __init__(self, model: Model):
         self.model = model
 
-    def show(self, seed_a: object, seed_b: object, position: object, truncation: object) -> tuple:
-        """Picture on the way, and note. An empty box, as between two numbers being typed, changes nothing."""
-        if seed_a is None or seed_b is None:
-            return gr.skip(), ""
-        try:
-            seed_a, seed_b = checks.seed(seed_a), checks.seed(seed_b)
-            position, truncation = checks.position(position), checks.truncation(truncation)
-        except checks.Refused as refusal:
-            return gr.skip(), f"{refusal}."
-        file = frame_png(self.model, seed_a, seed_b, position, truncation)
-        return in_sleeve(
-            data_uri(file, "image/png"),
-            alt=f"Album cover {position:.0%} of the way from seed {seed_a} to seed {seed_b}",
-            details=f"{position:.0%} of the way from {seed_a} to {seed_b}, truncation {truncation:g}",
-            file=f"album-cover-{seed_a}-{seed_b}-{position:.2f}.png",
-            action="Download PNG",
-        ), ""
-
-    def show_all(self, seed_a: object, seed_b: object, position: object, truncation: object) -> tuple:
-        """Picture on the way, note, and the pictures of both ends."""
-        ends = [self._end(seed, truncation) for seed in (seed_a, seed_b)]
-        return *self.show(seed_a, seed_b, position, truncation), *ends
-
-    def surprise_a(self, seed_b: object, position: object, truncation: object) -> tuple:
-        """Picture on the way, note, the pictures of both ends and seed a, which is any seed."""
-        seed_a = any_seed()
-        return *self.show_all(seed_a, seed_b, position, truncation), seed_a
-
-    def surprise_b(self, seed_a: object, position: object, truncation: object) -> tuple:
-        """Picture on the way, note, the pictures of both ends and seed b, which is any seed."""
-        seed_b = any_seed()
-        return *self.show_all(seed_a, seed_b, position, truncation), seed_b
+    @checks.in_words
+    def film(self, event: gr.EventData) -> dict:
+        """Every frame of the film as a still, along the round path and, to compare, along straight lines."""
+        order = Order(self.model, event._data)
+        paths = [order.path(straight) for straight in ((False, True) if order.compare else (False,))]
+        stills = [data_uri(still_webp(image), "image/webp") for image in self.model.film(torch.cat(paths))]
+        return {"round": stills[: order.frames], "straight": stills[order.frames :], "order": event._data}
 
     @checks.in_words
-    def loop(self, seed_a: object, seed_b: object, frames: object, truncation: object) -> dict:
-        """The loop, in the place of the picture on the way."""
-        seed_a, seed_b = checks.seed(seed_a), checks.seed(seed_b)
-        frames, truncation = checks.frames(frames), checks.truncation(truncation)
-        return in_sleeve(
-            data_uri(loop_webp(self.model.loop(seed_a, seed_b, frames, truncation)), "image/webp"),
-            alt=f"Animation from the album cover of seed {seed_a} to that of seed {seed_b} and back",
-            details=f"A loop of {frames} frames from {seed_a} to {seed_b} and back, truncation {truncation:g}",
-            file=loop_name(seed_a, seed_b),
-            action="Download the loop",
-        )
+    def save(self, event: gr.EventData) -> dict:
+        """The film as a file."""
+        order = Order(self.model, event._data)
+        images = self.model.film(order.path(order.straight))
+        if order.kind == "mp4":
+            return {"file": data_uri(loop_mp4(images, order.speed), "video/mp4"), "name": "album-covers.mp4"}
+        return {"file": data_uri(loop_webp(images, order.speed), "image/webp"), "name": "album-covers.webp"}
 
-    def _end(self, seed: object, truncation: object) -> dict:
-        try:
-            cover = self.model.cover(checks.seed(seed), checks.truncation(truncation))
-        except checks.Refused:
-            return gr.skip()  # the note already says why
-        return {
-            "src": data_uri(cover_png(cover, self.model, truncation, seed=seed), "image/png"),
-            "alt": f"Album cover of seed {seed}",
-        }
+    def frame(self, payload: object) -> dict:
+        """One frame as a cover of its own."""
+        order = Order(self.model, payload)
+        place = checks.whole(payload.get("frame"), "a frame", 0, order.frames - 1)
+        address = self.model.address_of(order.path(order.straight)[place])
+        return {"src": cover_uri(self.model.draw([address])[0], address), "address": address.query()}
 
 
-def frame_png(model: Model, seed_a: int, seed_b: int, position: float, truncation: float) -> bytes:
-    """One cover on the way as a PNG file."""
-    cover = model.between(seed_a, seed_b, position, truncation)
-    return cover_png(cover, model, truncation, seed_a=seed_a, seed_b=seed_b, position=position)
+class Order:
+    """Which film: checked. Raises Refused unless `asked` is a dict of sound values, see `/film`."""
+
+    def __init__(self, model: Model, asked: object):
+        asked = asked if isinstance(asked, dict) else {}
+        queries = asked.get("addresses")
+        if not isinstance(queries, list) or not 2 <= len(queries) <= MOST_KEPT:
+            raise checks.Refused(f"a film goes through 2 to {MOST_KEPT} covers", queries)
+        self.addresses: list[Address] = [model.read(query) for query in queries]
+        self.frames = checks.frames(asked.get("frames", FRAMES))
+        if self.frames < len(queries):
+            raise checks.Refused("a film has at least as many frames as covers", self.frames)
+        self.speed = checks.whole(asked.get("speed", FRAMES_PER_SECOND), "frames a second", 1, 50)
+        self.kind = asked.get("kind", "webp")
+        if self.kind not in ("webp", "mp4") or (self.kind == "mp4" and not FFMPEG):
+            raise checks.Refused("films are made as webp" + (" or mp4" if FFMPEG else ", mp4 needs ffmpeg"), self.kind)
+        self.straight = bool(asked.get("straight"))
+        self.compare = bool(asked.get("compare"))
+        self._points = model.points_of(self.addresses)
+
+    def path(self, straight: bool) -> torch.Tensor:
+        """(frames, latent_dim): what the network is given."""
+        return closed_path(self._points, self.frames, straight)
 
 
-def loop_name(seed_a: int, seed_b: int) -> str:
-    """What the file of a loop is called."""
-    return f"album-cover-loop-{seed_a}-{seed_b}.webp"
-
-
-def walk_tab(model: Model, truncation: gr.Slider) -> None:
-    """Build the tab.
-
-    Args:
-        model: draws the covers.
-        truncation: this tab's slider, rendered here.
-    """
+def walk_tab(model: Model) -> None:
+    """Build the tab."""
     walk = Walk(model)
-    with gr.Tab("Walk", id="walk") as tab, gr.Row(elem_classes="desk"):
-        with gr.Column(min_width=300, elem_classes="stand"):
-            picture = sleeve("frame", "Download PNG")
-            position = gr.Slider(
-                0, 1, 0.5, step=0.01, label="Where on the walk", buttons=[], elem_id="position", elem_classes="bare"
-            )
-        with gr.Column(min_width=300, elem_classes="shelf"):
-            with gr.Row(elem_classes="end"):
-                thumbnail_a = thumbnail("thumbnail-a")
-                seed_a = seed_box("From seed", FIRST_SEEDS[0], "seed-a")
-                surprise_a = dice("surprise-a")
-            with gr.Row(elem_classes="end"):
-                thumbnail_b = thumbnail("thumbnail-b")
-                seed_b = seed_box("To seed", FIRST_SEEDS[1], "seed-b")
-                surprise_b = dice("surprise-b")
-            mistake = note("walk-mistake")
-            truncation.render()
-            frames = gr.Slider(
-                checks.FEWEST_FRAMES,
-                checks.MOST_FRAMES,
-                FRAMES,
-                step=1,
-                label="Frames of the loop",
-                info="20 are shown each second.",
-                buttons=[],
-                elem_id="frames",
-            )
-            make = gr.Button("Make the loop", variant="primary", elem_id="make-loop")
-
-    way = [seed_a, seed_b, position, truncation]
-    shown = [picture, mistake, thumbnail_a, thumbnail_b]
-    position.input(walk.show, way, [picture, mistake], **LIVE)
-    gr.on([seed_a.input, seed_b.input, truncation.input, tab.select], walk.show_all, way, shown, **LIVE)
-    surprise_a.click(walk.surprise_a, [seed_b, position, truncation], [*shown, seed_a], **LIVE)
-    surprise_b.click(walk.surprise_b, [seed_a, position, truncation], [*shown, seed_b], **LIVE)
-    make.click(
-        walk.loop,
-        [seed_a, seed_b, frames, truncation],
-        picture,
-        preprocess=False,
-        show_progress="minimal",
-        concurrency_id="loop",
-        concurrency_limit=1,
-        api_visibility="private",
-    )
+    with gr.Tab(word("walk"), id="walk"):
+        desk = gr.HTML(
+            "",
+            html_template=WALK,
+            js_on_load=script("walk.js"),
+            server_functions=[checks.for_the_page(walk.frame)],
+            apply_default_css=False,
+            elem_id="walk",
+            fewest=checks.FEWEST_FRAMES,
+            most=checks.MOST_FRAMES,
+            frames=FRAMES,
+            speed=FRAMES_PER_SECOND,
+            mp4=FFMPEG is not None,
+        )
+        # unseen: hands what the server drew to the script, whose own part of the page is never drawn anew
+        reel = gr.HTML(
+            html_template="<span></span>",
+            js_on_load="watch('value', () => document.dispatchEvent(new CustomEvent('reel', {detail: props.value})));",
+            apply_default_css=False,
+            elem_id="reel",
+        )
+    # in the queue, where a Space lends its GPU; one film at a time, and of those asked for meanwhile only the newest
+    drawn = {"show_progress": "hidden", "concurrency_id": "film", "concurrency_limit": 1, "api_visibility": "private"}
+    desk.film(walk.film, None, reel, trigger_mode="always_last", **drawn)
+    desk.save(walk.save, None, reel, trigger_mode="once", **drawn)

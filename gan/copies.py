@@ -1,0 +1,216 @@
+"""Is a generated cover a copy? The training covers that look most like it, from an index that holds no pictures.
+
+A cover is described by what can be measured of any picture and from which none can be redrawn: in which directions its
+edges run in each of 4 x 4 fields (Oliva and Torralba 2001, "Modeling the Shape of the Scene", with gradients as in
+Dalal and Triggs 2005), and how often each colour occurs in 5 regions. The principal components of these are kept, a
+byte each, and the usual 64-bit perceptual hash.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from gan.fingerprints import perceptual_hash
+
+
+SIDE = 64  # pixels at which a cover is described
+FIELDS = 4
+DIRECTIONS = 8
+SHADES = 3  # of each colour channel
+COMPONENTS = 40
+PERCENTILES = 100
+
+
+class CopiesError(Exception):
+    """An index that cannot be read or built, in one line for the user."""
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A training cover near to the one asked about.
+
+    Args:
+        cover: the first hexadecimal digits of the SHA-256 in the dataset's column `sha256`.
+        distance: of the descriptions; 0 for the same cover.
+        bits: of the 64 of the perceptual hashes that differ.
+        percentile: of 100 training covers so many have their own nearest other one at least as near as this.
+    """
+
+    cover: str
+    distance: float
+    bits: int
+    percentile: float
+
+
+class Index:
+    """Descriptions of N training covers.
+
+    Args:
+        features: (N, COMPONENTS) int8.
+        hashes: (N, 8) uint8.
+        names: (N, 5) uint8, the first bytes of each cover's SHA-256.
+        basis: (D, COMPONENTS) float32, from descriptions to components.
+        mean: (D,) float32, of all descriptions.
+        scale: of one step of a feature.
+        nearest: (PERCENTILES + 1,) float32, the percentiles of each cover's distance to the nearest other one.
+    """
+
+    def __init__(self, features, hashes, names, basis, mean, scale, nearest):
+        self.features, self.hashes, self.names = features, hashes, names
+        self.basis, self.mean, self.scale, self.nearest = basis, mean, scale, nearest
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def neighbours(self, cover: Image.Image, count: int = 5) -> list[Neighbour]:
+        """The `count` training covers nearest to `cover` (any mode, square), the nearest first."""
+        feature = _components(describe(cover)[None], self.mean, self.basis, self.scale)[0]
+        distances = self.scale * _distances(self.features, feature[None])[:, 0]
+        bits = np.bitwise_count(self.hashes ^ _hash(cover)).sum(1)
+        order = np.lexsort((bits, distances))[:count]
+        return [
+            Neighbour(
+                cover=self.names[i].tobytes().hex(),
+                distance=float(distances[i]),
+                bits=int(bits[i]),
+                percentile=float(np.interp(distances[i], self.nearest, np.linspace(0, 100, PERCENTILES + 1))),
+            )
+            for i in order
+        ]
+
+    def save(self, file: str | Path) -> None:
+        """Write the index."""
+        arrays = {name: getattr(self, name) for name in ("features", "hashes", "names", "mean", "nearest")}
+        arrays |= {"basis": self.basis.astype(np.float16), "scale": np.array([self.scale], np.float32)}
+        save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, file, {"format": json.dumps(FORMAT)})
+
+
+# What an index was made with; another one would compare what cannot be compared.
+FORMAT = {"side": SIDE, "fields": FIELDS, "directions": DIRECTIONS, "shades": SHADES, "components": COMPONENTS}
+
+
+def load_index(file: str | Path) -> Index:
+    """Read an index. Raises CopiesError: there is none, or it is damaged or of another form."""
+    file = Path(file)
+    try:
+        with safe_open(file, "numpy") as stored:
+            if (stored.metadata() or {}).get("format") != json.dumps(FORMAT):
+                raise CopiesError(f"{file.name}: made by another version; build it anew")
+            arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118, not a dict
+        size, form = len(arrays["features"]), np.zeros(SIDE * SIDE * 3, np.uint8).reshape(SIDE, SIDE, 3)
+        length = len(describe(Image.fromarray(form)))
+        expected = {
+            "features": ((size, COMPONENTS), np.int8), "hashes": ((size, 8), np.uint8), "names": ((size, 5), np.uint8),
+            "basis": ((length, COMPONENTS), np.float16), "mean": ((length,), np.float32),
+            "scale": ((1,), np.float32), "nearest": ((PERCENTILES + 1,), np.float32),
+        }  # fmt: skip
+        for name, (shape, kind) in expected.items():
+            if arrays[name].shape != shape or arrays[name].dtype != kind or not size:
+                raise CopiesError(f"{file.name}: {name} is not as an index has it")
+            if not np.isfinite(arrays[name]).all():
+                raise CopiesError(f"{file.name}: {name} holds numbers that are not finite")
+    except FileNotFoundError:
+        raise CopiesError(f"{file.name}: not there") from None
+    except (SafetensorError, OSError, KeyError) as error:
+        raise CopiesError(f"{file.name}: cannot be read ({type(error).__name__})") from error
+    arrays |= {"basis": arrays["basis"].astype(np.float32), "scale": float(arrays["scale"][0])}
+    return Index(**{name: arrays[name] for name in expected})
+
+
+def build_index(covers: Iterable[tuple[Image.Image, str]]) -> Index:
+    """Describe the covers that a generator learned from.
+
+    Args:
+        covers: each with its SHA-256 (64 hexadecimal digits), as in a prepared dataset's columns `image` and `sha256`.
+
+    Raises:
+        CopiesError: there are fewer than 2 covers.
+    """
+    descriptions, hashes, names = [], [], []
+    for cover, sha256 in covers:
+        descriptions.append(describe(cover))
+        hashes.append(_hash(cover))
+        names.append(np.frombuffer(bytes.fromhex(sha256[:10]), np.uint8))
+    if len(descriptions) < 2:
+        raise CopiesError(f"an index needs at least 2 covers, not {len(descriptions)}")
+    descriptions = np.stack(descriptions)
+    mean = descriptions.mean(0)
+    covariance = (descriptions - mean).T @ (descriptions - mean) / len(descriptions)
+    basis = np.linalg.eigh(covariance.astype(np.float64))[1][:, ::-1][:, :COMPONENTS].astype(np.float16)
+    basis = basis.astype(np.float32)  # as it will be read again
+    scale = float(np.abs((descriptions - mean) @ basis).max() / 127) or 1.0
+    features = _components(descriptions, mean, basis, scale)
+    nearest = np.concatenate([
+        _nearest_other(features, start, min(start + 512, len(features))) for start in range(0, len(features), 512)
+    ])  # fmt: skip
+    percentiles = np.percentile(scale * nearest, np.linspace(0, 100, PERCENTILES + 1)).astype(np.float32)
+    return Index(features, np.stack(hashes), np.stack(names), basis, mean, scale, percentiles)
+
+
+def describe(cover: Image.Image) -> np.ndarray:
+    """(D,) float32: shares, as square roots, so that their distance is Hellinger's."""
+    smooth = Image.Resampling.BOX if cover.width > SIDE else Image.Resampling.BICUBIC
+    small = cover.convert("RGB").resize((SIDE, SIDE), smooth)
+    pixels = np.asarray(small, dtype=np.float32) / 255
+    return np.concatenate((_edges(pixels), _colours(pixels)))
+
+
+def _hash(cover: Image.Image) -> np.ndarray:
+    """(8,) uint8: what `train.prepare` writes into the column `phash`."""
+    return np.frombuffer(perceptual_hash(cover).to_bytes(8, "big"), np.uint8)
+
+
+def _edges(pixels: np.ndarray) -> np.ndarray:
+    """For each field the share of its edges that run in each direction, and how strong its edges are of all."""
+    grey = pixels @ np.array([0.299, 0.587, 0.114], np.float32)
+    down, across = np.gradient(grey)
+    strength = np.hypot(across, down)
+    # each slope counts for the two directions that it lies between
+    turn = (np.arctan2(down, across) % np.pi) / np.pi * DIRECTIONS
+    lower = np.floor(turn).astype(int)
+    share = turn - lower
+    field = np.arange(SIDE) * FIELDS // SIDE
+    field = field[:, None] * FIELDS + field
+    bins = np.zeros(FIELDS * FIELDS * DIRECTIONS)
+    for which, weight in ((lower % DIRECTIONS, 1 - share), ((lower + 1) % DIRECTIONS, share)):
+        bins += np.bincount((field * DIRECTIONS + which).ravel(), (strength * weight).ravel(), len(bins))
+    return np.sqrt(bins / (bins.sum() + 1.0)).astype(np.float32)  # next to nothing for a cover without edges
+
+
+def _colours(pixels: np.ndarray) -> np.ndarray:
+    """For the whole and each quarter the share of each colour, of SHADES^3; neighbours share what is between them."""
+    position = pixels.reshape(-1, 3) * (SHADES - 1)
+    lower = np.minimum(np.floor(position).astype(int), SHADES - 2)
+    share = position - lower
+    quarter = np.arange(SIDE) * 2 // SIDE
+    quarter = (quarter[:, None] * 2 + quarter).ravel()
+    bins = np.zeros(4 * SHADES**3)
+    for corner in np.ndindex(2, 2, 2):
+        weight = np.where(np.array(corner), share, 1 - share).prod(1)
+        colour = ((lower + np.array(corner)) * np.array([SHADES**2, SHADES, 1])).sum(1)
+        bins += np.bincount(quarter * SHADES**3 + colour, weight, len(bins))
+    quarters = bins.reshape(4, -1) / len(position)
+    return np.sqrt(np.concatenate((quarters.sum(0), quarters.ravel()))).astype(np.float32)
+
+
+def _components(descriptions: np.ndarray, mean: np.ndarray, basis: np.ndarray, scale: float) -> np.ndarray:
+    return np.clip(np.rint((descriptions - mean) @ basis / scale), -127, 127).astype(np.int8)
+
+
+def _distances(features: np.ndarray, some: np.ndarray) -> np.ndarray:
+    """(N, M) Euclidean distances of int8 features."""
+    a, b = features.astype(np.float32), some.astype(np.float32)
+    squares = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
+    return np.sqrt(np.maximum(squares, 0))
+
+
+def _nearest_other(features: np.ndarray, start: int, end: int) -> np.ndarray:
+    distances = _distances(features, features[start:end])
+    distances[np.arange(start, end), np.arange(end - start)] = np.inf
+    return distances.min(0)

@@ -1,0 +1,158 @@
+"""A cover's address: all that is needed to draw it again, as the query of a link and inside every PNG."""
+
+import base64
+import binascii
+import math
+import re
+import struct
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Self
+from urllib.parse import parse_qsl, urlencode
+
+from PIL import Image, UnidentifiedImageError
+
+from gan.pipeline import LARGEST_SEED
+from gan.studio.checks import LARGEST_TRUNCATION, Refused
+
+
+LARGEST_LATENT = 10  # of a normal number; nothing that was drawn here comes near
+LONGEST_QUERY = 16_384  # characters: latents of several thousand numbers
+NAME = re.compile(r"[\w ./@+-]{1,200}")  # of a model or revision; nothing that a page could take for HTML or code
+HEAD_OF_A_PNG = 65_536  # bytes; the address stands before the pixels
+
+
+@dataclass(frozen=True)
+class Address:
+    """One cover: a seed or latents, and the generator that turns them into it.
+
+    Latents travel as float16. A cover between seeds is rounded to it *before* it is drawn, so that what was shown is
+    what its address says, however the latents were found.
+
+    Args:
+        seed: 0 to 4294967295, or None when there are latents.
+        latents: float16, little-endian, one number after the other; None when there is a seed.
+        truncation: 0 to 1.5.
+        model: what the generator is called, e.g. a Hub id.
+        revision: branch, tag or commit of a Hub id, where one was asked for.
+        weights: the generator's fingerprint (`Model.weights`): the same weights draw the same cover, whatever they
+            are called.
+    """
+
+    seed: int | None = None
+    latents: bytes | None = None
+    truncation: float = 1.0
+    model: str = ""
+    revision: str | None = None
+    weights: str | None = None
+
+    def __post_init__(self):
+        if (self.seed is None) == (self.latents is None):
+            raise Refused("an address has either a seed or latents", self.latents or self.seed)
+        if self.seed is not None and not 0 <= self.seed <= LARGEST_SEED:
+            raise Refused(f"a seed is a whole number from 0 to {LARGEST_SEED}", self.seed)
+        if not 0 <= self.truncation <= LARGEST_TRUNCATION:  # NaN is in no range
+            raise Refused(f"truncation is a number from 0 to {LARGEST_TRUNCATION}", self.truncation)
+        if self.latents is not None:
+            _check_latents(self.latents)
+        for name in (self.model, self.revision, self.weights):
+            if name and not NAME.fullmatch(name):
+                raise Refused("an address names model and revision with letters, digits and . / @ + - only", name)
+
+    @classmethod
+    def from_query(cls, query: str | dict[str, str]) -> Self:
+        """Read an address as a link has it.
+
+        Args:
+            query: `seed=7&truncation=0.8&...`, with or without what stands before a question mark; or its parts.
+
+        Raises:
+            Refused: something is wrong with it, in words.
+        """
+        if isinstance(query, str):
+            if len(query) > LONGEST_QUERY:
+                raise Refused(f"an address has at most {LONGEST_QUERY} characters", query)
+            query = dict(parse_qsl(query.strip().rpartition("?")[2]))
+        if not isinstance(query, dict):
+            raise Refused("an address is text such as seed=7&truncation=0.8", query)
+        return cls(
+            seed=_seed(query["seed"]) if "seed" in query else None,
+            latents=_latents(query["latents"]) if "latents" in query else None,
+            truncation=_truncation(query["truncation"]) if "truncation" in query else 1.0,
+            **{name: str(query[name]) for name in ("model", "revision", "weights") if query.get(name)},
+        )
+
+    def query(self) -> str:
+        """The address as a link has it after its question mark; equal addresses give equal queries."""
+        if self.seed is not None:
+            parts = {"seed": self.seed}
+        else:
+            parts = {"latents": base64.urlsafe_b64encode(self.latents).decode().rstrip("=")}
+        parts["truncation"] = short(self.truncation)
+        named = {"model": self.model, "revision": self.revision, "weights": self.weights}
+        return urlencode(parts | {name: value for name, value in named.items() if value}, safe="/")
+
+    def text_chunks(self) -> dict[str, str]:
+        """What is written into a PNG of the cover: the address, and its parts for those who look at them."""
+        chunks = {"address": self.query(), "truncation": short(self.truncation), "model": self.model}
+        if self.seed is not None:
+            chunks["seed"] = str(self.seed)
+        return chunks | {"revision": self.revision or "none"}
+
+    @property
+    def name(self) -> str:
+        """Short, for files and labels: the seed, or a few letters that tell latents apart."""
+        return str(self.seed) if self.latents is None else f"x{binascii.crc32(self.latents):08x}"
+
+
+def short(number: float) -> str:
+    """`number` in as few digits as give it back exactly: 1 for 1.0."""
+    return str(number).removesuffix(".0")
+
+
+def from_png(data: bytes) -> Address:
+    """The address inside a PNG that was made here.
+
+    Only the head of the file is read, and none of its pixels.
+
+    Raises:
+        Refused: it is no PNG, it holds no address, or a wrong one.
+    """
+    try:
+        # Pillow itself refuses a text chunk that unpacks to more than 1 MB, and a picture of too many pixels
+        text = Image.open(BytesIO(data[:HEAD_OF_A_PNG]), formats=["PNG"]).info  # `text` would read the pixels
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError):
+        raise Refused("this is not a PNG that can be read", data[:16]) from None
+    if not isinstance(text.get("address"), str):
+        raise Refused(
+            "this PNG holds no address: it was not made here, or was saved anew by another program", data[:16]
+        )
+    return Address.from_query(str(text["address"]))
+
+
+def _seed(text: object) -> int:
+    if not re.fullmatch("[0-9]{1,10}", str(text)):
+        raise Refused(f"a seed is a whole number from 0 to {LARGEST_SEED}", text)
+    return int(text)
+
+
+def _truncation(text: object) -> float:
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        raise Refused(f"truncation is a number from 0 to {LARGEST_TRUNCATION}", text) from None
+
+
+def _latents(text: str) -> bytes:
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (TypeError, ValueError):
+        raise Refused("the latents of an address are base64url", text) from None
+
+
+def _check_latents(latents: bytes) -> None:
+    if not latents or len(latents) % 2:
+        raise Refused("the latents of an address are numbers of two bytes each", latents)
+    for number in struct.unpack(f"<{len(latents) // 2}e", latents):
+        if not math.isfinite(number) or abs(number) > LARGEST_LATENT:
+            raise Refused(f"the latents of an address are numbers from -{LARGEST_LATENT} to {LARGEST_LATENT}", latents)

@@ -1,0 +1,215 @@
+// What is bred lives here in the browser: the cover shown, who its parents are, and the way back.
+const $ = selector => element.querySelector(selector);
+const stand = $('.stand'), slider = $('.difference');
+const parentsOf = new Map(), portraits = new Map();  // query to queries; query to data address
+let current = null;   // {address, base, amounts}: the cover shown, and from which one the faders moved it how far
+let mate = null, past = [], kept = [], litterSeed = 0;
+
+const still = () => Array(props.faders).fill(0);
+
+// ---- the cover and its children
+
+const asked = {litter: '', fade: ''};  // which cover the question under way is about: meanwhile another may have come
+const litter = asker(
+  () => {
+    asked.litter = current.address;
+    return server.litter({parent: current.address, mate, difference: Number(slider.value), seed: litterSeed});
+  },
+  answer => {
+    if (asked.litter !== current.address) return;
+    putInStand(answer.parent);
+    if (answer.mate) portraits.set(answer.mate.address, answer.mate.src);
+    const parents = [answer.parent.address, answer.mate?.address].filter(Boolean);
+    $('.litter').dataset.of = answer.parent.address;
+    $('.litter').replaceChildren(...answer.children.map((cover, n) => card(cover, parents, n)));
+    showFamily();
+  });
+
+function card(cover, parents, n) {
+  const name = word('child-n', {n: n + 1}), item = make('div', {className: 'child'});
+  Object.assign(item.dataset, {address: cover.address, parents: parents.join(' ')});
+  const choose = make('button', {type: 'button', className: 'choose', title: word('choose-child')});
+  choose.append(make('img', {src: cover.src, alt: word('cover-of', {name})}));
+  choose.onclick = () => {
+    parentsOf.set(cover.address, parents);
+    portraits.set(cover.address, cover.src);
+    mate = null;
+    go(cover.address);
+  };
+  const keep = make('button', {type: 'button', className: 'keep-child', textContent: '+', title: word('keep')});
+  keep.setAttribute('aria-label', `${word('keep')}: ${name}`);
+  keep.dataset.send = 'keep';
+  item.append(choose, keep);
+  return item;
+}
+
+function putInStand(cover) {
+  portraits.set(cover.address, cover.src);
+  putInSleeve(stand, cover, titled(cover.address));
+  stand.dataset.parents = (parentsOf.get(cover.address) ?? []).join(' ');
+  $('.undo').disabled = !past.length;
+}
+
+function titled(address) {
+  const generations = generation(address);
+  return generations ? `${word('generation-n', {n: generations})}` : undefined;
+}
+
+function generation(address, depth = 0) {
+  const parents = parentsOf.get(address) ?? [];
+  return !parents.length || depth > 50 ? 0 : 1 + Math.max(...parents.map(parent => generation(parent, depth + 1)));
+}
+
+// Makes a cover the parent.
+function go(address, remember = true) {
+  if (remember && current) past.push(current);
+  current = {address, base: address, amounts: still()};
+  litterSeed = crypto.getRandomValues(new Uint32Array(1))[0];
+  refresh();
+}
+
+function refresh() {
+  describe();
+  showFaders();
+  showMates();
+  if (element.offsetParent) $('.litter').dataset.of = '', litter(), fade(true);
+}
+
+function describe() {
+  $('.dial output').textContent = `${Math.round(slider.value * 100)} %`;
+  slider.disabled = mate !== null;
+}
+
+slider.addEventListener('input', () => { describe(); litter(); });
+$('.again').addEventListener('click', () => { litterSeed = crypto.getRandomValues(new Uint32Array(1))[0]; litter(); });
+$('.undo').addEventListener('click', () => {
+  current = past.pop();
+  mate = null;
+  refresh();
+});
+
+// ---- crossing
+
+function showMates() {
+  const known = kept.map(({address}) => ({address, src: portraits.get(address), name: nameOf(address)}));
+  const choose = address => { mate = address === mate ? null : address; showMates(); describe(); litter(); };
+  covers($('.mates'), known.filter(cover => cover.address !== current?.address), mate, choose, word('no-mates'));
+}
+
+async function fetchPortraits(addresses) {
+  const missing = [...new Set(addresses)].filter(address => !portraits.has(address)).slice(0, 64);
+  (await drawn(missing)).forEach(({address, src}) => portraits.set(address, src));
+  return missing.length > 0;
+}
+
+listen('shelved', async shelved => {
+  for (const cover of shelved) if (cover.parents.length && !parentsOf.has(cover.address)) parentsOf.set(cover.address, cover.parents);
+  await fetchPortraits(shelved.map(cover => cover.address));
+  kept = shelved.filter(cover => portraits.get(cover.address));
+  showMates();
+});
+
+// ---- faders
+
+const fade = asker(
+  ends => {
+    asked.fade = current.base;
+    return server.fade({cover: current.base, amounts: current.amounts, ends});
+  },
+  (answer, ends) => {
+    if (asked.fade !== current.base) return;
+    const {address} = answer.cover;
+    if (ends && address !== current.base && !parentsOf.has(address)) parentsOf.set(address, [current.base]);
+    const changed = current.address !== address;
+    current.address = address;
+    if (changed || ends) putInStand(answer.cover);
+    if (!ends) return;
+    answer.ends.forEach((src, n) => { $('.faders').querySelectorAll('img')[n].src = src; });
+    if ($('.litter').dataset.of !== address) litter();
+    showFamily();
+  });
+
+function showFaders() {
+  if (!$('.faders').childElementCount) $('.faders').append(...still().map((_, n) => fader(n)));
+  $('.faders').querySelectorAll('input').forEach((input, n) => {
+    input.value = current.amounts[n];
+    input.nextElementSibling.disabled = !current.amounts[n];
+  });
+}
+
+function fader(n) {
+  const row = make('div', {className: 'fader'}), name = word('fader-n', {n: n + 1});
+  const input = make('input', {type: 'range', min: -1, max: 1, step: 0.02, value: 0});
+  input.setAttribute('aria-label', name);
+  const end = (value, label) => {
+    const button = make('button', {type: 'button', className: 'end'});
+    button.setAttribute('aria-label', `${name}: ${label}`);
+    button.append(make('img', {alt: ''}));
+    button.onclick = () => { input.value = value; moved(); settled(); };
+    return button;
+  };
+  const moved = () => {
+    if (!input.dataset.held) past.push({...current, amounts: [...current.amounts]});
+    input.dataset.held = 'yes';
+    current.amounts = current.amounts.map((amount, other) => other === n ? Number(input.value) : amount);
+    input.nextElementSibling.disabled = !current.amounts[n];
+    fade(false);
+  };
+  const settled = () => { delete input.dataset.held; fade(true); };
+  input.addEventListener('input', moved);
+  input.addEventListener('change', settled);
+  const middle = make('button', {type: 'button', className: 'middle', textContent: '○', title: word('fader-middle')});
+  middle.setAttribute('aria-label', `${name}: ${word('fader-middle')}`);
+  middle.onclick = () => { input.value = 0; moved(); settled(); };
+  const track = make('span', {className: 'track'});
+  track.append(input, middle);
+  row.append(end(-1, word('fader-left')), track, end(1, word('fader-right')));
+  return row;
+}
+
+// ---- the family, from the cover back to the seeds
+
+async function showFamily() {
+  const family = new Set([current.address]);
+  for (const address of family) for (const parent of parentsOf.get(address) ?? []) if (family.size < 64) family.add(parent);
+  if (await fetchPortraits([...family])) return showFamily();
+  const rows = [];  // by generation, seeds first
+  for (const address of family) (rows[generation(address)] ??= []).push(address);
+  const size = 64, gap = 14, across = Math.max(...rows.map(row => row.length));
+  const tree = $('.family'), lines = [], places = new Map();
+  rows.forEach((row, column) => row.forEach((address, n) => places.set(address, [
+    column * (size + 2 * gap), ((across - row.length) / 2 + n) * (size + gap)])));
+  for (const [address, [left, top]] of places) for (const parent of parentsOf.get(address) ?? []) {
+    const from = places.get(parent);
+    if (!from) continue;
+    const [x1, y1, x2, y2] = [from[0] + size, from[1] + size / 2, left, top + size / 2], bend = (x1 + x2) / 2;
+    lines.push(`<path d="M${x1} ${y1}C${bend} ${y1} ${bend} ${y2} ${x2} ${y2}"/>`);
+  }
+  const width = rows.length * (size + 2 * gap) - 2 * gap, height = across * (size + gap) - gap;
+  const inner = make('div', {className: 'tree'});
+  Object.assign(inner.style, {width: `${width}px`, height: `${height}px`});
+  inner.innerHTML = `<svg aria-hidden="true" width="${width}" height="${height}">${lines.join('')}</svg>`;
+  for (const [address, [left, top]] of places) {
+    const name = generation(address) ? word('generation-n', {n: generation(address)}) : nameOf(address);
+    const button = make('button', {type: 'button', title: name});
+    Object.assign(button.style, {left: `${left}px`, top: `${top}px`});
+    button.setAttribute('aria-current', address === current.address);
+    button.append(make('img', {src: portraits.get(address) ?? '', alt: word('cover-of', {name})}));
+    button.onclick = () => { if (address !== current.address) mate = null, go(address); };
+    inner.append(button);
+  }
+  tree.replaceChildren(inner);
+  tree.scrollLeft = tree.scrollWidth;
+}
+
+// ---- a cover comes from elsewhere
+
+go(props.first, false);
+listen('breed', ({address, parents}) => {
+  if (parents.length && !parentsOf.has(address)) parentsOf.set(address, parents);
+  mate = null;
+  if (address !== current.address) go(address, $('.litter').childElementCount > 0);
+});
+
+// drawn only when the tab is seen
+new ResizeObserver(() => { if (element.offsetParent && !$('.litter').childElementCount) refresh(); }).observe(element);

@@ -1,0 +1,185 @@
+"""The tab "Breed": children of a cover, crosses of two, faders, and the family they come from."""
+
+from functools import cached_property
+
+import gradio as gr
+import torch
+
+from gan.latents import child, cross, semantic_directions, slerp
+from gan.pipeline import latents_from_seeds
+from gan.studio import checks
+from gan.studio.address import Address
+from gan.studio.files import cover_uri, script
+from gan.studio.model import Model
+from gan.studio.pictures import SLEEVE
+from gan.studio.words import word
+
+
+CHILDREN = 12
+FADERS = 6
+FADER_REACH = 2.5  # of a fader's end from its middle; latents of 100 numbers are about 10 long
+DIFFERENCE = 0.35
+MOST_PORTRAITS = 64
+FIRST_SEED = 1
+
+BREED = (
+    """
+<div class="desk breed">
+  <div class="stand">"""
+    + SLEEVE
+    + """</div>
+  <div class="bin">
+    <div class="tools">
+      <label class="dial">${word('different')}
+        <input class="difference" type="range" min="0.05" max="1" step="0.01" value="{{value.difference}}">
+        <output></output></label>
+      <button type="button" class="again">${word('other-children')}</button>
+      <button type="button" class="undo" disabled>${word('undo')}</button>
+    </div>
+    <div class="litter" role="group" aria-label="${word('children')}"></div>
+    <h3>${word('cross-with')}</h3>
+    <div class="mates" role="group" aria-label="${word('cross-with')}"></div>
+  </div>
+</div>
+<section class="faders-part" aria-label="${word('faders')}">
+  <h3>${word('faders')}</h3>
+  <p class="aside">${word('faders-help')}</p>
+  <div class="faders"></div>
+</section>
+<section class="family-part" aria-label="${word('family')}">
+  <h3>${word('family')}</h3>
+  <div class="family" tabindex="0" role="group" aria-label="${word('family')}"></div>
+</section>
+"""
+)
+
+
+class Breed:
+    """What the tab's script (breed.js) and programs (`/breed`, `/cross`, `/fade`) ask for."""
+
+    def __init__(self, model: Model):
+        self.model = model
+
+    @cached_property
+    def directions(self) -> torch.Tensor:
+        """(FADERS, latent_dim) or fewer: the generator's first directions."""
+        return semantic_directions(self.model.pipeline.synthesis, min(FADERS, self.model.latent_dim))
+
+    def children(self, parent: Address, difference: float, seed: int) -> list[Address]:
+        """Twelve children of a cover; the same seed gives the same ones."""
+        noise = latents_from_seeds(_seeds(seed), self.model.latent_dim)
+        points = child(self.model.points_of([parent]), noise, difference)
+        return [self.model.address_of(point) for point in points]
+
+    def crosses(self, one: Address, other: Address, seed: int) -> list[Address]:
+        """Six covers between two, and six that have each of their numbers from one of them, by chance."""
+        a, b = self.model.points_of([one, other])
+        half = CHILDREN // 2
+        between = torch.stack([slerp(a, b, step / (half + 1)) for step in range(1, half + 1)])
+        chance = latents_from_seeds(_seeds(seed)[:half], self.model.latent_dim)
+        return [self.model.address_of(point) for point in (*between, *cross(a, b, chance > 0))]
+
+    def faded(self, cover: Address, amounts: list[float]) -> Address:
+        """A cover with each fader at its amount, -1 to 1."""
+        moved = torch.tensor(amounts) @ self.directions[: len(amounts)] * FADER_REACH
+        return self.model.address_of(self.model.points_of([cover])[0] + moved) if any(amounts) else cover
+
+    # ---- for the script
+
+    def litter(self, payload: object) -> dict:
+        """A cover and its children, or its crosses with a mate.
+
+        Args:
+            payload: `{"parent": query, "mate": query or None, "difference": 0.05 to 1, "seed": any}`.
+
+        Returns:
+            `{"parent": cover, "mate": cover or None, "children": [cover, ...]}`, a cover as `{"src", "address"}`.
+        """
+        asked = payload if isinstance(payload, dict) else {}
+        parent, seed = self.model.read(asked.get("parent")), checks.seed(asked.get("seed"))
+        if asked.get("mate"):
+            mate = self.model.read(asked.get("mate"))
+            children = self.crosses(parent, mate, seed)
+        else:
+            mate, children = None, self.children(parent, as_difference(asked.get("difference")), seed)
+        images = self.model.draw(children)
+        return {
+            "parent": self._alone(parent),
+            "mate": mate and self._alone(mate),
+            "children": [_shown(image, address) for image, address in zip(images, children, strict=True)],
+        }
+
+    def fade(self, payload: object) -> dict:
+        """A cover with its faders moved, and, if asked for, each fader's picture at both ends.
+
+        Args:
+            payload: `{"cover": query, "amounts": [-1 to 1, ...], "ends": True or False}`.
+        """
+        asked = payload if isinstance(payload, dict) else {}
+        cover, moved = self.model.read(asked.get("cover")), as_amounts(asked.get("amounts"), len(self.directions))
+        answer = {"cover": self._alone(self.faded(cover, moved))}
+        if asked.get("ends"):
+            ends = [
+                self.faded(cover, [*moved[:n], end, *moved[n + 1 :]]) for n in range(len(moved)) for end in (-1.0, 1.0)
+            ]
+            images = self.model.draw(ends)
+            answer["ends"] = [cover_uri(image, address) for image, address in zip(images, ends, strict=True)]
+        return answer
+
+    def _alone(self, address: Address) -> dict:
+        return _shown(self.model.draw([address])[0], address)
+
+
+def portraits(model: Model):
+    """The function with which a tab's script draws covers that are chosen from (asker.js)."""
+
+    @checks.for_the_page
+    def portraits(payload: object) -> dict:
+        """Pictures of covers, for each of the queries one, None where it is none of this generator's."""
+        if not isinstance(payload, list) or len(payload) > MOST_PORTRAITS:
+            raise checks.Refused(f"at most {MOST_PORTRAITS} covers are drawn at once", payload)
+        readable = {q: address for q in payload if isinstance(q, str) and (address := model.readable(q))}
+        images = model.draw(list(readable.values())) if readable else []
+        uris = {q: cover_uri(image, readable[q]) for q, image in zip(readable, images, strict=True)}
+        return {"pictures": [uris.get(query) if isinstance(query, str) else None for query in payload]}
+
+    return portraits
+
+
+def as_difference(value: object) -> float:
+    """`value` as the difference between a cover and its children. Raises Refused unless it is 0 to 1."""
+    return checks.number(value, "the difference", 0, 1)
+
+
+def as_amounts(values: object, count: int) -> list[float]:
+    """`values` as the faders' places. Raises Refused unless it is a list of at most `count` numbers from -1 to 1."""
+    if not isinstance(values, list) or not 1 <= len(values) <= count:
+        raise checks.Refused(f"there are 1 to {count} faders", values)
+    return [checks.number(value, "a fader", -1, 1) for value in values]
+
+
+def _seeds(seed: int) -> list[int]:
+    """Twelve seeds for one: those of neighbouring litters do not overlap."""
+    return [(seed * CHILDREN + number) % 2**32 for number in range(CHILDREN)]
+
+
+def _shown(image, address: Address) -> dict:
+    return {"src": cover_uri(image, address), "address": address.query()}
+
+
+def breed_tab(model: Model) -> Breed:
+    """Build the tab. Returns what the endpoints use too."""
+    breed = Breed(model)
+    functions = [checks.for_the_page(breed.litter), checks.for_the_page(breed.fade), portraits(model)]
+    with gr.Tab(word("breed"), id="breed"):
+        gr.HTML(
+            {"src": "", "difference": DIFFERENCE},
+            html_template=BREED,
+            js_on_load=script("asker.js") + script("breed.js"),
+            server_functions=functions,
+            apply_default_css=False,
+            elem_id="breed",
+            first=model.address(FIRST_SEED).query(),
+            faders=len(breed.directions),
+        )
+    return breed

@@ -1,0 +1,332 @@
+// The plane: whole places are seeds, seed = x mod 65536 + 65536 * (y mod 65536); the middle of the picture is at (x, y).
+const $ = selector => element.querySelector(selector);
+const canvas = $('canvas'), pen = canvas.getContext('2d'), stand = $('.stand'), seedBox = $('#seed');
+const calm = matchMedia('(prefers-reduced-motion: reduce)');
+const MOST_KEPT = 800, ASIDE = 8;  // tiles in the browser's memory; tiles that come along with a cover while moving
+const mod = n => ((n % props.side) + props.side) % props.side;
+const seedAt = (i, j) => mod(i) + props.side * mod(j);
+
+let x = 0, y = 0, across = 3, truncation = 1;
+let guest = null;      // a cover that is shown although it lies nowhere on the plane, such as a child
+let shown = '';        // the place and truncation of the cover in the sleeve
+let tiles = new Map(); // seed to {image, truncation, born}
+let lens = new Image();
+let jumps = 0;         // an answer from before the last jump is not shown: it would be a cover from far away
+let begun = false;     // nothing is shown before the link is read
+let busy = false, moved = 0, glide = null, drifting = false, snap = true, dirty = true;
+
+// ---- the picture of the plane
+
+function tileSize() { return Math.min(canvas.clientWidth, canvas.clientHeight) / across; }
+
+function visible() {
+  const size = tileSize(), places = [];
+  const right = canvas.clientWidth / size / 2 + 0.5, down = canvas.clientHeight / size / 2 + 0.5;
+  for (let j = Math.ceil(y - down); j <= y + down; j++)
+    for (let i = Math.ceil(x - right); i <= x + right; i++) places.push({i, j, far: Math.hypot(i - x, j - y)});
+  return places.sort((a, b) => a.far - b.far);
+}
+
+function paint(now) {
+  const scale = devicePixelRatio, size = tileSize(), style = getComputedStyle(element);
+  const [width, height] = [canvas.clientWidth, canvas.clientHeight].map(n => Math.round(n * scale));
+  if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
+  pen.setTransform(scale, 0, 0, scale, 0, 0);
+  pen.clearRect(0, 0, width, height);
+  pen.imageSmoothingQuality = 'high';
+  const place = (image, left, top, side, alpha) => {
+    pen.save();
+    pen.beginPath();
+    pen.roundRect(left, top, side, side, Math.min(4, side / 16));
+    pen.clip();
+    pen.fillStyle = style.getPropertyValue('--background-fill-secondary');
+    pen.fillRect(left, top, side, side);
+    pen.globalAlpha = alpha;
+    if (image) pen.drawImage(image, left, top, side, side);
+    pen.restore();
+  };
+  const gap = Math.max(2, size * 0.03), middle = [canvas.clientWidth / 2, canvas.clientHeight / 2];
+  let unfinished = false;
+  for (const {i, j} of visible()) {
+    const tile = tiles.get(seedAt(i, j)), age = calm.matches ? 1 : Math.min(1, (now - (tile?.born ?? now)) / 160);
+    if (tile && age < 1) unfinished = true;
+    place(tile?.image, middle[0] + (i - x - 0.5) * size + gap / 2, middle[1] + (j - y - 0.5) * size + gap / 2, size - gap, age);
+  }
+  const side = size * 1.08, [left, top] = middle.map(n => n - side / 2);
+  pen.save();
+  pen.shadowColor = 'rgb(0 0 0 / 0.45)';
+  pen.shadowBlur = 18;
+  pen.fillStyle = style.getPropertyValue('--primary-600');
+  pen.beginPath();
+  pen.roundRect(left - 3, top - 3, side + 6, side + 6, 6);
+  pen.fill();
+  pen.restore();
+  place(lens.naturalWidth && lens, left, top, side, 1);
+  return unfinished;
+}
+
+let last = 0;
+function frame(now) {
+  const passed = Math.min(now - last, 100);
+  last = now;
+  if (glide) {
+    const t = Math.min(1, (now - glide.start) / glide.length), eased = 1 - (1 - t) ** 3;
+    x = glide.from[0] + (glide.to[0] - glide.from[0]) * eased;
+    y = glide.from[1] + (glide.to[1] - glide.from[1]) * eased;
+    if (t === 1) [x, y] = glide.to, glide = null;
+    touched();
+  } else if (drifting) {
+    x += Math.cos(now / 9000) * passed / 3000;
+    y += Math.sin(now / 7000) * passed / 3000;
+    touched();
+  }
+  if (dirty) dirty = paint(now);
+  requestAnimationFrame(frame);
+}
+
+// ---- moving
+
+function touched() {
+  guest = null;
+  dirty = true;
+  moved ||= performance.now();
+  ask();
+}
+
+function glideTo(to, length = 180) {
+  drift(false);
+  glide = {from: [x, y], to, start: performance.now(), length: calm.matches ? 0 : length};
+}
+
+function settle() { if (snap && !guest) glideTo([Math.round(x), Math.round(y)]); }
+
+function drift(on) {
+  drifting = on;
+  $('#drift').setAttribute('aria-pressed', on);
+}
+
+function zoom(to) {
+  across = Math.min(8, Math.max(2, to));
+  $('#in').disabled = across === 2;
+  $('#out').disabled = across === 8;
+  dirty = true;
+  ask();
+}
+
+// ---- what the server draws: one question at a time, and always about where the middle is now
+
+function missing() {
+  const seeds = visible().map(({i, j}) => seedAt(i, j)).filter(seed => tiles.get(seed)?.truncation !== truncation);
+  return [...new Set(seeds)];
+}
+
+async function ask() {
+  if (busy || !begun || !canvas.clientWidth) return;
+  const place = `${x} ${y} ${truncation}`, question = {truncation};
+  const cover = place !== shown && !guest, jump = jumps;
+  if (cover) Object.assign(question, {x, y});
+  question.tiles = missing().slice(0, cover && (drifting || fingers.size) ? ASIDE : props.most_tiles);
+  if (!cover && !question.tiles.length) return;
+  busy = true;
+  const start = moved || performance.now();
+  moved = 0;
+  try {
+    const answer = await server.look(question);
+    if (answer.refused) return complain(answer.refused);
+    const images = await Promise.all((answer.tiles ?? []).map(decoded));
+    images.forEach((image, n) => keepTile(question.tiles[n], {image, truncation: question.truncation, born: last}));
+    const image = answer.cover && await decoded(answer.cover.src);
+    if (image && jump === jumps) show(image, answer.cover, place, start);
+    dirty = true;
+  } catch (error) {
+    complain(word('no-answer'));
+    await new Promise(resolve => setTimeout(resolve, 3000));
+  } finally {
+    busy = false;
+  }
+  ask();
+}
+
+async function decoded(src) {
+  const image = new Image();
+  image.src = src;
+  await image.decode();
+  return image;
+}
+
+function keepTile(seed, tile) {
+  tiles.delete(seed);
+  tiles.set(seed, tile);
+  if (tiles.size > MOST_KEPT) tiles.delete(tiles.keys().next().value);
+}
+
+function show(image, cover, place, start) {
+  lens = image;
+  putInSleeve(stand, cover);
+  shown = place;
+  dirty = true;
+  const seed = new URLSearchParams(cover.address).get('seed');
+  if (document.activeElement !== seedBox) seedBox.value = seed ?? '';
+  if (!start) return;
+  performance.measure('cover', {start});
+  if (!glide && !drifting && !fingers.size) rest();
+}
+
+// When nothing moves, a screen reader is told the cover, and the browser's address bar has it.
+function rest() {
+  $('.where').textContent = $('.details').textContent;
+  history.replaceState(null, '', `?${stand.dataset.address}`);
+}
+
+// A cover by its address: a seed's lies on the plane, any other is a guest. False when it was refused.
+async function open(query) {
+  const jump = ++jumps, answer = await server.open(query);
+  if (answer.refused) return complain(answer.refused);
+  const image = await decoded(answer.cover.src);
+  if (jump !== jumps) return true;  // the visitor went elsewhere meanwhile
+  const parts = new URLSearchParams(answer.cover.address), seed = Number(parts.get('seed'));
+  drift(false);
+  glide = null;
+  setTruncation(Number(parts.get('truncation')));
+  guest = parts.has('latents') ? answer.cover : null;
+  if (!guest) x = seed % props.side, y = Math.floor(seed / props.side);
+  show(image, answer.cover, guest ? 'guest' : `${x} ${y} ${truncation}`);
+  rest();
+  ask();
+  return true;
+}
+
+function complain(sentence) {
+  document.dispatchEvent(new CustomEvent('complain', {detail: sentence}));
+  return false;
+}
+
+// ---- mouse, finger, wheel, keys
+
+const fingers = new Map();
+let pressed = null;
+
+canvas.addEventListener('pointerdown', event => {
+  canvas.setPointerCapture(event.pointerId);
+  fingers.set(event.pointerId, event);
+  glide = null;
+  drift(false);
+  performance.clearMeasures('cover');
+  pressed = fingers.size === 1 ? {at: [event.clientX, event.clientY], far: false} : null;
+});
+canvas.addEventListener('pointermove', event => {
+  const before = fingers.get(event.pointerId);
+  if (!before) return;
+  const spread = () => { const [a, b] = [...fingers.values()]; return Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY); };
+  const apart = fingers.size === 2 && spread();
+  fingers.set(event.pointerId, event);
+  if (apart) zoom(across * apart / Math.max(1, spread()));
+  if (pressed) pressed.far ||= Math.hypot(event.clientX - pressed.at[0], event.clientY - pressed.at[1]) > 5;
+  if (pressed && !pressed.far) return;
+  const size = tileSize() * fingers.size;
+  x -= (event.clientX - before.clientX) / size;
+  y -= (event.clientY - before.clientY) / size;
+  touched();
+});
+for (const end of ['pointerup', 'pointercancel']) canvas.addEventListener(end, event => {
+  if (!fingers.delete(event.pointerId) || fingers.size) return;
+  if (pressed && !pressed.far && end === 'pointerup') {
+    const box = canvas.getBoundingClientRect(), size = tileSize();
+    const aside = [event.clientX - box.x - box.width / 2, event.clientY - box.y - box.height / 2].map(n => n / size);
+    guest = null;
+    return glideTo([Math.round(x + aside[0]), Math.round(y + aside[1])], 300);
+  }
+  settle();
+  if (!snap) touched();
+});
+canvas.addEventListener('wheel', event => {
+  event.preventDefault();
+  zoom(across * Math.exp(event.deltaY * (event.deltaMode ? 0.05 : 0.0015)));
+}, {passive: false});
+
+const STEPS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
+canvas.addEventListener('keydown', event => {
+  const step = STEPS[event.key];
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (step && event.shiftKey) {
+    glide = null;
+    drift(false);
+    [x, y] = [x, y].map((n, axis) => Math.round((n + step[axis] / 10) * 10) / 10);
+    touched();
+  } else if (step) glideTo((glide?.to ?? [x, y]).map((n, axis) => Math.round(n) + step[axis]));
+  else if ('+=-_'.includes(event.key)) zoom(across + ('+='.includes(event.key) ? -1 : 1));
+  else return;
+  event.preventDefault();
+});
+
+// ---- the tools
+
+function goToSeed(seed) {
+  jumps++;
+  drift(false);
+  glide = guest = null;
+  x = seed % props.side;
+  y = Math.floor(seed / props.side);
+  touched();
+}
+
+seedBox.addEventListener('input', () => {
+  const text = seedBox.value.trim(), good = /^\d+$/.test(text) && Number(text) <= props.largest_seed;
+  $('#mistake').textContent = good || !text ? '' : word('seed-limits');
+  seedBox.setAttribute('aria-invalid', Boolean(text) && !good);
+  if (good) goToSeed(Number(text));
+});
+seedBox.addEventListener('blur', () => {
+  $('#mistake').textContent = '';
+  seedBox.value = new URLSearchParams(stand.dataset.address).get('seed') ?? '';
+});
+$('#dice').addEventListener('click', () => goToSeed(crypto.getRandomValues(new Uint32Array(1))[0]));
+$('#snap').addEventListener('click', event => {
+  snap = !snap;
+  event.currentTarget.setAttribute('aria-pressed', snap);
+  settle();
+});
+$('#drift').addEventListener('click', () => {
+  guest = glide = null;
+  drift(!drifting);
+  if (!drifting) snap ? settle() : touched();
+});
+$('#in').addEventListener('click', () => zoom(Math.round(across) - 1));
+$('#out').addEventListener('click', () => zoom(Math.round(across) + 1));
+
+function setTruncation(value) {
+  truncation = value;
+  $('#truncation').value = value;
+  $('.truncation output').textContent = value;
+}
+$('#truncation').addEventListener('input', event => {
+  setTruncation(Number(event.target.value));
+  guest ? ask() : touched();
+});
+$('#truncation').addEventListener('change', () => {
+  if (!guest) return;
+  const parts = new URLSearchParams(guest.address);
+  parts.set('truncation', truncation);
+  open(parts.toString());
+});
+
+const stillness = () => { $('#drift').hidden = calm.matches; if (calm.matches) drift(false); };
+calm.addEventListener('change', stillness);
+new ResizeObserver(() => { dirty = true; ask(); }).observe(canvas);
+document.addEventListener('open', event => open(event.detail.address));
+
+// ---- the opening: the cover that the link names, or else the one that came with the page
+
+async function begin() {
+  const link = new URLSearchParams(location.search);
+  x = Number(new URLSearchParams(props.value.address).get('seed'));
+  stillness();
+  zoom(across);
+  requestAnimationFrame(frame);
+  const linked = (link.has('seed') || link.has('latents')) && await open(location.search.slice(1));
+  if (!linked) show(await decoded(props.value.src), props.value, `${x} ${y} ${truncation}`);
+  begun = true;
+  performance.mark('first-cover');
+  ask();
+}
+begin();

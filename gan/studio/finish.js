@@ -1,0 +1,75 @@
+const $ = selector => element.querySelector(selector);
+const stand = $('.stand'), artist = $('.artist'), title = $('.title');
+let address = props.first, layout = 'poster', sources = [], shelf = [], saving = false;
+
+// Text goes to the server and into a picture, never into the page as HTML.
+const order = () => ({address, layout, artist: artist.value, title: title.value});
+
+const preview = asker(
+  () => server.preview({...order(), cards: [word('artist'), word('title')]}),
+  answer => {
+    $('.note').textContent = '';
+    stand.querySelector('img').src = answer.src;
+    const name = nameOf(answer.address);
+    stand.querySelector('img').alt = word('finished-cover', {name});
+    $('.details').textContent = answer.contrast === null ? name : `${name}. ${word('contrast-n', {n: answer.contrast.toFixed(1)})}`;
+    showLayouts(answer.cards);
+  },
+  sentence => { $('.note').textContent = sentence; });
+
+function showLayouts(cards) {
+  const row = $('.layouts');
+  if (row.childElementCount !== cards.length) row.replaceChildren(...cards.map(([name]) => {
+    const label = make('label', {title: word(`layout-${name}`)}), input = make('input', {type: 'radio', name: 'layout', value: name});
+    input.addEventListener('change', () => { layout = name; preview(); });
+    label.append(input, make('img', {alt: ''}), make('span', {textContent: word(`layout-${name}`)}));
+    return label;
+  }));
+  cards.forEach(([name, src], n) => {
+    row.children[n].querySelector('img').src = src;
+    row.children[n].querySelector('input').checked = name === layout;
+  });
+}
+
+function showWhich() {
+  const known = [...sources, ...shelf.filter(cover => !sources.some(other => other.address === cover.address))];
+  covers($('.which'), known, address, chosen => { address = chosen; showWhich(); preview(); }, word('finish-none'));
+}
+
+// the cover that was sent here stays among those to choose from, beside those of the shelf
+listen('finish', async cover => {
+  address = cover.address;
+  sources = await drawn([address]);
+  showWhich();
+  if (element.offsetParent) preview();
+});
+listen('shelved', async shelved => {
+  shelf = await drawn(shelved.map(cover => cover.address));
+  showWhich();
+});
+
+for (const box of [artist, title]) box.addEventListener('input', () => preview());
+
+element.addEventListener('click', event => {
+  const button = event.target.closest('[data-save]');
+  if (!button || saving) return;
+  busy(true, button);
+  trigger('save', {...order(), kind: button.dataset.save});
+});
+function busy(on, button) {
+  saving = on;
+  element.querySelectorAll('[data-save]').forEach(other => { other.disabled = on; });
+  if (on) $('.details').textContent = word(button.dataset.save === 'print' ? 'printing' : 'looping');
+}
+document.addEventListener('press', event => {
+  if (!event.detail?.file) return;
+  busy(false);
+  make('a', {href: event.detail.file, download: event.detail.name}).click();
+  $('.details').textContent = word('printed', {name: event.detail.name});
+});
+// an error of the server's comes as one of Gradio's own messages, not to this script
+new MutationObserver(() => { if (saving && document.querySelector('.toast-body.error')) busy(false), preview(); })
+  .observe(document.body, {childList: true, subtree: true});
+
+showWhich();
+new ResizeObserver(() => { if (element.offsetParent && stand.dataset.shown !== address) stand.dataset.shown = address, preview(); }).observe(element);

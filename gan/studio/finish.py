@@ -1,0 +1,187 @@
+"""The tab "Finish": artist and title on the cover, the file for the print and a loop for the screen."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from io import BytesIO
+
+import gradio as gr
+import torch
+from PIL import Image
+
+from gan.latents import child, closed_path
+from gan.pipeline import latents_from_seeds
+from gan.studio import checks
+from gan.studio.address import Address
+from gan.studio.breed import portraits
+from gan.studio.contrast import READABLE, Readable
+from gan.studio.files import cover_png, data_uri, loop_webp, script
+from gan.studio.layouts import LAYOUTS, set_on
+from gan.studio.model import Model
+from gan.studio.typeset import clean, unknown_letters
+from gan.studio.upscale import PRINT_SIZE, enlarge
+from gan.studio.words import word
+
+
+LONGEST_ARTIST, LONGEST_TITLE = 80, 120  # letters
+PREVIEW_SIZE, CARD_SIZE, LOOP_SIZE = 720, 200, 512  # pixels
+LOOP_FRAMES = 60
+LOOP_REACH = 0.3  # difference of the covers that the loop passes on its round
+PREVIEW_QUALITY = 90  # of 100: a preview; what is saved is lossless
+FIRST_SEED = 1
+
+FINISH = """
+<div class="desk finish">
+  <div class="stand">
+    <figure class="sleeve"><img alt="" decoding="sync"></figure>
+    <p class="details" role="status"></p>
+    <p class="actions">
+      <button type="button" class="keep" data-save="print">${word('save-print')}</button>
+      <button type="button" data-save="loop">${word('save-loop')}</button>
+    </p>
+    <p class="aside">${word('print-help')}</p>
+  </div>
+  <div class="bin">
+    <div class="texts">
+      <label>${word('artist')} <input class="artist" type="text" autocomplete="off" maxlength="80"></label>
+      <label>${word('title')} <input class="title" type="text" autocomplete="off" maxlength="120"></label>
+    </div>
+    <p class="note" role="alert"></p>
+    <h3>${word('layout')}</h3>
+    <div class="layouts" role="radiogroup" aria-label="${word('layout')}"></div>
+    <h3>${word('finish-which')}</h3>
+    <div class="mates which" role="group" aria-label="${word('finish-which')}"></div>
+  </div>
+</div>
+"""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be finished: checked."""
+
+    cover: Address
+    artist: str
+    title: str
+    layout: str
+
+
+class Finish:
+    """What the tab's script (finish.js) and programs (`/finish`, `/finish_loop`) ask for."""
+
+    def __init__(self, model: Model):
+        self.model = model
+        # the text changes with every key, the picture beneath it does not
+        self._enlarged = lru_cache(maxsize=16)(self._enlarge)
+
+    def read(self, asked: object) -> Order:
+        """`asked` as an order. Raises Refused unless it is `{"address", "artist", "title", "layout"}`, all sound."""
+        asked = asked if isinstance(asked, dict) else {}
+        layout = asked.get("layout")
+        if not isinstance(layout, str) or layout not in LAYOUTS:
+            raise checks.Refused(f"a layout is one of {', '.join(LAYOUTS)}", layout)
+        artist = letters(asked.get("artist", ""), "the artist", LONGEST_ARTIST)
+        title = letters(asked.get("title", ""), "the title", LONGEST_TITLE)
+        return Order(self.model.read(asked.get("address")), artist, title, layout)
+
+    def print(self, order: Order) -> bytes:
+        """The cover for the print, a PNG with the cover's address inside."""
+        picture = enlarge(self.model.draw([order.cover])[0], PRINT_SIZE)
+        return cover_png(set_on([picture], order.layout, order.artist, order.title).pictures[0], order.cover)
+
+    def loop(self, order: Order) -> bytes:
+        """The cover breathing, an animated WebP: a round through two of its children and back, the text at rest."""
+        (point,) = self.model.points_of([order.cover])
+        noise = latents_from_seeds([1, 2], self.model.latent_dim)
+        round_trip = torch.cat([point[None], child(point, noise, LOOP_REACH)])
+        frames = self.model.film(closed_path(round_trip, LOOP_FRAMES))
+        frames = [frame.resize((LOOP_SIZE, LOOP_SIZE), Image.Resampling.LANCZOS) for frame in frames]
+        return loop_webp(set_on(frames, order.layout, order.artist, order.title).pictures, quality=PREVIEW_QUALITY)
+
+    # ---- for the script
+
+    def preview(self, payload: object) -> dict:
+        """The cover with its text at a small size, in the chosen layout; small cards of all layouts if asked for.
+
+        Args:
+            payload: as `read` takes it, and `"cards": [artist, title]` for the cards' text or None.
+
+        Returns:
+            `{"src", "address", "contrast", "cards": [[layout, src], ...]}`.
+        """
+        order = self.read(payload)
+        picture = self._enlarged(order.cover)
+        done = set_on([picture], order.layout, order.artist, order.title)
+        answer = {"src": _webp(done.pictures[0]), "address": order.cover.query(), "contrast": _contrast(done, order)}
+        if payload.get("cards"):
+            small = picture.resize((2 * CARD_SIZE, 2 * CARD_SIZE), Image.Resampling.LANCZOS)
+            artist = order.artist or letters(payload["cards"][0], "the artist", LONGEST_ARTIST)
+            title = order.title or letters(payload["cards"][1], "the title", LONGEST_TITLE)
+            answer["cards"] = [[name, _webp(set_on([small], name, artist, title).pictures[0])] for name in LAYOUTS]
+        return answer
+
+    @checks.in_words
+    def save(self, event: gr.EventData) -> dict:
+        """The file that was asked for, `"kind": "print"` or `"loop"`."""
+        asked = event._data if isinstance(event._data, dict) else {}
+        order = self.read(asked)
+        name = f"album-cover-{order.cover.name}"
+        if asked.get("kind") == "loop":
+            return {"file": data_uri(self.loop(order), "image/webp"), "name": f"{name}-loop.webp"}
+        return {"file": data_uri(self.print(order), "image/png"), "name": f"{name}-{PRINT_SIZE}.png"}
+
+    def _enlarge(self, cover: Address) -> Image.Image:
+        return enlarge(self.model.draw([cover])[0], PREVIEW_SIZE)
+
+
+def letters(text: object, name: str, most: int) -> str:
+    """`text` cleaned. Raises Refused unless it is text of at most `most` letters that the fonts have."""
+    if not isinstance(text, str) or len(text) > 10 * most:
+        raise checks.Refused(f"{name} is text of at most {most} letters", text)
+    cleaned = clean(text)
+    if len(cleaned) > most:
+        raise checks.Refused(f"{name} is text of at most {most} letters", text)
+    if unknown := unknown_letters(cleaned):
+        # a sign that is shown, and nothing that a page would take for HTML: the fonts have those
+        names = ", ".join(sign if sign.isprintable() else f"U+{ord(sign):04X}" for sign in unknown[:5])
+        raise checks.Refused(f"the fonts have no {names}: they know the letters of Latin script", text)
+    return cleaned
+
+
+def _contrast(done: Readable, order: Order) -> float | None:
+    """To one digit, never rounded up: None without text."""
+    return int(done.contrast * 10) / 10 if order.artist or order.title else None
+
+
+def _webp(picture: Image.Image) -> str:
+    file = BytesIO()
+    picture.save(file, "WEBP", quality=PREVIEW_QUALITY, method=0)
+    return data_uri(file.getvalue(), "image/webp")
+
+
+def finish_tab(model: Model) -> Finish:
+    """Build the tab. Returns what the endpoints use too."""
+    finish = Finish(model)
+    with gr.Tab(word("finish"), id="finish"):
+        desk = gr.HTML(
+            "",
+            html_template=FINISH,
+            js_on_load=script("asker.js") + script("finish.js"),
+            server_functions=[checks.for_the_page(finish.preview), portraits(model)],
+            apply_default_css=False,
+            elem_id="finish",
+            first=model.address(FIRST_SEED).query(),
+            readable=READABLE,
+        )
+        # unseen: hands the file to the script, whose own part of the page is never drawn anew
+        press = gr.HTML(
+            html_template="<span></span>",
+            js_on_load="watch('value', () => say('press', props.value));",
+            apply_default_css=False,
+            elem_id="press",
+        )
+    # in the queue, one at a time: a print takes seconds and half a gigabyte
+    desk.save(
+        finish.save, None, press, trigger_mode="once", show_progress="hidden", concurrency_id="print",
+        concurrency_limit=1, api_visibility="private",
+    )  # fmt: skip
+    return finish

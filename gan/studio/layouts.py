@@ -1,0 +1,218 @@
+"""Five ways to set artist and title on a cover. A layout gets a title always, an artist perhaps."""
+
+import colorsys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from gan.studio.contrast import Colour, Readable, make_readable
+from gan.studio.typeset import Line, cap_height, fit, text_mask, unit_width
+
+
+MARGIN = 0.06
+Box = tuple[float, float, float, float]  # left, top, right, bottom of 1
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Colours of one cover: `paper` and `ink` are its lightest and darkest with a hint of their hue, and `accent` is
+    the one that it is remembered by."""
+
+    paper: Colour
+    ink: Colour
+    accent: Colour
+
+
+@dataclass(frozen=True)
+class Design:
+    """What a layout wants on the cover.
+
+    Args:
+        lines: of text.
+        plates: boxes of one colour beneath them.
+        rules: frames of the text's colour, as boxes.
+        fade: where the plates do not, a scrim may cover the cover's "top" or "bottom".
+        turned: lines are turned by 90 degrees to the right; boxes are not.
+    """
+
+    lines: list[Line]
+    plates: list[tuple[Box, Colour]] = field(default_factory=list)
+    rules: list[Box] = field(default_factory=list)
+    fade: str = ""
+    turned: bool = False
+
+
+def palette(picture: Image.Image) -> Palette:
+    """The colours of `picture`."""
+    few = picture.resize((48, 48), Image.Resampling.BOX).quantize(12, Image.Quantize.MEDIANCUT)
+    colours = np.array(few.getpalette()[: 3 * 12], dtype=float).reshape(-1, 3)
+    counts = np.bincount(np.asarray(few).ravel(), minlength=len(colours))[: len(colours)]
+    colours, counts = colours[counts > 0], counts[counts > 0]
+    brightness = colours @ np.array([0.2126, 0.7152, 0.0722])
+    vivid = (colours.max(1) - colours.min(1)) * counts**0.35
+    return Palette(
+        paper=_tinted(colours[brightness.argmax()], 0.95, 0.10),
+        ink=_tinted(colours[brightness.argmin()], 0.09, 0.45),
+        accent=tuple(colours[vivid.argmax()].round().astype(int).tolist()),
+    )
+
+
+def _tinted(colour: np.ndarray, value: float, most_saturation: float) -> Colour:
+    hue, saturation, _ = colorsys.rgb_to_hsv(*colour / 255)
+    tinted = colorsys.hsv_to_rgb(hue, min(saturation, most_saturation), value)
+    return tuple(round(255 * channel) for channel in tinted)
+
+
+def poster(artist: str, title: str, colours: Palette) -> Design:
+    """Condensed capitals as large as the cover is wide, at its foot."""
+    lines, y = _rising(title.upper(), "poster", 1 - MARGIN, height=0.46, largest=0.34, leading=0.86)
+    if artist:
+        above, _ = _rising(artist.upper(), "poster", y - 0.045, height=0.14, largest=0.07, leading=1.1, tracking=0.12)
+        lines = above + lines
+    return Design(lines, fade="bottom")
+
+
+def corner(artist: str, title: str, colours: Palette) -> Design:
+    """Artist over title in one plain size, top left."""
+    lines, y = [], MARGIN
+    parts = [part for part in (artist, title) if part]
+    fitted = [fit(part, "grotesk", 0.74, 0.34 / len(parts), 0.072, leading=1.12) for part in parts]
+    size = min((size for _, size in fitted), default=0)
+    y += cap_height("grotesk") * size
+    both = [fit(part, "grotesk", 0.74, 1, size, leading=1.12)[0] for part in parts]
+    gap = 0.45 * size if any(len(broken) > 1 for broken in both) else 0  # or one could not tell where the title begins
+    for broken in both:
+        lines += [Line(text, "grotesk", size, MARGIN, y + 1.12 * size * n) for n, text in enumerate(broken)]
+        y += 1.12 * size * len(broken) + gap
+    return Design(lines, fade="top")
+
+
+def plate(artist: str, title: str, colours: Palette) -> Design:
+    """A paper label with a fine frame, in a book's letters: for quiet music."""
+    lines, y = [], 0.0
+    if artist:
+        broken, size = fit(artist.upper(), "classic", 0.54, 0.12, 0.036, leading=1.35, tracking=0.14)
+        lines, y = _centred(broken, "classic", size, y, leading=1.35, tracking=0.14)
+        y += 0.036
+    broken, size = fit(title, "classic-italic", 0.6, 0.26, 0.088, leading=1.02)
+    more, y = _centred(broken, "classic-italic", size, y, leading=1.02)
+    lines += more
+    y += 0.02  # for what hangs below the last line
+    height, half = y + 0.13, 0.06 + max(0.2, *(line.width / 2 for line in lines))
+    top = 0.5 - height / 2 if height > 0.4 else 0.14
+    box = (0.5 - half, top, 0.5 + half, top + height)
+    lines = [Line(ln.text, ln.font, ln.size, ln.x, ln.y + top + 0.065, ln.tracking) for ln in lines]
+    inner = (box[0] + 0.014, box[1] + 0.014, box[2] - 0.014, box[3] - 0.014)
+    return Design(lines, plates=[(box, colours.paper)], rules=[inner])
+
+
+def spine(artist: str, title: str, colours: Palette) -> Design:
+    """A strip of the cover's own colour down its left side, as round records from Japan; the text runs downwards."""
+    width, lines = 0.19, []
+    room = 1 - 2 * MARGIN
+    largest_title, largest_artist, gap = 0.085, 0.05, 0.05
+    if artist:
+        title_wants = largest_title * unit_width(title.upper(), "geometric", 0.04)
+        artist_wants = largest_artist * unit_width(artist.upper(), "geometric", 0.04)
+        title_room = (room - gap) * min(0.72, max(0.4, title_wants / (title_wants + artist_wants)))
+        texts = [(title, title_room, largest_title), (artist, room - gap - title_room, largest_artist)]
+    else:
+        texts = [(title, room, largest_title)]
+    for text, length, largest in texts:
+        broken, size = fit(text.upper(), "geometric", length, 0.12, largest, leading=1.08, tracking=0.04)
+        block = cap_height("geometric") * size + 1.08 * size * (len(broken) - 1)
+        y = 1 - width / 2 - block / 2 + cap_height("geometric") * size
+        for number, part in enumerate(broken):
+            # the title begins at the top, the artist ends at the foot
+            x = MARGIN if largest == largest_title else 1 - MARGIN - unit_width(part, "geometric", 0.04) * size
+            lines.append(Line(part, "geometric", size, x, y + 1.08 * size * number, 0.04 * size))
+    return Design(lines, plates=[((0, 0, width, 1), colours.accent)], turned=True)
+
+
+def strips(artist: str, title: str, colours: Palette) -> Design:
+    """A typewriter's lines, each on a strip glued to the foot of the cover: for demo tapes."""
+    lines, plates, y = [], [], 1 - MARGIN
+    for text, largest in ((artist, 0.046), (title, 0.066)):
+        if not text:
+            continue
+        broken, size = fit(text, "typewriter", 0.8, 0.26, largest, leading=1.45)
+        for part in reversed(broken):
+            line = Line(part, "typewriter", size, MARGIN + 0.35 * size, y - 0.42 * size)
+            plates.insert(0, ((MARGIN, y - 1.36 * size, MARGIN + line.width + 0.7 * size, y), colours.ink))
+            lines.insert(0, line)
+            y -= 1.45 * size
+        y -= 0.012
+    return Design(lines, plates=plates)
+
+
+LAYOUTS: dict[str, Callable[[str, str, Palette], Design]] = {
+    layout.__name__: layout for layout in (poster, corner, plate, spine, strips)
+}
+
+
+def set_on(pictures: list[Image.Image], layout: str, artist: str, title: str) -> Readable:
+    """The pictures with artist and title on them, readable.
+
+    Args:
+        pictures: mode RGB, square, equally large; one, or the frames of a film, which are all set like the first.
+        layout: a key of LAYOUTS.
+        artist, title: cleaned (see `typeset.clean`), all of letters that the fonts have; either or both may be empty.
+    """
+    colours, size = palette(pictures[0]), pictures[0].width
+    if not artist and not title:
+        return Readable(pictures, colours.ink, 21.0, 0.0)
+    # a record without a title is called as its artist
+    design = LAYOUTS[layout](artist, title, colours) if title else LAYOUTS[layout]("", artist, colours)
+    text = text_mask(design.lines, size, design.turned)
+    scrim = Image.new("L", (size, size)) if design.plates else _fade(text, design.fade)
+    plates = [([round(edge * size) for edge in box], colour) for box, colour in design.plates]
+    pictures = [picture.copy() for picture in pictures]
+    for (left, top, right, bottom), colour in plates:
+        scrim.paste(255, (left, top, right, bottom))
+        for picture in pictures:
+            picture.paste(colour, (left, top, right, bottom))
+    done = make_readable(pictures, text, scrim, colours.paper, colours.ink)
+    for picture in done.pictures:
+        draw = ImageDraw.Draw(picture)
+        for box in design.rules:
+            frame = [round(edge * size) for edge in box]
+            draw.rectangle(frame, outline=done.colour, width=max(1, round(size * 0.0018)))
+        picture.paste(done.colour, mask=text)
+    return done
+
+
+def _rising(
+    text: str, font: str, foot: float, *, height: float, largest: float, leading: float, tracking: float = 0.0
+) -> tuple[list[Line], float]:
+    """Lines from the left margin, the last on `foot`, and where the first one's capitals end."""
+    broken, size = fit(text, font, 1 - 2 * MARGIN, height, largest, leading=leading, tracking=tracking)
+    first = foot - leading * size * (len(broken) - 1)
+    lines = [
+        Line(part, font, size, MARGIN, first + leading * size * number, tracking * size)
+        for number, part in enumerate(broken)
+    ]
+    return lines, first - cap_height(font) * size
+
+
+def _centred(
+    broken: list[str], font: str, size: float, top: float, *, leading: float, tracking: float = 0.0
+) -> tuple[list[Line], float]:
+    """Lines about the middle, the first one's capitals from `top` on, and the last one's baseline."""
+    first = top + cap_height(font) * size
+    lines = []
+    for number, part in enumerate(broken):
+        left = 0.5 - unit_width(part, font, tracking) * size / 2
+        lines.append(Line(part, font, size, left, first + leading * size * number, tracking * size))
+    return lines, lines[-1].y
+
+
+def _fade(text: Image.Image, side: str) -> Image.Image:
+    """A scrim over all of the text from one side of the cover, and fading out beyond it."""
+    size = text.width
+    _, top, _, bottom = text.getbbox()
+    y = np.arange(size) / size
+    distance = np.clip((y - bottom / size) if side == "top" else (top / size - y), 0, None) / 0.28
+    strength = np.clip(1 - distance, 0, 1) ** 2 * (3 - 2 * np.clip(1 - distance, 0, 1))
+    return Image.fromarray(np.broadcast_to((255 * strength)[:, None], (size, size)).round().astype(np.uint8))

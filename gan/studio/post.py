@@ -1,0 +1,47 @@
+"""Where covers are handed from one part of the page to another."""
+
+import base64
+import binascii
+
+import gradio as gr
+
+from gan.studio import checks
+from gan.studio.address import HEAD_OF_A_PNG, from_png
+from gan.studio.files import script
+from gan.studio.model import Model
+
+
+def post(model: Model) -> gr.HTML:
+    """An unseen component with the events `breed`, `walk`, `finish` and `open`: a cover was sent there.
+
+    Whatever shows a cover sends it with `<button data-send="breed">` inside an element with `data-address` (see
+    post.js). A tab listens: `post.breed(handler, inputs, outputs, **LIVE)`, where the handler's last argument
+    `event: gr.EventData` has `event.address`, a query that `model.read` checks, and `event.parents`, a list of them.
+    """
+
+    @checks.for_the_page
+    def restore(head: object) -> dict:
+        """The address in the first bytes of a PNG, which come as base64."""
+        if not isinstance(head, str) or len(head) > 2 * HEAD_OF_A_PNG:
+            raise checks.Refused("this is not a PNG that can be read", head)
+        try:
+            data = base64.b64decode(head, validate=True)
+        except (binascii.Error, ValueError):
+            raise checks.Refused("this is not a PNG that can be read", head) from None
+        address = from_png(data)
+        model.check(address)
+        return {"address": address.query(), "parents": []}
+
+    return gr.HTML(
+        html_template="<span></span>",
+        js_on_load=script("post.js"),
+        server_functions=[restore],
+        apply_default_css=False,
+        elem_id="post",
+    )
+
+
+def sent(event: gr.EventData) -> tuple[object, object]:
+    """Address and parents of the cover that was sent, as the browser gave them: unchecked, None where missing."""
+    data = event._data if isinstance(event._data, dict) else {}
+    return data.get("address"), data.get("parents")

@@ -1,0 +1,114 @@
+// The film is drawn by the server as single frames and shown here, so that scrubbing and speed cost nothing.
+const $ = selector => element.querySelector(selector);
+const scrub = $('.frame'), play = $('.play');
+const screens = [...element.querySelectorAll('.screen')].map(screen => ({screen, canvas: screen.querySelector('canvas'), frames: []}));
+let kept = [], at = 0, playing = !matchMedia('(prefers-reduced-motion: reduce)').matches, last = 0, drawn = '', waiting = 0;
+
+const good = text => /^\d+$/.test(text.trim()) && Number(text) < 2 ** 32;
+const seeds = () => ['#seed-a', '#seed-b'].map(id => $(id).value.trim());
+
+function order() {
+  const addresses = kept.length > 1 ? kept.map(cover => cover.address) : [
+    ...kept.map(cover => cover.address), ...seeds().slice(kept.length ? 1 : 0).map(seed => `seed=${seed}&truncation=1`)];
+  return {addresses, frames: Math.max(Number($('#frames').value), addresses.length),
+          speed: Number($('#speed').value), compare: $('#compare').checked};
+}
+
+// Only while the tab is seen, and a moment after the last change.
+function refresh() {
+  describe();
+  clearTimeout(waiting);
+  if (!element.offsetParent || !seeds().every(good)) return;
+  const {addresses, frames, compare} = order(), wanted = JSON.stringify({addresses, frames, compare});
+  if (wanted === drawn) return;
+  waiting = setTimeout(() => { drawn = wanted; trigger('film', order()); }, 120);
+}
+
+function describe() {
+  const {frames, speed} = order(), length = (frames / speed).toLocaleString(document.documentElement.lang, {minimumFractionDigits: 1, maximumFractionDigits: 1});
+  $('#frames').nextElementSibling.textContent = word('n-frames', {n: frames});
+  $('#speed').nextElementSibling.textContent = word('n-a-second', {n: speed});
+  $('.way').textContent = kept.length > 1 ? word('way-of-shelf', {n: kept.length}) : word('way-of-seeds');
+  $('.ends').hidden = kept.length > 1;
+  $('#seed-a').parentElement.hidden = kept.length === 1;
+  for (const id of ['#seed-a', '#seed-b']) $(id).setAttribute('aria-invalid', !good($(id).value));
+  $('.details').textContent = screens[0].frames.length
+    ? word('film-details', {n: at + 1, of: screens[0].frames.length, length}) : '';
+}
+
+function paint() {
+  for (const {canvas, frames} of screens) {
+    const image = frames[at], side = Math.round(canvas.clientWidth * devicePixelRatio);
+    if (!image || !side) continue;
+    if (canvas.width !== side) canvas.width = canvas.height = side;
+    const pen = canvas.getContext('2d');
+    pen.imageSmoothingQuality = 'high';
+    pen.drawImage(image, 0, 0, side, side);
+  }
+  scrub.value = at;
+  scrub.setAttribute('aria-valuetext', word('frame-n', {n: at + 1}));
+}
+
+function tick(now) {
+  const count = screens[0].frames.length;
+  if (playing && count && element.offsetParent) {
+    const steps = Math.floor((now - last) * Number($('#speed').value) / 1000);
+    if (steps) {
+      at = (at + Math.min(steps, 5)) % count;
+      last = now;
+      paint();
+      describe();
+    }
+  } else last = now;
+  requestAnimationFrame(tick);
+}
+
+function setPlaying(on) {
+  playing = on;
+  play.classList.toggle('paused', !on);
+  play.setAttribute('aria-label', word(on ? 'pause' : 'play'));
+}
+
+document.addEventListener('reel', async event => {
+  const reel = event.detail;
+  if (reel?.file) {
+    const link = Object.assign(document.createElement('a'), {href: reel.file, download: reel.name});
+    return link.click();
+  }
+  if (!reel?.round) return;
+  const load = sources => Promise.all(sources.map(async src => { const image = new Image(); image.src = src; await image.decode(); return image; }));
+  [screens[0].frames, screens[1].frames] = [await load(reel.round), await load(reel.straight)];
+  screens[1].screen.hidden = !reel.straight.length;
+  $('.film').classList.toggle('comparing', reel.straight.length > 0);
+  scrub.max = reel.round.length - 1;
+  at %= reel.round.length;
+  paint();
+  describe();
+  performance.mark('film');
+});
+
+play.addEventListener('click', () => setPlaying(!playing));
+scrub.addEventListener('input', () => { setPlaying(false); at = Number(scrub.value); paint(); describe(); });
+for (const id of ['#frames', '#speed', '#seed-a', '#seed-b', '#compare']) $(id).addEventListener('input', refresh);
+$('#dice-ends').addEventListener('click', () => {
+  const [a, b] = crypto.getRandomValues(new Uint32Array(2));
+  $('#seed-a').value = a;
+  $('#seed-b').value = b;
+  refresh();
+});
+element.addEventListener('click', async event => {
+  const kind = event.target.closest('[data-save]')?.dataset.save;
+  if (kind) trigger('save', {...order(), kind});
+  if (!event.target.closest('.keep-frame')) return;
+  const answer = await server.frame({...order(), frame: at});
+  const what = answer.refused ? ['complain', answer.refused] : ['keep', {address: answer.address, parents: []}];
+  document.dispatchEvent(new CustomEvent(what[0], {detail: what[1]}));
+});
+
+Object.assign($('#frames'), {min: props.fewest, max: props.most, value: props.frames});
+$('#speed').value = props.speed;
+$('.mp4').hidden = !props.mp4;
+setPlaying(playing);
+listen('shelved', covers => { kept = covers; refresh(); });
+new ResizeObserver(() => { paint(); refresh(); }).observe(screens[0].canvas);
+requestAnimationFrame(tick);

@@ -1,0 +1,166 @@
+"""The tab "Yours": a picture of one's own found in the generator, and whether a cover is a copy."""
+
+import base64
+import binascii
+import time
+from collections.abc import Iterator
+
+import gradio as gr
+import numpy as np
+import torch
+from PIL import Image
+
+from gan.copies import Index
+from gan.projection import project
+from gan.studio import checks
+from gan.studio.address import Address
+from gan.studio.breed import portraits
+from gan.studio.files import cover_uri, script
+from gan.studio.model import Model
+from gan.studio.uploads import LARGEST_FILE, read_picture
+from gan.studio.words import word
+
+
+SECONDS = 20.0  # of a search, at most
+STEPS = 400
+PICTURE_EVERY = 0.25  # seconds
+NEIGHBOURS = 5
+# As near lies a training cover to itself cropped by a sixteenth or saved as a bad JPEG, in nine of ten cases or more;
+# unrelated covers' hashes differ in about 32 bits.
+COPY_DISTANCE, COPY_BITS = 0.2, 20
+
+YOURS = """
+<div class="desk yours">
+  <div class="stand">
+    <div class="pair">
+      <figure>
+        <label class="drop" data-takes-files>
+          <span>${word('your-picture')}</span><small>${word('your-picture-help')}</small>
+          <input type="file" accept="image/png,image/jpeg,image/webp" aria-label="${word('your-picture')}">
+          <img alt="">
+        </label>
+        <figcaption>${word('yours')}</figcaption>
+      </figure>
+      <figure>
+        <div class="found"><img alt=""></div>
+        <figcaption class="state" role="status">${word('found-here')}</figcaption>
+      </figure>
+    </div>
+    <progress max="1" value="0" aria-label="${word('searching')}"></progress>
+    <p class="actions">
+      <button type="button" class="stop" hidden>${word('stop')}</button>
+      <button type="button" class="search" hidden>${word('search-again')}</button>
+      <button type="button" class="keep" data-send="keep" hidden>${word('keep')}</button>
+      <button type="button" data-send="breed" hidden>${word('send-breed')}</button>
+      <button type="button" data-send="walk" hidden>${word('send-walk')}</button>
+      <button type="button" data-send="finish" hidden>${word('send-finish')}</button>
+    </p>
+  </div>
+  <div class="bin"><p class="aside">${word('yours-help')}</p><p class="note" role="alert"></p></div>
+</div>
+<section class="copy-part" aria-label="${word('is-it-a-copy')}">
+  <h3>${word('is-it-a-copy')}</h3>
+  <p class="aside index">${word('no-index')}</p>
+  <div class="desk"><div class="mates" role="group" aria-label="${word('is-it-a-copy')}"></div></div>
+  <div class="copies" aria-live="polite"></div>
+</section>
+"""
+
+
+class Yours:
+    """What the tab's script (yours.js) and programs (`/project`, `/copies`) ask for."""
+
+    def __init__(self, model: Model, index: Index | None):
+        self.model = model
+        self.index = index
+
+    def search(self, picture: Image.Image) -> Iterator[tuple[Address, float]]:
+        """The cover most like `picture` so far, and how far the search has come, 0 to 1; ends within SECONDS."""
+        target = torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 127.5 - 1
+        synthesis = self.model.pipeline.synthesis
+        for found in project(synthesis, target.to(synthesis.device), steps=STEPS, seconds=SECONDS):
+            yield self.model.address_of(found.latents), found.progress
+
+    @checks.in_words_while
+    def project(self, event: gr.EventData) -> Iterator[dict]:
+        """The search for the picture that the script sends as `{"file": base64, "search": any}`."""
+        asked = event._data if isinstance(event._data, dict) else {}
+        picture, shown = read_picture(_bytes(asked.get("file")), self.model.resolution), 0.0
+        for address, progress in self.search(picture):
+            if progress == 1 or time.monotonic() - shown >= PICTURE_EVERY:
+                shown = time.monotonic()
+                src = cover_uri(self.model.draw([address])[0], address)
+                yield {"src": src, "address": address.query(), "progress": progress, "search": asked.get("search")}
+
+    def copies(self, cover: Address) -> dict:
+        """The training covers nearest to a cover.
+
+        Raises:
+            Refused: the generator came without an index.
+        """
+        if self.index is None:
+            raise checks.Refused("this generator came without an index of its training covers", cover.query())
+        near = self.index.neighbours(self.model.draw([cover])[0], NEIGHBOURS)
+        return {
+            "copy": any(one.distance < COPY_DISTANCE and one.bits <= COPY_BITS for one in near),
+            "percentile": round(near[0].percentile, 1),
+            "covers": len(self.index),
+            "nearest": [
+                {
+                    "sha256": one.cover,
+                    "distance": round(one.distance, 3),
+                    "bits": one.bits,
+                    "percentile": round(one.percentile, 1),
+                }
+                for one in near
+            ],
+        }
+
+    def check(self, payload: object) -> dict:
+        """`copies` for the script, and the cover's picture."""
+        address = self.model.read(payload)
+        return self.copies(address) | {"src": cover_uri(self.model.draw([address])[0], address)}
+
+
+def _bytes(text: object) -> bytes:
+    if not isinstance(text, str) or len(text) > LARGEST_FILE * 4 // 3 + 4:
+        raise checks.Refused(f"a picture is a file of at most {LARGEST_FILE // 1_000_000} MB", text)
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise checks.Refused("this is not a PNG, JPEG or WebP picture", text) from None
+
+
+def yours_tab(model: Model, index: Index | None) -> Yours:
+    """Build the tab. Returns what the endpoints use too.
+
+    Args:
+        model: draws the covers.
+        index: of the covers that it learned from, None where it came without.
+    """
+    yours = Yours(model, index)
+    with gr.Tab(word("yours"), id="yours"):
+        desk = gr.HTML(
+            "",
+            html_template=YOURS,
+            js_on_load=script("asker.js") + script("yours.js"),
+            server_functions=[checks.for_the_page(yours.check), portraits(model)],
+            apply_default_css=False,
+            elem_id="yours",
+            indexed=0 if index is None else len(index),
+            largest=LARGEST_FILE,
+        )
+        # unseen: hands what was found to the script, whose own part of the page is never drawn anew
+        light = gr.HTML(
+            html_template="<span></span>",
+            js_on_load="watch('value', () => say('found', props.value));",
+            apply_default_css=False,
+            elem_id="light",
+        )
+    # in the queue, one at a time: a search keeps the processor busy for seconds
+    searching = desk.project(
+        yours.project, None, light, trigger_mode="multiple", show_progress="hidden", concurrency_id="search",
+        concurrency_limit=1, api_name="project_here", api_visibility="private",
+    )  # fmt: skip
+    desk.stop(None, None, None, cancels=[searching], api_visibility="private", queue=False)
+    return yours

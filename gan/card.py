@@ -1,54 +1,74 @@
 """The card of a generator: the README.md that the Hub shows, and the picture in it."""
 
 import io
-import json
 import re
-from pathlib import Path
 
 from diffusers.utils import make_image_grid
-from huggingface_hub import ModelCardData
+from huggingface_hub import EvalResult, ModelCardData
 
-from gan.networks import NETWORKS
 from gan.pipeline import AlbumCoverPipeline
+from gan.run_facts import Run, number
 
 
 SHOWN_SEEDS = 16
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+TASK = "unconditional-image-generation"
+# what train.evaluate measures: key, as people call it
+METRICS = {
+    "sliced_wasserstein": "sliced Wasserstein distance x1000, lower is better",
+    "fid": "FID, lower is better",
+    "kid": "KID, lower is better",
+    "precision": "precision, higher is better",
+    "recall": "recall, higher is better",
+    "pairwise_distance": "difference of two covers (0..255), nearer to that of real ones is better",
+}
+LIMITS = """## What it is for, and what it cannot do
+
+For looking, playing, learning how a GAN works, and as a start for a cover of your own.
+
+- It cannot be asked for anything in words: a seed gives what it gives, most are no masterpieces.
+- It knows the covers that it learned from and nothing else: what they lack it cannot draw, what they favour it
+  favours.
+- Lettering is a texture to it. It writes no names and no titles.
+- The covers that it learned from are the work of their artists and labels. What it draws may
+  resemble one of them, or a person or a trademark on one: look before you publish, and do not pass it off as theirs.
+"""
 
 
-def model_card(pipeline: AlbumCoverPipeline, repo_id: str, run: Path | None = None) -> str:
+def model_card(
+    pipeline: AlbumCoverPipeline, repo_id: str, run: Run | None = None, license: str | None = None, onnx: bool = False
+) -> str:
     """The card of a generator: what it draws, the lines that load it, and how it was trained where that is known.
 
     Args:
         pipeline: the generator.
         repo_id: where strangers find it.
-        run: run folder, whose config.json and metrics.jsonl tell about the training; another folder tells nothing.
+        run: what is known of its training.
+        license: identifier of the licence that its owner chose, as the Hub spells it.
+        onnx: whether generator.onnx lies beside the weights.
     """
+    run = run or Run()
     network = pipeline.synthesis
-    facts = _run_facts(run, type(network)) if run else {}
-    dataset = str(facts.get("dataset", ""))
+    name, side, latent_dim = repo_id.split("/")[-1], network.config.resolution, network.config.latent_dim
+    scores = {key: value for key in METRICS if (value := number(run.scores.get(key))) is not None}
     data = ModelCardData(
         library_name="diffusers",
-        pipeline_tag="unconditional-image-generation",
-        tags=["gan", "album-covers"],
-        datasets=[dataset] if HUB_ID.fullmatch(dataset) else None,
+        pipeline_tag=TASK,
+        tags=["gan", "album-covers", *(["onnx"] if onnx else [])],
+        license=license,
+        datasets=[run.dataset_id] if run.dataset_id else None,
+        model_name=name if scores else None,
+        eval_results=[_eval_result(key, value, run) for key, value in scores.items()] or None,
     )
-    count = sum(p.numel() for p in network.parameters())
-    side = pipeline(seeds=0).images[0].width
-    rows = "\n".join(f"| {name} | {_cell(value)} |" for name, value in facts.items())
-    training = f"## How it was trained\n\n| | |\n|---|---|\n{rows}\n\n" if rows else ""
-    return f"""---
-{data.to_yaml()}
----
-
-# {repo_id.split("/")[-1]}
+    parts = [
+        f"""# {name}
 
 Album covers that never were, {side} x {side} pixels, each drawn in one pass of a GAN's generator
-(`{type(network).__name__}`, {count:,} parameters). The first {SHOWN_SEEDS} seeds, not chosen:
+(`{type(network).__name__}`, {sum(p.numel() for p in network.parameters()):,} parameters). The first {SHOWN_SEEDS} \
+seeds, not chosen:
 
 ![The covers of seeds 0 to {SHOWN_SEEDS - 1}](covers.png)
-
-## How to use it
+""",
+        f"""## How to use it
 
 ```python
 from diffusers import DiffusionPipeline
@@ -65,13 +85,16 @@ import torch
 from huggingface_hub import hf_hub_download
 
 generator = torch.export.load(hf_hub_download("{repo_id}", "generator.pt2")).module()
-covers = generator(torch.randn(4, {network.config.latent_dim}))  # (4, 3, {side}, {side}), about -1 to 1
+covers = generator(torch.randn(4, {latent_dim}))  # (4, 3, {side}, {side}), about -1 to 1
 ```
-
-{training}## Rights
-
-It learned from album covers, which are the work of their artists and labels; what it draws may resemble them.
-"""
+""",
+        _onnx(repo_id, latent_dim, side) if onnx else "",
+        _training(run),
+        _scores(scores, run),
+        LIMITS,
+        _copies(run.copies),
+    ]
+    return f"---\n{data.to_yaml()}\n---\n\n" + "\n".join(part for part in parts if part)
 
 
 def draw_card_picture(pipeline: AlbumCoverPipeline) -> bytes:
@@ -81,44 +104,95 @@ def draw_card_picture(pipeline: AlbumCoverPipeline) -> bytes:
     return sheet.getvalue()
 
 
-def _run_facts(run: Path, network: type) -> dict[str, object]:
-    """What a run folder tells about its generator, as the card says it; nothing if it is no run of this network."""
-    try:
-        config = json.loads((run / "config.json").read_text())
-        if NETWORKS[config["network"]][0] is not network:
-            return {}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-    last = _last_metrics(run / "metrics.jsonl")
-    dataset = config.get("dataset_name")
-    if isinstance(dataset, str) and (Path(dataset).exists() or not HUB_ID.fullmatch(dataset)):
-        dataset = Path(dataset).name  # where it lies on somebody's disk is nobody else's business
+def _onnx(repo_id: str, latent_dim: int, side: int) -> str:
+    return f"""Without PyTorch, where onnxruntime runs:
+
+```python
+import numpy
+import onnxruntime
+from huggingface_hub import hf_hub_download
+
+session = onnxruntime.InferenceSession(hf_hub_download("{repo_id}", "generator.onnx"))
+latents = numpy.random.standard_normal((4, {latent_dim})).astype("float32")
+(covers,) = session.run(["covers"], {{"latents": latents}})  # (4, 3, {side}, {side}), about -1 to 1
+```
+"""
+
+
+def _training(run: Run) -> str:
+    if not run.config:
+        return ""
+    link = f"[{run.dataset}](https://huggingface.co/datasets/{run.dataset})" if run.dataset_id else run.dataset
     facts = {
-        "dataset": dataset,
-        "covers in it": config.get("covers"),
-        "network": config["network"],
-        "loss": config.get("loss"),
-        "covers shown": last.get("images"),
-        "batch size": config.get("train_batch_size"),
-        "precision": {"bf16": "bfloat16", "no": "float32"}.get(str(config.get("mixed_precision"))),
-        "device": config.get("device"),
-        "hours": round(last["seconds"] / 3600, 2) if isinstance(last.get("seconds"), int | float) else None,
-        "seed": config.get("seed"),
+        "dataset": link or None,
+        "covers in it": run.config.get("covers"),
+        "network": run.config["network"],
+        "loss": run.config.get("loss"),
+        "covers shown": run.images,
+        "batch size": run.config.get("train_batch_size"),
+        "precision": {"bf16": "bfloat16", "no": "float32"}.get(str(run.config.get("mixed_precision"))),
+        "device": run.config.get("device"),
+        "hours": round(run.seconds / 3600, 2) if run.seconds is not None else None,
+        "seed": run.config.get("seed"),
     }
-    return {name: value for name, value in facts.items() if value is not None}
+    rows = "\n".join(f"| {name} | {_cell(value)} |" for name, value in facts.items() if value is not None)
+    more = ["All of it is in [training/config.json](training/config.json)."]
+    if "training/samples.png" in run.files:
+        more.append("[training/samples.png](training/samples.png) shows more of its seeds, not chosen.")
+    film = next((name for name in run.files if "film." in name), None)
+    if film:
+        picture = "!" if film.endswith(".webp") else ""
+        more.append(f"The same seeds while it learned:\n\n{picture}[Training as a film]({film})")
+    return f"## How it was trained\n\n| | |\n|---|---|\n{rows}\n\n" + "\n".join(more) + "\n"
 
 
-def _last_metrics(file: Path) -> dict[str, object]:
-    try:
-        lines = file.read_text().splitlines()
-    except (OSError, ValueError):
-        return {}
-    for line in reversed(lines):  # the last one may be half a line
-        try:
-            return dict(json.loads(line))
-        except (ValueError, TypeError):
-            continue
-    return {}
+def _scores(scores: dict[str, float], run: Run) -> str:
+    if not scores:
+        return ""
+    rows = ""
+    for key, value in scores.items():
+        real = number(run.scores.get(f"real_{key}"))
+        rows += f"| {METRICS[key]} | {_cell(value)} | {'' if real is None else _cell(real)} |\n"
+    return f"""## How good it is
+
+| {_counted(run)} | generated | real |
+|---|---|---|
+{rows}
+The right column says the same of real covers, as the yardstick. Numbers of other papers were measured otherwise.
+"""
+
+
+def _counted(run: Run) -> str:
+    """How many covers were compared, and which."""
+    count = run.scores.get("count")
+    if not isinstance(count, int):
+        return "number of covers not noted"
+    chosen = run.scores.get("filter") or f"seeds 0 to {count - 1:,}, none left out"
+    return f"{count:,} covers ({_cell(chosen)}) against {count:,} held-out ones"
+
+
+def _eval_result(key: str, value: float, run: Run) -> EvalResult:
+    dataset = str(run.scores.get("dataset_name") or run.dataset or "album covers")
+    return EvalResult(
+        task_type=TASK,
+        dataset_name=dataset,
+        # the Hub takes letters, digits and - _ . / here
+        dataset_type=re.sub(r"[^\w./-]+", "-", dataset),
+        dataset_split="validation",
+        metric_type=key,
+        metric_name=f"{METRICS[key].split(',')[0]}; {_counted(run)}",
+        metric_value=value,
+    )
+
+
+def _copies(copies: dict) -> str:
+    samples, bits, found = (copies.get(key) for key in ("samples", "nearest_bits", "found"))
+    if not all(isinstance(value, int) for value in (samples, bits, found)):
+        return ""
+    verdict = "none was" if found == 0 else f"{found:,} {'was' if found == 1 else 'were'}"
+    return f"""Is it a copy? {samples:,} of its covers were compared with all that it learned from, by perceptual hash:
+{verdict} near enough to be one; the nearest pair differs in {bits} of 64 bits. That finds copies, not likenesses.
+"""
 
 
 def _cell(value: object) -> str:

@@ -2,33 +2,22 @@
 
 import json
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from fnmatch import fnmatch
+from dataclasses import replace
 from pathlib import Path
 
-import yaml
-from huggingface_hub import (
-    CommitOperationAdd,
-    CommitOperationDelete,
-    HfApi,
-    RepoCard,
-    constants,
-    get_token,
-)
-from huggingface_hub.errors import (
-    HfHubHTTPError,
-    HFValidationError,
-    HTTPError,
-    OfflineModeIsEnabled,
-    RevisionNotFoundError,
-)
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub import HfApi, RepoCard
+from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
 
 from gan.card import draw_card_picture, model_card
+from gan.hub_commit import Files, Upload, is_ours, send
+from gan.hub_errors import HubError, check_id, errors_in_one_line
+from gan.onnx_file import check_onnx_packages, export_onnx
 from gan.pipeline_folder import COVERS_INDEX, load_pipeline, save_pipeline
+from gan.run_facts import read_run
+from gan.space import space_files
 
+
+__all__ = ["HubError", "Upload", "upload_dataset", "upload_model", "upload_space"]
 
 PROJECT = Path(__file__).parent.parent
 # What an upload consists of. Files of an earlier upload that match and are not sent again are deleted: a Parquet or
@@ -37,29 +26,19 @@ MODEL_FILES = (
     "README.md",
     COVERS_INDEX,
     "covers.png",
+    "generator.onnx",
     "generator.pt2",
     "model_index.json",
     "pipeline.py",
     "synthesis/*.json",
     "synthesis/*.py",
     "synthesis/*.safetensors",
+    "training/config.json",
+    "training/film.*",
+    "training/samples.png",
 )
 DATASET_FILES = ("README.md", "report.html", "report.json", "*.parquet", "data/*.parquet")
 SPACE_FILES = ("README.md", "app.py", "requirements.txt", "gan/*")
-
-Files = dict[str, Path | bytes]
-
-
-class HubError(Exception):
-    """Why something cannot be shared, in one line for the user. It never holds the token."""
-
-
-@dataclass(frozen=True)
-class Upload:
-    """What was sent, or with `dry_run` would be: where to, and the size of each file by its path there, in bytes."""
-
-    url: str
-    sizes: dict[str, int]
 
 
 def upload_model(
@@ -68,8 +47,14 @@ def upload_model(
     private: bool = False,
     commit_message: str = "Share the generator",
     dry_run: bool = False,
+    force: bool = False,
+    license: str | None = None,
+    tag: str | None = None,
+    onnx: bool = False,
 ) -> Upload:
     """Send a generator to the Hub so that strangers load it with diffusers, or with torch alone.
+
+    Of a run folder's `pipeline/` the run's configuration, newest samples and film go too, and the card tells about it.
 
     Args:
         folder: a pipeline folder. A README.md in it is sent as the card; without one a card is written.
@@ -77,6 +62,10 @@ def upload_model(
         private: make it visible to its owner alone.
         commit_message: first line of the commit.
         dry_run: prepare everything, send nothing.
+        force: write into a repository that holds something else, and move a tag that is there.
+        license: identifier that the card names, as the Hub spells it; None is the one of the card that is there.
+        tag: name of this snapshot; None is `images-<covers shown>` where the run tells how many.
+        onnx: send a generator.onnx too.
 
     Raises:
         HubError: the folder is not there, the id is none, or the Hub cannot be reached or refuses.
@@ -85,22 +74,37 @@ def upload_model(
     folder = Path(folder)
     if not folder.is_dir():
         raise HubError(f"{folder}: no such folder")
-    _check_id(repo_id)  # before the export, which takes seconds
+    own_card = folder / "README.md"
+    if license and own_card.is_file():
+        raise HubError(f"{own_card} is sent as the card; name the licence in it, and leave out --license")
+    check_id(repo_id)  # before the export, which takes seconds
+    if onnx:
+        check_onnx_packages()
     pipeline = load_pipeline(folder)
+    images = int(tag.removeprefix("images-")) if tag and tag.removeprefix("images-").isdecimal() else None
+    run = read_run(folder, type(pipeline.synthesis), images)
+    if tag is None and run.images:
+        tag = f"images-{run.images}"
+    if license is None and not dry_run:
+        license = _named_license(repo_id)
     with tempfile.TemporaryDirectory() as temporary:
         complete = folder
         if not _is_complete(folder):
             complete = Path(temporary) / "pipeline"
             save_pipeline(pipeline, complete)
-        files = _matching(complete, MODEL_FILES)
+        files = _matching(complete, MODEL_FILES) | _matching(folder, (COVERS_INDEX,)) | run.files
+        if onnx:
+            files["generator.onnx"] = Path(temporary) / "generator.onnx"
+            export_onnx(pipeline.synthesis, files["generator.onnx"])
         files["covers.png"] = draw_card_picture(pipeline)
-        if (folder / COVERS_INDEX).is_file():
-            files[COVERS_INDEX] = folder / COVERS_INDEX
-        if (folder / "README.md").is_file():
-            files["README.md"] = folder / "README.md"
+        if own_card.is_file():
+            files["README.md"] = own_card
         else:
-            files["README.md"] = model_card(pipeline, repo_id, folder.resolve().parent).encode()
-        return _upload("model", repo_id, files, MODEL_FILES, private, commit_message, dry_run)
+            files["README.md"] = model_card(pipeline, repo_id, run, license, onnx).encode()
+        upload = send("model", repo_id, files, MODEL_FILES, private, commit_message, dry_run, force, tag)
+    if license is None and not own_card.is_file() and not dry_run:
+        return _with_note(upload, "its card names no licence, so others may look at it and nothing else (--license)")
+    return upload
 
 
 def upload_dataset(
@@ -109,15 +113,16 @@ def upload_dataset(
     private: bool = False,
     commit_message: str = "Share the covers",
     dry_run: bool = False,
+    force: bool = False,
 ) -> Upload:
     """Send a prepared dataset to the Hub: its Parquet shards, card and report.
 
-    Args, Raises: as `upload_model`, but there is no PipelineError; a HubError where the folder holds no Parquet.
+    Args, Raises: as `upload_model`, but there is no PipelineError; a HubError where train.prepare did not write it.
     """
     files = _matching(Path(folder), DATASET_FILES)
-    if not any(name.endswith(".parquet") for name in files):
+    if "report.json" not in files or not any(name.endswith(".parquet") for name in files):
         raise HubError(f"{folder}: holds no prepared dataset (train.prepare writes one)")
-    return _upload("dataset", repo_id, files, DATASET_FILES, private, commit_message, dry_run)
+    return send("dataset", repo_id, files, DATASET_FILES, private, commit_message, dry_run, force)
 
 
 def upload_space(
@@ -127,6 +132,8 @@ def upload_space(
     private: bool = False,
     commit_message: str = "Share the page",
     dry_run: bool = False,
+    force: bool = False,
+    suggested_hardware: str = "cpu-basic",
     project: Path = PROJECT,
 ) -> Upload:
     """Send the page to the Hub as a Space.
@@ -135,25 +142,59 @@ def upload_space(
         model_id: the model on the Hub that the Space shows (its variable MODEL_ID); without one it shows the generator
             that ships with the project, or what an earlier upload named.
         model_revision: branch, tag or commit of that model (the variable MODEL_REVISION).
+        suggested_hardware: what the Hub proposes to people who duplicate the Space, where README.md does not say it.
         project: where app.py, gan/, requirements.txt and README.md lie.
-        repo_id, private, commit_message, dry_run: as in `upload_model`.
+        repo_id, private, commit_message, dry_run, force: as in `upload_model`.
 
     Raises:
-        HubError: as `upload_model`; a file of the page is missing, README.md describes no Space, no such model.
+        HubError: as `upload_model`; a file of the page is missing or too large, README.md describes no Space that
+            would start, no such model, or one that is no generator of this project.
     """
-    files = _space_files(project, model_id)
-    if model_id is None:
-        return _upload("space", repo_id, files, SPACE_FILES, private, commit_message, dry_run)
-    _check_id(model_id)
+    check_id(repo_id)
+    if model_id:
+        check_id(model_id)
+    shown, note = model_id, ""
+    space_files(project, [], suggested_hardware)  # what is wrong here is said before the Hub is asked
     if not dry_run:
-        with _errors_in_one_line("model", model_id):
-            HfApi().model_info(model_id, revision=model_revision)
-    upload = _upload("space", repo_id, files, SPACE_FILES, private, commit_message, dry_run)
-    if not dry_run:
-        with _errors_in_one_line("space", repo_id):
+        if model_id:
+            note = _check_model(model_id, model_revision)
+        else:
+            shown = _shown_model(repo_id)
+    files = space_files(project, [shown] if shown else [], suggested_hardware)
+    upload = send("space", repo_id, files, SPACE_FILES, private, commit_message, dry_run, force)
+    if model_id and not dry_run:
+        with errors_in_one_line("space", repo_id):
             HfApi().add_space_variable(repo_id, "MODEL_ID", model_id)
             HfApi().add_space_variable(repo_id, "MODEL_REVISION", model_revision)
-    return upload
+    return _with_note(upload, note) if note else upload
+
+
+def _check_model(model_id: str, revision: str) -> str:
+    """Raise HubError unless a page can show this model. Returns what its owner has to do, or ""."""
+    with errors_in_one_line("model", model_id):
+        info = HfApi().model_info(model_id, revision=revision)
+        if not is_ours("model", model_id, {file.rfilename for file in info.siblings or ()}, revision):
+            raise HubError(f"{model_id}: no generator of this project, so the page could not show it")
+    return f"{model_id} is private: give the Space a token as its secret HF_TOKEN" if info.private else ""
+
+
+def _shown_model(repo_id: str) -> str | None:
+    """The model that an earlier upload named."""
+    with errors_in_one_line("space", repo_id):
+        if not HfApi().repo_exists(repo_id, repo_type="space"):
+            return None
+        variables = HfApi().get_space_variables(repo_id)
+    return variables["MODEL_ID"].value if "MODEL_ID" in variables else None
+
+
+def _named_license(repo_id: str) -> str | None:
+    """What the card that is there says: an owner who chose a licence on the Hub keeps it."""
+    with errors_in_one_line("model", repo_id):
+        try:
+            license = RepoCard.load(repo_id, repo_type="model").data.get("license")
+        except (RepositoryNotFoundError, EntryNotFoundError):
+            return None
+    return license if isinstance(license, str) else None
 
 
 def _is_complete(folder: Path) -> bool:
@@ -168,106 +209,5 @@ def _matching(folder: Path, patterns: tuple[str, ...]) -> Files:
     return {path.relative_to(folder).as_posix(): path for path in found}
 
 
-def _space_files(project: Path, model_id: str | None) -> Files:
-    files: Files = {name: project / name for name in ("README.md", "app.py", "requirements.txt")}
-    for path in sorted((project / "gan").rglob("*")):
-        name = path.relative_to(project)
-        if path.is_file() and not any(part.startswith(".") or part == "__pycache__" for part in name.parts):
-            files[name.as_posix()] = path
-    for needed in ("README.md", "app.py", "requirements.txt", "gan/__init__.py"):
-        if needed not in files or not (project / needed).is_file():
-            raise HubError(f"{project / needed}: missing, and a Space needs it")
-    files["README.md"] = _space_readme(project / "README.md", model_id)
-    return files
-
-
-def _space_readme(file: Path, model_id: str | None) -> bytes:
-    """The project's README, whose front matter is the Space's settings; the Hub links the model that it names."""
-    content = file.read_bytes()
-    try:
-        # the client warns of a missing block, and makes an empty one
-        card = RepoCard(content.decode()) if content.startswith(b"---") else None
-    except (ValueError, yaml.YAMLError) as error:
-        raise HubError(f"{file}: its front matter is not YAML") from error
-    if card is None or card.data.get("sdk") != "gradio":
-        raise HubError(f"{file}: must begin with a Space's front matter that says `sdk: gradio`")
-    if model_id is None:
-        return content
-    card.data["models"] = [model_id]
-    return str(card).encode()
-
-
-def _check_id(repo_id: str) -> None:
-    try:
-        validate_repo_id(repo_id)
-    except HFValidationError as error:
-        raise HubError(f"{repo_id!r} is no Hub id; those read user/name, of letters, digits, - _ and .") from error
-    if repo_id.count("/") != 1:
-        raise HubError(f"{repo_id!r} is no full Hub id; name its owner too: user/{repo_id}")
-
-
-def _upload(
-    kind: str, repo_id: str, files: Files, ours: tuple[str, ...], private: bool, message: str, dry_run: bool
-) -> Upload:
-    """Send `files` in one commit, so that nobody ever sees half of them, and drop what else matches `ours`."""
-    _check_id(repo_id)
-    sizes = {n: len(f) if isinstance(f, bytes) else f.stat().st_size for n, f in sorted(files.items())}
-    upload = Upload(f"{constants.ENDPOINT}/{constants.REPO_TYPES_URL_PREFIXES.get(kind, '')}{repo_id}", sizes)
-    if dry_run:
-        return upload
-    with _errors_in_one_line(kind, repo_id):
-        api = HfApi()
-        sdk = "gradio" if kind == "space" else None
-        # None and not False: an organisation may have settled on private
-        api.create_repo(repo_id, repo_type=kind, private=private or None, exist_ok=True, space_sdk=sdk)
-        info = api.repo_info(repo_id, repo_type=kind)
-        if private and not info.private:
-            raise HubError(f"{repo_id} is there and public; make it private on its settings page, or name another")
-        there = (file.rfilename for file in info.siblings or ())
-        stale = [name for name in there if name not in files and any(fnmatch(name, pattern) for pattern in ours)]
-        operations = [CommitOperationAdd(name, files[name]) for name in sizes]
-        operations += [CommitOperationDelete(name) for name in stale]
-        api.create_commit(repo_id, operations, repo_type=kind, commit_message=message)
-    return upload
-
-
-@contextmanager
-def _errors_in_one_line(kind: str, repo_id: str) -> Iterator[None]:
-    token = get_token()
-    if token is None:
-        raise HubError("there is no Hub token; log in with `hf auth login`, or set HF_TOKEN")
-    if not (token.isascii() and token.isprintable()) or " " in token:
-        # the client would show all of it in its error
-        raise HubError("the Hub token holds characters that no token has; set HF_TOKEN anew")
-    try:
-        yield
-    except HubError:
-        raise
-    except Exception as error:  # the client raises its own, its HTTP library's and the operating system's errors
-        raise HubError(_explain(error, kind, repo_id).replace(token, "***")) from error
-
-
-def _explain(error: BaseException, kind: str, repo_id: str) -> str:
-    if isinstance(error, RuntimeError) and error.__cause__ is not None:  # how the client wraps a failed file
-        error = error.__cause__
-    if isinstance(error, OfflineModeIsEnabled):
-        return "offline mode is on (HF_HUB_OFFLINE); unset it to share"
-    if not isinstance(error, HfHubHTTPError):
-        reached = "cannot be reached: " if isinstance(error, HTTPError) else ""
-        return f"{constants.ENDPOINT}: {reached}{_first_line(str(error)) or type(error).__name__}"
-    status = error.response.status_code
-    said = _first_line(error.server_message or str(error))
-    if isinstance(error, RevisionNotFoundError):
-        return f"{repo_id}: the {kind} has no such revision"
-    meaning = {
-        401: "the Hub does not know the token; log in anew with `hf auth login`, or set HF_TOKEN",
-        402: f"{said}; a {kind} made on the Hub's website can be updated from here",
-        403: f"the token may not write to it ({said}); use one with the right to write, or name another --repo_id",
-        404: f"there is no {kind} of this name, or the token may not see it, or the name is taken by something else",
-        429: "the Hub asks to wait: too many requests; try again in a few minutes",
-    }
-    return f"{repo_id}: {meaning.get(status, f'the Hub answered {status}: {said}')}"
-
-
-def _first_line(text: str) -> str:
-    return next((line.strip()[:300] for line in text.splitlines() if line.strip()), "")
+def _with_note(upload: Upload, note: str) -> Upload:
+    return replace(upload, notes=(*upload.notes, note))

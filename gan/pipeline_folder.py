@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch.overrides import TorchFunctionMode
 
 from gan import pipeline as pipeline_file
+from gan.hub_errors import explain
 from gan.networks import NETWORKS
 from gan.pipeline import AlbumCoverPipeline
 
@@ -168,7 +169,8 @@ def _download(name: str, revision: str | None) -> Path:
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=WEIGHTS_AND_CONFIG))
     except Exception as error:  # the client raises its own, httpx's and the operating system's errors
-        raise PipelineError(f"{name}: cannot be loaded from the Hub: {_first_line(error)}") from error
+        reason = explain(error, "model", name).removeprefix(f"{name}: ")
+        raise PipelineError(f"{name}: cannot be loaded from the Hub: {reason}") from error
 
 
 def _generator_class(folder: Path, name: str) -> type:

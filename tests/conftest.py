@@ -41,6 +41,34 @@ def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "covers-16"
 
 
+@pytest.fixture(scope="module")
+def hub_server():
+    """A Hub of the tests' own."""
+    from hub_server import Hub
+
+    with Hub() as hub:
+        yield hub
+
+
+@pytest.fixture
+def hub(hub_server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """An empty Hub that the client in this process talks to; the tests' own settings keep it offline."""
+    from huggingface_hub import constants
+
+    for store in (hub_server.repos, hub_server.requests, hub_server.taken, hub_server.large):
+        store.clear()
+    hub_server.paid_only = hub_server.full = False
+    hub_server.cut_after, hub_server.received = None, 0
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+    monkeypatch.setattr(constants, "ENDPOINT", hub_server.url)
+    template = hub_server.url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setenv("HF_TOKEN", "hf_x")
+    return hub_server
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
     """In CI nothing may be missing: there a test that is skipped has failed."""

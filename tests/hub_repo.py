@@ -1,6 +1,7 @@
 """What the tests' own Hub keeps: repositories with their commits, and how it lists and hands out files."""
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,17 +11,19 @@ from starlette.responses import JSONResponse, Response
 
 
 LARGE = (".parquet", ".safetensors", ".pt2", ".png")  # kept apart from git, as the Hub does by name and size
+LICENSES = ("mit", "apache-2.0", "cc-by-4.0", "cc-by-nc-4.0", "cc0-1.0", "openrail", "other")
 COLOURS = ("red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray")
 
 
 @dataclass
 class Repo:
-    """One repository: files by commit, commits by branch or tag."""
+    """One repository: files by commit, commits by branch and by tag."""
 
     private: bool = False
     sdk: str | None = None
     commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
-    references: dict[str, str] = field(default_factory=dict)
+    branches: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
     messages: list[str] = field(default_factory=list)
     variables: dict[str, str] = field(default_factory=dict)
 
@@ -28,18 +31,18 @@ class Repo:
         """Add a commit to a branch and return its id."""
         sha = hashlib.sha1(f"{len(self.commits)} {message} {sorted(files)}".encode()).hexdigest()
         self.commits[sha] = files
-        self.references[branch] = sha
+        self.branches[branch] = sha
         self.messages.append(message)
         return sha
 
     def resolve(self, revision: str) -> str | None:
         """The commit that a branch, a tag or a commit id means."""
-        return self.references.get(revision, revision if revision in self.commits else None)
+        return (self.branches | self.tags | {sha: sha for sha in self.commits}).get(revision)
 
     @property
     def files(self) -> dict[str, bytes]:
         """The newest files on main, but for the one that the Hub adds to every repository."""
-        return {n: c for n, c in self.commits[self.references["main"]].items() if n != ".gitattributes"}
+        return {n: c for n, c in self.commits[self.branches["main"]].items() if n != ".gitattributes"}
 
 
 class Refusal(Exception):
@@ -99,6 +102,12 @@ def mistakes_in_card(content: str, kind: str) -> list[str]:
         data = yaml.safe_load(content.split("---")[1]) if content.startswith("---") else {}
     except yaml.YAMLError as error:
         return [str(error)]
+    if kind == "model":
+        mistakes = ['"license" must be one of [...]'] if data.get("license", LICENSES[0]) not in LICENSES else []
+        types = [result["dataset"]["type"] for model in data.get("model-index", []) for result in model["results"]]
+        return mistakes + [
+            f"dataset.type with value {t} is not valid" for t in types if not re.fullmatch(r"[\w./-]+", t)
+        ]
     if kind != "space":
         return []
     mistakes = [f"{key} is missing" for key in ("title", "sdk", "emoji") if key not in data]

@@ -20,8 +20,8 @@ from urllib.parse import parse_qs
 import uvicorn
 from hub_repo import LARGE, Refusal, Repo, content_response, entries, entry, git_hash, mistakes_in_card
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 
@@ -39,6 +39,8 @@ class Hub:
         requests: "METHOD /path" of everything that was asked.
         paid_only: whether making a Space asks for payment, as of free accounts on the Hub.
         full: whether large files are refused.
+        cut_after: as soon as so many large files are stored, every connection is cut; None never.
+        received: bytes of large files that came in, whether they were stored or not.
     """
 
     def __init__(self):
@@ -47,6 +49,8 @@ class Hub:
         self.taken: set[str] = set()
         self.requests: list[str] = []
         self.paid_only = self.full = False
+        self.cut_after: int | None = None
+        self.received = 0
         self.large: dict[str, bytes] = {}
 
     def __enter__(self) -> "Hub":
@@ -73,6 +77,21 @@ class Hub:
             "NO_PROXY": "127.0.0.1,localhost",
         }
         return mine | ({"HF_TOKEN": token} if token is not None else {}) | more
+
+    async def body(self, request: Request) -> bytes:
+        """What a request brings. Raises ClientDisconnect where the connection is cut in the middle of it."""
+        parts = []
+        async for part in request.stream():
+            parts.append(part)
+            self.received += len(part) if request.method == "PUT" else 0
+            self.cut()
+        return b"".join(parts)
+
+    def cut(self) -> None:
+        """Cut every connection, if it is time."""
+        if self.cut_after is not None and len(self.large) >= self.cut_after:
+            for connection in list(self.server.server_state.connections):
+                connection.transport.abort()
 
     def user(self, request: Request) -> tuple[str, bool] | None:
         """Who asks, None for a stranger. A token that the Hub does not know is refused, whatever is asked for."""
@@ -108,9 +127,11 @@ def _application(hub: Hub) -> Starlette:
         async def answer(request: Request) -> Response:
             hub.requests.append(f"{request.method} {request.url.path}")
             try:
-                return handler(hub, request, await request.body())
+                return handler(hub, request, await hub.body(request))
             except Refusal as refusal:
                 return refusal.response
+            except ClientDisconnect:
+                return Response()  # to nobody
 
         return Route(path, answer, methods=methods or ["GET"])
 
@@ -125,7 +146,8 @@ def _application(hub: Hub) -> Starlette:
         route(f"{one}/paths-info/{{revision}}", _paths_info, "POST"),
         route(f"{one}/preupload/{{revision}}", _preupload, "POST"),
         route(f"{one}/commit/{{revision}}", _commit, "POST"),
-        route(f"{one}/tag/{{revision}}", _tag, "POST"),
+        route(f"{one}/tag/{{revision}}", _tag, "POST", "DELETE"),
+        route(f"{one}/refs", _references),
         route(f"{one}/variables", _variables, "GET", "POST"),
         route(one, _info),
         route("/large/{oid}", _large, "GET", "HEAD", "PUT"),
@@ -166,7 +188,10 @@ def _create(hub: Hub, request: Request, body: bytes) -> Response:
 
 def _validate(hub: Hub, request: Request, body: bytes) -> Response:
     wanted = json.loads(body)
-    errors = [{"message": mistake} for mistake in mistakes_in_card(wanted["content"], wanted["repoType"])]
+    mistakes = mistakes_in_card(wanted["content"], wanted["repoType"])
+    if "text/plain" in request.headers.get("accept", ""):
+        return PlainTextResponse("\n".join(mistakes), status_code=400 if mistakes else 200)
+    errors = [{"message": mistake} for mistake in mistakes]
     return JSONResponse({"errors": errors, "warnings": []}, status_code=400 if errors else 200)
 
 
@@ -265,8 +290,24 @@ def _commit(hub: Hub, request: Request, body: bytes) -> Response:
 
 def _tag(hub: Hub, request: Request, body: bytes) -> Response:
     repo = hub.repo(request, write=True)
-    repo.references[json.loads(body)["tag"]] = hub.revision(request, repo)[0]
+    if request.method == "DELETE":
+        if repo.tags.pop(request.path_params["revision"], None) is None:
+            raise Refusal(404, "RevisionNotFound", "Invalid rev id")
+        return JSONResponse({})
+    tag = json.loads(body)["tag"]
+    if tag in repo.tags:
+        raise Refusal(409, message=f"Tag reference exists already: {tag}")
+    repo.tags[tag] = hub.revision(request, repo)[0]
     return JSONResponse({})
+
+
+def _references(hub: Hub, request: Request, body: bytes) -> Response:
+    repo = hub.repo(request)
+    answer = {}
+    for kind, there in (("branches", repo.branches), ("tags", repo.tags)):
+        prefix = "refs/heads/" if kind == "branches" else "refs/tags/"
+        answer[kind] = [{"name": n, "ref": prefix + n, "targetCommit": sha} for n, sha in there.items()]
+    return JSONResponse(answer | {"converts": []})
 
 
 def _variables(hub: Hub, request: Request, body: bytes) -> Response:

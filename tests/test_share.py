@@ -1,14 +1,22 @@
 """Sharing, from the program to a stranger's process: the real clients against a Hub of the tests' own."""
 
+import io
+import json
+import random
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hub_server import Hub
+from huggingface_hub import RepoCard
 from tiny import tiny_pipeline
 
 import gan
@@ -53,7 +61,8 @@ def shared(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Shared:
     first, other = folder / "first", folder / "other"
     for seed, target in enumerate((first, other)):
         gan.save_pipeline(tiny_pipeline("r3gan", seed), target, for_strangers=False)
-    done = run(hub.environment(folder / "sharer"), "-m", "train.share", "model", first, "--repo_id", "user/covers")
+    to = ("--repo_id", "user/covers", "--license", "mit", "--onnx")
+    done = run(hub.environment(folder / "sharer"), "-m", "train.share", "model", first, *to)
     assert done.returncode == 0, done.stderr
     files = {p.relative_to(other).as_posix(): p.read_bytes() for p in other.rglob("*") if p.is_file()}
     hub.repos["model", "user/covers"].commit(files, "another", "next")
@@ -67,6 +76,7 @@ def test_the_last_line_says_where_and_what(hub: Hub, shared: Shared):
     assert set(files) == {
         "README.md",
         "covers.png",
+        "generator.onnx",
         "generator.pt2",
         "model_index.json",
         "pipeline.py",
@@ -77,11 +87,18 @@ def test_the_last_line_says_where_and_what(hub: Hub, shared: Shared):
     assert hub.repos["model", "user/covers"].messages == ["initial commit", "Share the generator", "another"]
 
 
-def test_a_strangers_three_lines(hub: Hub, shared: Shared, tmp_path: Path):
-    lines = 'from diffusers import DiffusionPipeline\npipe = DiffusionPipeline.from_pretrained("user/covers", '
-    code = lines + "trust_remote_code=True)\n" + SAVE
-    done = run(hub.environment(shared.home, token=None), "-c", code, "covers.npy", folder=tmp_path)
-    assert done.returncode == 0, done.stderr
+def test_the_lines_of_the_card_run_as_printed_for_a_stranger(hub: Hub, shared: Shared, tmp_path: Path):
+    """Each block in a process of its own, with nothing but what the card says."""
+    card = hub.repos["model", "user/covers"].files["README.md"].decode()
+    diffusers, torch_alone, onnx = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    assert len([line for line in diffusers.splitlines() if line]) == 3
+    for code, more in (
+        (diffusers, SAVE),
+        (torch_alone, "assert covers.shape == (4, 3, 16, 16)"),
+        (onnx, "assert covers.shape == (4, 3, 16, 16) and covers.dtype == 'float32'"),
+    ):
+        done = run(hub.environment(shared.home, token=None), "-P", "-c", code + more, "covers.npy", folder=tmp_path)
+        assert done.returncode == 0, done.stderr
     np.testing.assert_array_equal(np.load(tmp_path / "covers.npy"), covers(gan.load_pipeline(shared.folder)))
 
 
@@ -125,13 +142,25 @@ def test_a_shared_dataset_loads_and_can_be_prepared_anew(hub: Hub, tiny_dataset:
     assert hub.repos["dataset", "user/covers-16"].files == files
 
     code = "from datasets import load_dataset\nfor name, split in load_dataset('user/covers-16').items():\n"
-    code += "    print(name, len(split), *split.column_names, split[0]['image'].size)"
+    code += "    print(name, len(split), *split.column_names, split[0]['image'].size)\n"
+    code += "for name, split in load_dataset('user/covers-16', streaming=True).items():\n"
+    code += "    print(name, sum(1 for _ in split), *next(iter(split)), next(iter(split))['image'].size)"
     stranger = hub.environment(tmp_path / "stranger", token=None)
     done = run(stranger, "-c", code, folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    train, validation = done.stdout.splitlines()
+    train, validation, *streamed = done.stdout.splitlines()
+    assert streamed == [train, validation]
     assert train.startswith("train ") and train.endswith(" image source sha256 phash (16, 16)")
     assert int(train.split()[1]) + int(validation.split()[1]) == 120
+
+    # what the Hub's viewer goes by: the card says which files are which split, each file which column is a picture
+    (config,) = RepoCard(files["README.md"].decode()).data["configs"]
+    for split in config["data_files"]:
+        matching = [name for name in files if fnmatch(name, split["path"])]
+        for name in matching:
+            features = json.loads(pq.read_schema(io.BytesIO(files[name])).metadata[b"huggingface"])["info"]["features"]
+            assert features["image"] == {"_type": "Image"}
+        assert matching
 
     prepare = ["-m", "train.prepare", "user/covers-16", "--output_dir", tmp_path / "again", "--resolution", "16"]
     done = run(stranger, *prepare, "--num_workers", "1")
@@ -147,3 +176,36 @@ def test_a_wrong_token_is_one_line_without_the_token(hub: Hub, shared: Shared, t
     assert done.stderr.startswith("train.share: user/refused: the Hub does not know the token; ")
     assert done.stderr.count("\n") == 1 and "hf_wrong" not in done.stderr
     assert hub.repos == before
+
+
+def test_an_interrupted_upload_goes_on(hub: Hub, tmp_path: Path):
+    """The connection is cut in the middle of the fourth large file and the program killed; then the same command."""
+    folder = tmp_path / "covers-8"
+    (folder / "data").mkdir(parents=True)
+    (folder / "report.json").write_text('{\n "program": "train.prepare"\n}')
+    sizes = [1_000_000 + number for number in range(8)]
+    for size in sizes:
+        (folder / "data" / f"{size}.parquet").write_bytes(random.Random(size).randbytes(size))
+    share = [sys.executable, "-m", "train.share", "dataset", folder, "--repo_id", "user/covers-8"]
+    environment = hub.environment(tmp_path / "home")
+
+    hub.large.clear()
+    hub.received, hub.cut_after = 0, 3
+    cut = subprocess.Popen(share, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while len(hub.large) < 3 or hub.received < sum(map(len, hub.large.values())) + 10_000:
+        assert cut.poll() is None, "the upload was over too soon"
+        time.sleep(0.01)
+    cut.kill()
+    cut.wait()
+    repo = hub.repos["dataset", "user/covers-8"]
+    stored = sum(map(len, hub.large.values()))
+    assert 0 < stored < sum(sizes) and repo.files == {}, "nobody may see half of it"
+
+    hub.received, hub.cut_after = 0, None
+    done = run(environment, *share[1:])
+    assert done.returncode == 0, done.stderr
+    assert hub.received == sum(sizes) - stored
+    assert {name: len(content) for name, content in repo.files.items() if name.endswith(".parquet")} == {
+        f"data/{size}.parquet": size for size in sizes
+    }
+    print(f"{stored:,} of {sum(sizes):,} bytes were there; the second time {hub.received:,} were sent")

@@ -1,0 +1,91 @@
+"""What goes wrong between here and the Hub, in one line for the user that never holds the token."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from huggingface_hub import constants, get_token
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    HTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import validate_repo_id
+
+
+class HubError(Exception):
+    """Why something cannot be shared, in one line for the user. It never holds the token."""
+
+
+def check_id(repo_id: str) -> None:
+    """Raise HubError unless `repo_id` reads user/name."""
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
+        raise HubError(f"{repo_id!r} is no Hub id; those read user/name, of letters, digits, - _ and .") from error
+    if repo_id.count("/") != 1:
+        raise HubError(f"{repo_id!r} is no full Hub id; name its owner too: user/{repo_id}")
+
+
+@contextmanager
+def errors_in_one_line(kind: str, repo_id: str) -> Iterator[None]:
+    """Turn every error of the client into a HubError. Raises one at once if there is no token, or no possible one.
+
+    Args:
+        kind: "model", "dataset" or "space".
+        repo_id: what is asked for.
+    """
+    token = get_token()
+    if token is None:
+        raise HubError("there is no Hub token; log in with `hf auth login`, or set HF_TOKEN")
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        # the client would show all of it in its error
+        raise HubError("the Hub token holds characters that no token has; set HF_TOKEN anew")
+    try:
+        yield
+    except HubError:
+        raise
+    except Exception as error:  # the client raises its own, its HTTP library's and the operating system's errors
+        raise HubError(explain(error, kind, repo_id)) from error
+
+
+def explain(error: BaseException, kind: str, repo_id: str) -> str:
+    """What an error of the client means, in one line without the token."""
+    line = _meaning(error, kind, repo_id)
+    token = get_token()
+    return line.replace(token, "***") if token else line
+
+
+def _meaning(error: BaseException, kind: str, repo_id: str) -> str:
+    # how the client wraps a file that failed to go up, and why it looked into its cache
+    if isinstance(error, RuntimeError | LocalEntryNotFoundError) and error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error, OfflineModeIsEnabled):
+        return "offline mode is on (HF_HUB_OFFLINE); unset it to use the Hub"
+    if not isinstance(error, HfHubHTTPError):
+        reached = "cannot be reached: " if isinstance(error, HTTPError) else ""
+        return f"{constants.ENDPOINT}: {reached}{_first_line(str(error)) or type(error).__name__}"
+    if isinstance(error, RevisionNotFoundError):
+        return f"{repo_id}: the {kind} has no such revision"
+    if isinstance(error, GatedRepoError):
+        return f"{repo_id}: its owner lets in who applies for it; do so at {constants.ENDPOINT}/{repo_id}"
+    if isinstance(error, RepositoryNotFoundError) and get_token() is None:
+        return f"{repo_id}: there is no {kind} of this name, or it is private: log in with `hf auth login`"
+    status = error.response.status_code
+    said = _first_line(error.server_message or str(error))
+    meaning = {
+        401: "the Hub does not know the token; log in anew with `hf auth login`, or set HF_TOKEN",
+        402: f"{said}; a {kind} made on the Hub's website can be updated from here",
+        403: f"the token may not write to it ({said}); use one with the right to write, or name another --repo_id",
+        404: f"there is no {kind} of this name, or the token may not see it, or the name is taken by something else",
+        429: "the Hub asks to wait: too many requests; try again in a few minutes",
+    }
+    return f"{repo_id}: {meaning.get(status, f'the Hub answered {status}: {said}')}"
+
+
+def _first_line(text: str) -> str:
+    return next((line.strip()[:300] for line in text.splitlines() if line.strip()), "")

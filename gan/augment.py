@@ -36,6 +36,50 @@ class Augmentation:
         return Augmentation(self.geometry.to(device), self.colour.to(device), self.cutout.to(device))
 
 
+def initial_probability(covers: int) -> float:
+    """A probability to begin with: 0.29 for 5,000 covers, 0.15 for 50,000, none from 100,000 on.
+
+    The rule of thumb of lightweight-gan (Phil Wang, 2020), from its author's trials.
+    """
+    return max(0.0, min(0.5, (100_000 - covers) * 3e-6))
+
+
+class AdaptiveProbability:
+    """How often to augment: as often as held-out covers say (Karras et al. 2020, section 3.1).
+
+    A discriminator that learns its covers by heart takes held-out ones for generated ones. The paper's r_v measures
+    that: 0 where they are taken for training covers, 1 where for generated ones. It compares logits only with each
+    other, so it suits relativistic losses, whose logits have no zero.
+
+    Args:
+        probability: to begin with.
+    """
+
+    TARGET = 0.6  # section 3.1
+    IMAGES = 500_000  # section 3.1: from 0 to 1 while as many are shown
+    MOST = 0.8  # section 3.2: beyond, what the augmentation does begins to show in the generated covers
+
+    def __init__(self, probability: float = 0.0):
+        self.probability = probability
+        self.r_v = self.held_out_gap = 0.0
+
+    def update(self, train: float, held_out: float, generated: float, images: int) -> None:
+        """Follow the mean logits of three kinds of covers, `images` after the last time."""
+        self.held_out_gap = train - held_out
+        # a discriminator that does not tell training covers from generated ones has learnt nothing by heart
+        self.r_v = self.held_out_gap / (train - generated) if train > generated else 0.0
+        step = images / self.IMAGES if self.r_v > self.TARGET else -images / self.IMAGES
+        self.probability = min(self.MOST, max(0.0, self.probability + step))
+
+    def state_dict(self) -> dict[str, float]:
+        """What a checkpoint holds."""
+        return dict(vars(self))
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """The inverse."""
+        vars(self).update(state)
+
+
 def draw_augmentation(count: int, probability: float, generator: torch.Generator) -> Augmentation:
     """Draw the transformations of `count` covers, each applied with `probability` (strengths: the paper's table 1)."""
 

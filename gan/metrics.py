@@ -1,4 +1,4 @@
-"""How good the covers are, measured without any downloaded network."""
+"""How good the covers are: distances that need no downloaded network, and those on the features of one."""
 
 import torch
 import torch.nn.functional as F
@@ -95,3 +95,58 @@ def pairwise_distance(covers: torch.Tensor) -> float:
     """
     gaps = covers.float() - covers.roll(1, 0).float()
     return gaps.square().mean((1, 2, 3)).sqrt().mean().item()
+
+
+def frechet_distance(real: torch.Tensor, fake: torch.Tensor) -> float:
+    """FID where the features are Inception's (Heusel et al. 2017, equation 6); 0 is best.
+
+    It falls with the number of covers: compare only what was measured on as many.
+
+    Args:
+        real, fake: (N, D) and (M, D) features.
+    """
+    means, covariances = zip(*((f.double().mean(0), f.double().T.cov()) for f in (real, fake)), strict=True)
+    values, vectors = torch.linalg.eigh(covariances[0])
+    root = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
+    # the trace of the root of a product, from a symmetric matrix with the same eigenvalues
+    shared = torch.linalg.eigvalsh(root @ covariances[1] @ root).clamp_min(0).sqrt().sum()
+    gap = (means[0] - means[1]).square().sum()
+    return (gap + covariances[0].trace() + covariances[1].trace() - 2 * shared).item()
+
+
+def kernel_distance(real: torch.Tensor, fake: torch.Tensor) -> float:
+    """KID where the features are Inception's (Binkowski et al. 2018, section 4).
+
+    The same on average however many covers there are; 0 is best, and it may come out a little below.
+
+    Args:
+        real, fake: (N, D) and (M, D) features, N and M at least 2.
+    """
+    real, fake = real.double(), fake.double()
+
+    def kernel(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return (a @ b.T / a.shape[1] + 1) ** 3
+
+    def within(a: torch.Tensor) -> torch.Tensor:
+        all_pairs = kernel(a, a)
+        return (all_pairs.sum() - all_pairs.trace()) / (len(a) * (len(a) - 1))
+
+    return (within(real) + within(fake) - 2 * kernel(real, fake).mean()).item()
+
+
+def precision_recall(real: torch.Tensor, fake: torch.Tensor, neighbours: int = 3) -> tuple[float, float]:
+    """Share of generated covers that could be real, and of real ones that could be generated.
+
+    Those that are no farther from a cover of the other kind than that one's third nearest neighbour is (Kynkäänniemi
+    et al. 2019, equations 1 and 2).
+
+    Args:
+        real, fake: (N, D) and (M, D) features, more than `neighbours` of each.
+    """
+    gaps = torch.cdist(real, fake)
+    radii = [
+        torch.cdist(f, f).kthvalue(neighbours + 1).values for f in (real, fake)
+    ]  # the nearest is the cover itself
+    precision = (gaps <= radii[0][:, None]).any(0).double().mean()
+    recall = (gaps <= radii[1]).any(1).double().mean()
+    return precision.item(), recall.item()

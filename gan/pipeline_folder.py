@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import io
 import json
 import os
 import shutil
@@ -87,7 +88,9 @@ def export_generator(generator: torch.nn.Module, file: Path) -> None:
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # names folders of the machine that wrote it
     program.example_inputs = None  # would be saved as a pickle
-    torch.export.save(program, file)
+    content = io.BytesIO()  # torch ends the whole program where a full disk lets it write half a file
+    torch.export.save(program, content)
+    file.write_bytes(content.getbuffer())
 
 
 def load_pipeline(folder_or_id: str | Path | None = None, revision: str | None = None) -> AlbumCoverPipeline:

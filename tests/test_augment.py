@@ -1,6 +1,7 @@
+import pytest
 import torch
 
-from gan.augment import augment, draw_augmentation
+from gan.augment import AdaptiveProbability, augment, draw_augmentation, initial_probability
 
 
 def images() -> torch.Tensor:
@@ -47,3 +48,24 @@ def test_gradient_is_right() -> None:
     double = type(draw)(draw.geometry.double(), draw.colour.double(), draw.cutout.double())
     x = images()[:2, :, :6, :6].double().requires_grad_()
     torch.autograd.gradcheck(lambda x: augment(x, double), x)
+
+
+def test_initial_probability_falls_with_the_size_of_the_dataset() -> None:
+    sizes = {100: 0.2997, 5_000: 0.285, 50_000: 0.15, 100_000: 0.0, 10**6: 0.0}
+    assert {n: initial_probability(n) for n in sizes} == pytest.approx(sizes)
+
+
+def test_adaptive_probability_by_hand() -> None:
+    control = AdaptiveProbability(0.3)
+    control.update(2.0, 0.5, 0.0, images=5_000)  # held-out covers are taken for generated ones: r_v 0.75
+    assert (control.r_v, control.held_out_gap) == (0.75, 1.5) and control.probability == pytest.approx(0.31)
+    control.update(2.0, 1.0, 0.0, images=5_000)  # r_v 0.5
+    assert control.r_v == 0.5 and control.probability == pytest.approx(0.30)
+    control.update(0.0, -5.0, 1.0, images=5_000)  # the discriminator is fooled, which is no overfitting
+    assert control.r_v == 0 and control.probability == pytest.approx(0.29)
+    for held_out, limit in ((0.0, 0.8), (2.0, 0.0)):
+        control.update(2.0, held_out, 0.0, images=10**7)
+        assert control.probability == limit
+    again = AdaptiveProbability()
+    again.load_state_dict(control.state_dict())
+    assert vars(again) == vars(control)

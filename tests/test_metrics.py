@@ -12,7 +12,14 @@ from drawn import draw_cover
 from PIL import ImageFilter
 
 from gan import AlbumCoverPipeline, save_pipeline
-from gan.metrics import laplacian_pyramid, pairwise_distance, sliced_wasserstein
+from gan.metrics import (
+    frechet_distance,
+    kernel_distance,
+    laplacian_pyramid,
+    pairwise_distance,
+    precision_recall,
+    sliced_wasserstein,
+)
 from gan.networks import DCGANGenerator
 
 
@@ -61,6 +68,32 @@ def test_pairwise_distance_is_zero_for_one_cover_drawn_again_and_again(covers: l
     assert pairwise_distance(stack([covers[0]] * 8)) == 0
     black_and_white = torch.tensor([0, 255] * 4, dtype=torch.uint8).view(8, 1, 1, 1).expand(8, 4, 4, 3)
     assert pairwise_distance(black_and_white) == 255
+
+
+def test_frechet_distance_by_hand() -> None:
+    # along each of two axes a distance of means and of deviations: |m - n|^2 + |s - t|^2 for features that do not mix
+    square = torch.tensor([[1.0, 1], [1, -1], [-1, 1], [-1, -1]]) * 3**0.5 / 2  # sample covariance 1
+    real, fake = square * torch.tensor([2.0, 1.0]), square * torch.tensor([5.0, 1.0]) + torch.tensor([0.0, 4.0])
+    assert frechet_distance(real, fake) == pytest.approx((5 - 2) ** 2 + 4**2)
+    turned = torch.tensor([[0.8, -0.6], [0.6, 0.8]])
+    assert frechet_distance(real @ turned, fake @ turned) == pytest.approx(25)
+    assert frechet_distance(real, real) == pytest.approx(0, abs=1e-6)
+
+
+def test_kernel_distance_by_hand() -> None:
+    real, fake = torch.tensor([[0.0], [1.0]]), torch.tensor([[1.0], [2.0]])
+    # kernel (xy + 1)^3: within 1 and 27; between 1, 1, 8, 27
+    assert kernel_distance(real, fake) == pytest.approx(1 + 27 - 2 * (1 + 1 + 8 + 27) / 4)
+    random = torch.randn(2, 2000, 4, generator=torch.Generator().manual_seed(0))
+    assert abs(kernel_distance(*random)) < 0.01 < kernel_distance(random[0], random[1] + 0.5)
+
+
+def test_precision_and_recall_by_hand() -> None:
+    one, far = torch.arange(8.0)[:, None], torch.arange(8.0)[:, None] + 100
+    assert precision_recall(one, one) == (1, 1) and precision_recall(one, far) == (0, 0)
+    half = torch.cat([one[:4], far[:4]])  # its 3 is three steps from its neighbours: reaches to 6, not to 7
+    assert precision_recall(one, half) == (4 / 8, 7 / 8)
+    assert precision_recall(half, one) == (7 / 8, 4 / 8)
 
 
 def launch(*arguments: str) -> subprocess.CompletedProcess:

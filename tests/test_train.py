@@ -2,10 +2,13 @@
 
 import json
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,27 +19,38 @@ from gan import load_pipeline
 
 
 ROOT = Path(__file__).parent.parent
-LAUNCH = [sys.executable, "-m", "accelerate.commands.launch"]
+LAUNCHER = ["-m", "accelerate.commands.launch"]
 
 
 def command(dataset: Path, output: Path, *more: str) -> list[str]:
-    program = [
-        "-m",
-        "train.train_gan",
-        "--config",
-        "tiny",
-        "--dataset_name",
-        str(dataset),
-        "--output_dir",
-        str(output),
-    ]
-    return [*LAUNCH, *program, "--mixed_precision", "no", *more]
+    program = ["-m", "train.train_gan", "--config", "tiny", "--mixed_precision", "no"]
+    return [sys.executable, *program, "--dataset_name", str(dataset), "--output_dir", str(output), *more]
+
+
+def start(command: list[str], **environment: str) -> subprocess.Popen:
+    """The program in a process group of its own, on one core: two threads for tiny networks wait for each other."""
+    return subprocess.Popen(
+        command, cwd=ROOT, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True, preexec_fn=lambda: os.sched_setaffinity(0, {max(os.sched_getaffinity(0))}),
+    )  # fmt: skip
+
+
+def finish(process: subprocess.Popen) -> subprocess.CompletedProcess:
+    out, err = process.communicate(timeout=300)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 def launch(command: list[str], **environment: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=300, check=False
-    )
+    return finish(start(command, **environment))
+
+
+def kill_when(process: subprocess.Popen, ready: Callable[[], bool]) -> None:
+    """kill -9 for all of a run, at the moment that `ready` says."""
+    while not ready():
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.0005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
@@ -66,20 +80,28 @@ def assert_same_run(a: Path, b: Path) -> None:
 def straight(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of 800 covers that nothing interrupted."""
     run = tmp_path_factory.mktemp("runs") / "straight"
-    done = launch(command(tiny_dataset, run))
+    python, *program = command(tiny_dataset, run)
+    done = launch([python, *LAUNCHER, *program])
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].startswith(f"{run}: done after 800 covers, ")
     assert "800/800" in done.stderr  # the progress bar
+    assert "generated covers 0 look like one of 94 training covers; of as many held-out covers 0 do" in done.stdout
     return run
 
 
 def test_a_run_leaves_what_the_manual_says(straight: Path) -> None:
     assert sorted(p.name for p in straight.iterdir()) == [
-        "checkpoints", "config.json", "metrics.jsonl", "pipeline", "samples",
+        "best", "checkpoints", "config.json", "metrics.jsonl", "pipeline", "samples",
     ]  # fmt: skip
     lines = [json.loads(line) for line in (straight / "metrics.jsonl").read_text().splitlines()]
-    assert [line["images"] for line in lines] == [200, 400, 600, 800]
-    assert {"loss_g", "loss_d", "images_per_second", "seconds"} <= lines[-1].keys()
+    assert [line["images"] for line in lines] == [200, 400, 400, 600, 800, 800]
+    shown = {"loss_g", "loss_d", "images_per_second", "seconds", "augmentation", "r_v", "gradient_norm_g"}
+    assert shown <= lines[-2].keys()
+    measured = {"images", "ema_sigma", "sliced_wasserstein", "held_out", "seconds"}
+    measured |= {"pairwise_distance", "real_pairwise_distance"}
+    assert lines[-1].keys() == measured
+    best = min((line for line in lines if "held_out" in line), key=lambda line: line["sliced_wasserstein"])
+    assert best["held_out"] == 26 and len(load_pipeline(straight / "best")(seeds=[1]).images) == 1
     assert json.loads((straight / "config.json").read_text())["network"] == "r3gan"
     sheets = sorted((straight / "samples").iterdir())
     assert [p.name for p in sheets] == ["images-0000000400.png", "images-0000000800.png"]
@@ -96,20 +118,14 @@ def test_the_sheet_shows_the_covers_of_the_pipeline(straight: Path) -> None:
 
 def test_killed_twice_and_started_again_it_is_the_same_run(tiny_dataset: Path, straight: Path, tmp_path: Path) -> None:
     run = tmp_path / "killed"
+    metrics = run / "metrics.jsonl"
     for lines in (1, 3):  # before and after the first checkpoint
-        process = subprocess.Popen(
-            command(tiny_dataset, run), cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            start_new_session=True,
-        )  # fmt: skip
-        metrics = run / "metrics.jsonl"
-        deadline = time.monotonic() + 120
-        while not (metrics.exists() and len(metrics.read_text().splitlines()) >= lines):
-            assert time.monotonic() < deadline and process.poll() is None
-            time.sleep(0.005)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        kill_when(
+            start(command(tiny_dataset, run)),
+            lambda n=lines: metrics.exists() and len(metrics.read_text().splitlines()) >= n,
+        )
     (run / "checkpoints" / ".left").write_bytes(b"half a checkpoint")
-    with open(run / "metrics.jsonl", "a") as file:
+    with open(metrics, "a") as file:
         file.write('{"images": 7')  # what a process killed while writing leaves
     done = launch(command(tiny_dataset, run))
     assert done.returncode == 0, done.stderr
@@ -117,18 +133,84 @@ def test_killed_twice_and_started_again_it_is_the_same_run(tiny_dataset: Path, s
     assert not list((run / "checkpoints").glob(".*"))
 
 
+def test_killed_while_a_checkpoint_is_written_it_is_the_same_run(
+    tiny_dataset: Path, straight: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "killed"
+    checkpoints = run / "checkpoints"
+    unfinished = 0
+    for attempt in range(10):  # the moment is short: until it was met twice
+        # each attempt has another checkpoint before it, and writes them more and more often
+        often = ("--checkpointing_images", str(80 - 8 * attempt))
+        kill_when(start(command(tiny_dataset, run, *often)), lambda: any(checkpoints.glob(".*")))
+        unfinished += bool(list(checkpoints.glob(".*")))
+        if unfinished == 2:
+            break
+    assert unfinished == 2
+    done = launch(command(tiny_dataset, run))
+    assert done.returncode == 0, done.stderr
+    assert_same_run(straight, run)
+
+
+@pytest.mark.parametrize("damage", ["cut", "zeroed", "empty"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
+    damage: str, tiny_dataset: Path, straight: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(straight, run)
+    newest = run / "checkpoints" / "images-0000000800.pt"
+    content = newest.read_bytes()
+    half = len(content) // 2
+    zeroed = content[:half] + bytes(64) + content[half + 64 :]  # torch itself would load it without a word
+    newest.write_bytes({"cut": content[:half], "zeroed": zeroed, "empty": b""}[damage])
+    done = launch(command(tiny_dataset, run))
+    assert done.returncode == 0, done.stderr
+    assert f"{newest}: damaged, kept as images-0000000800.pt.damaged; the one before it is used" in done.stderr
+    assert newest.with_name("images-0000000800.pt.damaged").exists()
+    assert_same_run(straight, run)
+
+
+def test_when_all_checkpoints_are_damaged_nothing_is_overwritten(
+    tiny_dataset: Path, straight: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(straight, run)
+    for file in (run / "checkpoints").iterdir():
+        file.write_bytes(b"")
+    done = launch(command(tiny_dataset, run))
+    assert done.returncode and "images-0000000800.pt: damaged, and no other is left; delete it" in done.stderr
+    assert len(list((run / "checkpoints").glob("*.pt"))) == 2
+
+
+def test_a_full_disk_stops_the_run_and_leaves_the_last_checkpoint_whole(
+    tiny_dataset: Path, straight: Path, tmp_path: Path
+) -> None:
+    """The system refuses to write more than 64 kB into a file, in the middle of a checkpoint of 200 kB."""
+    run = tmp_path / "full"
+    process = start(command(tiny_dataset, run))
+    while not list(run.glob("checkpoints/images-*.pt")):
+        assert process.poll() is None
+        time.sleep(0.005)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (65536, 65536))
+    done = finish(process)
+    line = done.stderr.splitlines()[-1]
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert line.startswith(f"train.train_gan: --output_dir {run} cannot be written (File too large); make room")
+    assert [p.name for p in (run / "checkpoints").iterdir()] == ["images-0000000400.pt"]
+    done = launch(command(tiny_dataset, run))
+    assert done.returncode == 0, done.stderr
+    assert_same_run(straight, run)
+
+
 def test_sigterm_saves_and_the_same_command_goes_on(tiny_dataset: Path, straight: Path, tmp_path: Path) -> None:
     run = tmp_path / "stopped"
-    process = subprocess.Popen(
-        command(tiny_dataset, run), cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
-        start_new_session=True,
-    )  # fmt: skip
+    process = start(command(tiny_dataset, run))
     while not (run / "metrics.jsonl").exists():
         assert process.poll() is None
         time.sleep(0.005)
     os.killpg(process.pid, signal.SIGTERM)
-    last_line = process.communicate(timeout=60)[0].splitlines()[-1]
-    assert f"{run}: stopped after " in last_line
+    stopped = finish(process)
+    assert stopped.returncode == 0 and f"{run}: stopped after " in stopped.stdout.splitlines()[-1]
     assert weights(run)["images"] % 8 == 0
     done = launch(command(tiny_dataset, run))
     assert done.returncode == 0, done.stderr
@@ -159,9 +241,9 @@ def test_two_processes_through_the_real_launcher_do_what_one_does(tiny_dataset: 
     short = ("--total_images", "80")
     one, two = tmp_path / "one", tmp_path / "two"
     assert launch(command(tiny_dataset, one, *short)).returncode == 0
-    both = command(tiny_dataset, two, *short)
+    python, *program = command(tiny_dataset, two, *short)
     # `--cpu --num_processes 2` silently starts one process; this starts two
-    both[3:3] = ["--multi_gpu", "--num_processes", "2", "--main_process_port", "0"]
+    both = [python, *LAUNCHER, "--multi_gpu", "--num_processes", "2", "--main_process_port", "0", *program]
     done = launch(both, ACCELERATE_USE_CPU="true")
     assert done.returncode == 0, done.stderr
     assert json.loads((two / "config.json").read_text())["processes"] == 2
@@ -170,3 +252,18 @@ def test_two_processes_through_the_real_launcher_do_what_one_does(tiny_dataset: 
     assert a.keys() == b.keys()
     for key, value in a.items():
         torch.testing.assert_close(b[key], value, atol=1e-4, rtol=1e-4, msg=key)
+
+
+def test_processes_and_parts_of_a_batch_may_change_on_the_way(
+    tiny_dataset: Path, straight: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    halfway = ("--resume_from_checkpoint", str(straight / "checkpoints" / "images-0000000400.pt"))
+    done = launch(command(tiny_dataset, run, *halfway, "--total_images", "440", "--gradient_accumulation_steps", "4"))
+    assert done.returncode == 0, done.stderr
+    assert json.loads((run / "config.json").read_text())["gradient_accumulation_steps"] == 4
+    done = launch(command(tiny_dataset, run, "--total_images", "480", "--gradient_accumulation_steps", "2"))
+    assert done.returncode == 0, done.stderr
+    assert weights(run)["images"] == 480
+    refused = launch(command(tiny_dataset, run, "--gradient_accumulation_steps", "3"))
+    assert refused.returncode == 2 and "8 cannot be shared by 1 processes in 3 parts" in refused.stderr

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from accelerate import Accelerator, PartialState, debug_launcher
+from accelerate import Accelerator
 from datasets import Dataset
 
 from gan import load_pipeline
@@ -16,7 +16,7 @@ from train import train_gan
 from train.cli import UserError, run
 from train.recipes import CONFIGS, Recipe, load_recipe
 from train.run_folder import RunFolder
-from train.steps import Trainer, average_gradients, ema_exponent
+from train.steps import Trainer, ema_exponent
 from train.train_gan import build, train
 from train.watch import Watch
 
@@ -62,7 +62,7 @@ def test_it_learns_a_colour() -> None:
     taught = trainer(recipe)
     train(taught, plain_covers((200, 30, 60), 16), 0, lambda *_: False)
     with torch.no_grad():
-        drawn = to_uint8(taught.gan.ema(latents_from_seeds(list(range(16)), 64))).float()
+        drawn = to_uint8(taught.gan.ema[0](latents_from_seeds(list(range(16)), 64))).float()
     gap = (drawn.mean((0, 1, 2)) - torch.tensor([200.0, 30, 60])).abs().max().item()
     assert gap < 25, drawn.mean((0, 1, 2))
 
@@ -79,33 +79,47 @@ def test_stopping_and_going_on_changes_nothing() -> None:
         assert all(torch.equal(a, b) for a, b in pairs)
 
 
-def test_the_generators_step_leaves_the_discriminator_alone() -> None:
-    taught = trainer(small("dcgan-64"))
-    before = [p.clone() for p in taught.gan.discriminator.parameters()]
-    fake = taught.generate(torch.randn(8, 100))
-    taught.generator_step(None, fake, None, images=0)
-    assert all(torch.equal(a, b) for a, b in zip(before, taught.gan.discriminator.parameters(), strict=True))
-    assert all(p.grad is None and p.requires_grad for p in taught.gan.discriminator.parameters())
+def test_augmentation_follows_the_held_out_covers_and_is_part_of_a_checkpoint(tmp_path: Path) -> None:
+    """Held-out covers as red as the training covers ask for less, grey ones, like the generated ones, for more."""
+    folder = RunFolder(tmp_path / "run")
+    recipe = small("r3gan-64", total_images=8 * 32, augmentation="auto")
+    folder.open(recipe, {})
+    step = 16 * 8 / 500_000
+    for held_out, sign in ((plain_covers((200, 30, 60), 16), -1), (plain_covers((128, 128, 128), 16), 1)):
+        taught = trainer(recipe)
+        control = taught.gan.augmentation
+        control.probability = 0.3
+        taught.gan.generator.to_rgb.weight.data.zero_()  # draws grey
+        train(taught, plain_covers((200, 30, 60), 16), 0, lambda images, _: images == 8 * 31, held_out)
+        assert control.probability == pytest.approx(0.3 + sign * step)
+        assert (control.r_v > 0.6) == (sign > 0)
+    folder.save_checkpoint(taught.gan, 8 * 31, 0.0)
+    other = trainer(recipe)
+    folder.load_checkpoint(other.gan, "latest", torch.device("cpu"))
+    assert vars(other.gan.augmentation) == vars(control)
 
 
 def test_ema_is_the_power_function_average() -> None:
     """Against the average computed from all its terms: weight (i / n) ** gamma for the i-th batch."""
     recipe = small("tiny")
     taught = trainer(recipe)
-    gamma, total = ema_exponent(recipe.ema_sigma), 200
+    total = 200
     weight = next(taught.gan.generator.parameters())
     for step in range(total):
-        weight.data.fill_(math.sin(step))
+        weight.data.fill_(math.sin(step / 30))
         taught.update_ema(step * recipe.train_batch_size)
-    shares = [(1 + i) ** (gamma + 1) - i ** (gamma + 1) for i in range(total)]
-    expected = sum(s * math.sin(i) for i, s in enumerate(shares)) / sum(shares)
-    assert next(taught.gan.ema.parameters()).flatten()[0].item() == pytest.approx(expected, abs=2e-2)
+    assert recipe.ema_sigma == [0.05, 0.10]
+    for sigma, ema in zip(recipe.ema_sigma, taught.gan.ema, strict=True):
+        gamma = ema_exponent(sigma)
+        shares = [(1 + i) ** (gamma + 1) - i ** (gamma + 1) for i in range(total)]
+        expected = sum(s * math.sin(i / 30) for i, s in enumerate(shares)) / sum(shares)
+        assert next(ema.parameters()).flatten()[0].item() == pytest.approx(expected, abs=2e-2)
 
 
 def test_ema_also_follows_batch_normalisation() -> None:
     taught = trainer(small("dcgan-64", total_images=80))
     train(taught, plain_covers((200, 30, 60), 16), 0, lambda *_: False)
-    ema, now = taught.gan.ema.state_dict(), taught.gan.generator.state_dict()
+    ema, now = taught.gan.ema[1].state_dict(), taught.gan.generator.state_dict()
     means = [key for key in ema if key.endswith("running_mean")]
     assert means and all(ema[key].abs().sum() > 0 for key in means)
     assert all(torch.equal(ema[key], now[key]) for key in ema if key.endswith("num_batches_tracked"))
@@ -149,24 +163,6 @@ def test_what_a_killed_process_left_is_swept_up(tmp_path: Path) -> None:
     (run / "samples" / ".tmp").touch()
     RunFolder(run).open(small("tiny"), {})
     assert not list(run.rglob(".*"))
-
-
-def _two_processes(tmp: str) -> None:
-    PartialState._reset_state()  # a fork of a process that may have used an accelerator of its own
-    accelerator = Accelerator(cpu=True)
-    assert accelerator.num_processes == 2
-    layer = torch.nn.Linear(3, 1)
-    torch.nn.init.ones_(layer.weight)
-    layer(torch.full((4, 3), float(accelerator.process_index))).sum().backward()
-    average_gradients(layer, accelerator)
-    assert layer.weight.grad.tolist() == [[2.0] * 3]  # of 0 and 4
-    assert layer.bias.grad.tolist() == [4.0]
-    Path(tmp, str(accelerator.process_index)).touch()
-
-
-def test_gradients_are_averaged_over_two_processes(tmp_path: Path) -> None:
-    debug_launcher(_two_processes, (str(tmp_path),), num_processes=2)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["0", "1"]
 
 
 def test_schedules_are_cosines_over_their_part_of_the_run() -> None:

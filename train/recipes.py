@@ -15,6 +15,7 @@ from train.cli import UserError
 
 CONFIGS = Path(__file__).parent / "configs"
 Schedule = float | list[float]
+SCHEDULES = ("gradient_penalty_weight", "learning_rate", "adam_beta2", "augmentation")
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,10 @@ class Recipe:
     learning_rate: Schedule = 2e-4
     adam_beta1: float = 0.0
     adam_beta2: Schedule = 0.99
-    augmentation: Schedule = 0.0  # probability of each transformation
+    augmentation: Schedule | str = 0.0  # probability of each transformation; auto: found out on held-out covers
     schedule_fraction: float = 1.0  # share of the run over which schedules go from start to end
-    ema_sigma: float = 0.05  # width of the average of the generator's weights, relative to the run so far
+    # widths of the averages of the generator's weights, relative to the run so far (Karras et al. 2024, section 3)
+    ema_sigma: list[float] = field(default_factory=lambda: [0.05, 0.10])
     total_images: int = 1_000_000  # real covers shown to the discriminator
     checkpointing_images: int = 50_000
     seed: int = 0
@@ -115,15 +117,17 @@ def _check(recipe: Recipe, config: str) -> None:
         ("learning_rate", 0, below),
         ("adam_beta1", 0, 1),
         ("adam_beta2", 0, 1),
-        ("augmentation", 0, 1.01),
+        *([("augmentation", 0, 1.01)] if recipe.augmentation != "auto" else []),
         ("schedule_fraction", 1e-6, 1.01),
-        ("ema_sigma", 1e-3, 0.28),
     ):
         value = getattr(recipe, name)
-        is_schedule = isinstance(value, list) and len(value) == 2 and Recipe.__annotations__[name] == Schedule
+        is_schedule = isinstance(value, list) and len(value) == 2 and name in SCHEDULES
         if not all(_is_number(v) and low <= v < high for v in (value if is_schedule else [value])):
             hint = " (YAML takes 2.0e-4, not 2e-4, for a number)" if isinstance(value, str) else ""
             raise UserError(f"{name} cannot be {value!r}{hint}")
+    sigmas = recipe.ema_sigma
+    if not isinstance(sigmas, list) or not sigmas or not all(_is_number(v) and 1e-3 <= v < 0.28 for v in sigmas):
+        raise UserError(f"ema_sigma must be a list of numbers from 0.001 to 0.28, not {sigmas!r}")
 
 
 def _is_number(value: object) -> bool:

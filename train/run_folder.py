@@ -1,22 +1,27 @@
-"""What a run leaves on disk: config.json, metrics.jsonl, samples/, checkpoints/, pipeline/."""
+"""What a run leaves on disk: config.json, metrics.jsonl, samples/, checkpoints/, pipeline/, best/."""
 
 import dataclasses
+import io
 import json
 import os
 import shutil
+import sys
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import IO
 
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 
 from gan.covers import to_uint8
 from gan.pipeline import AlbumCoverPipeline, latents_from_seeds
 from gan.pipeline_folder import save_pipeline
-from train.cli import UserError, check_output_dir
+from train.cli import UserError, check_output_dir, first_line
 from train.recipes import Recipe
 from train.steps import GAN
 
@@ -29,7 +34,9 @@ except ImportError:  # Windows
 KEPT_CHECKPOINTS = 2
 SHEET_SEEDS = 64
 # What may differ when a run goes on; anything else would make it another run.
-MAY_CHANGE = {"total_images", "checkpointing_images", "device", "processes", "torch"}
+MAY_CHANGE = {
+    "total_images", "checkpointing_images", "device", "processes", "gradient_accumulation_steps", "torch",
+}  # fmt: skip
 
 
 class RunFolder:
@@ -93,8 +100,9 @@ class RunFolder:
     def save_checkpoint(self, gan: GAN, images: int, seconds: float) -> None:
         """Write all that a run needs to go on exactly, then drop all but the newest checkpoints."""
         state = {name: getattr(gan, name).state_dict() for name in GAN.__dataclass_fields__}
-        with replacing(self._file(images)) as file:
-            torch.save(state | {"images": images, "seconds": seconds}, file)
+        content = io.BytesIO()  # torch ends the whole program where a full disk lets it write half a file
+        torch.save(state | {"images": images, "seconds": seconds}, content)
+        write_atomically(self._file(images), content.getbuffer())
         for old in self._saved()[:-KEPT_CHECKPOINTS]:
             old.unlink()
 
@@ -110,29 +118,38 @@ class RunFolder:
             Images shown and seconds trained so far; zeros where "latest" finds none.
 
         Raises:
-            UserError: the file is not there or not a checkpoint of this run.
+            UserError: the file is not there, damaged, or not a checkpoint of this run.
         """
+        if name == "latest":
+            self._put_damaged_aside()
         saved = self._saved()
         if name == "latest" and not saved:
             return 0, 0.0
         file = saved[-1] if name == "latest" else Path(name)
+        if not is_whole(file):
+            raise UserError(f"--resume_from_checkpoint {file}: damaged; name another one")
         try:
             state = torch.load(file, map_location=device, weights_only=True)
             for part in GAN.__dataclass_fields__:
                 getattr(gan, part).load_state_dict(state[part])
             images, seconds = state["images"], state["seconds"]
-        except FileNotFoundError as error:
-            raise UserError(f"--resume_from_checkpoint {file}: no such file") from error
-        except Exception as error:  # torch raises nearly anything for a damaged file
-            raise UserError(
-                f"--resume_from_checkpoint {file}: damaged, or of another network; delete it to use the one before"
-            ) from error
+        except Exception as error:  # torch raises nearly anything for a file that is not what it expects
+            raise UserError(f"--resume_from_checkpoint {file}: not a checkpoint of these networks") from error
         if saved and saved[-1].name > self._file(images).name:
             raise UserError(
                 f"--resume_from_checkpoint {file}: {self.folder} went further already; "
                 "name a new --output_dir, or delete the later checkpoints"
             )
         return images, seconds
+
+    def _put_damaged_aside(self) -> None:
+        """Rename damaged checkpoints that are newer than a sound one, so that the sound one is the latest."""
+        damaged = list(takewhile(lambda file: not is_whole(file), reversed(self._saved())))
+        if damaged and len(damaged) == len(self._saved()):
+            raise UserError(f"{damaged[0]}: damaged, and no other is left; delete it to start from the beginning")
+        for file in damaged:
+            file.rename(f"{file}.damaged")
+            print(f"{file}: damaged, kept as {file.name}.damaged; the one before it is used", file=sys.stderr)
 
     def forget_after(self, images: int) -> None:
         """Drop the lines of metrics.jsonl past `images`: the run was cut off after its last checkpoint."""
@@ -147,6 +164,11 @@ class RunFolder:
             except ValueError:
                 break  # half a line: the last thing a killed process wrote
         write_atomically(file, "".join(kept).encode())
+
+    def lines(self) -> list[dict]:
+        """metrics.jsonl, the oldest first."""
+        file = self.folder / "metrics.jsonl"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
     def log(self, **values: float) -> None:
         """Append a line to metrics.jsonl."""
@@ -176,7 +198,36 @@ def draw_sheet(generator: torch.nn.Module, seeds: range = range(SHEET_SEEDS), co
     return Image.fromarray(torch.cat(rows).numpy())
 
 
-def write_atomically(file: Path, content: bytes) -> None:
+def is_whole(checkpoint: Path) -> bool:
+    """Whether all of a checkpoint can be read and is what was written: torch's format is a zip file, with checksums
+    that torch itself does not look at."""
+    try:
+        with zipfile.ZipFile(checkpoint) as parts:
+            return parts.testzip() is None
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return False
+
+
+@contextmanager
+def full_disk_in_one_line(folder: Path) -> Iterator[None]:
+    """Turn what goes wrong while `folder` is written (a full disk, a quota) into a UserError with exit code 1."""
+    try:
+        yield
+    except Exception as error:
+        reason = error
+        while reason.__context__ is not None and not isinstance(reason, OSError):
+            reason = reason.__context__  # torch hides the system's error behind one of its own
+        if not isinstance(reason, OSError | SafetensorError):
+            raise
+        why = getattr(reason, "strerror", None) or first_line(reason)
+        raise UserError(
+            f"--output_dir {folder} cannot be written ({why}); make room, and the same command goes on from the last "
+            "checkpoint",
+            1,
+        ) from error
+
+
+def write_atomically(file: Path, content: bytes | memoryview) -> None:
     """Replace `file` by `content`; whoever reads it meanwhile sees the old or the new, never a part."""
     with replacing(file) as new:
         new.write(content)

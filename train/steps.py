@@ -1,13 +1,14 @@
 """One step of each network: the algorithm of a GAN on one screen."""
 
 from dataclasses import dataclass
+from functools import cache
 from itertools import compress
 
 import torch
 from accelerate import Accelerator
 from torch import nn
 
-from gan.augment import Augmentation, augment
+from gan.augment import AdaptiveProbability, Augmentation, augment
 from gan.losses import LOSSES, one_centred_penalty, zero_centred_penalty
 from train.recipes import Recipe
 
@@ -18,9 +19,41 @@ class GAN:
 
     generator: nn.Module
     discriminator: nn.Module
-    ema: nn.Module  # a copy of the generator whose weights are an average over time: the one that is shared
+    ema: (
+        nn.ModuleList
+    )  # copies of the generator, their weights averaged over a shorter and a longer time: one is shared
     generator_optimizer: torch.optim.Optimizer
     discriminator_optimizer: torch.optim.Optimizer
+    augmentation: AdaptiveProbability
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step is computed from.
+
+    Args:
+        latents: (N, latent_dim) normal numbers.
+        real: (N, 3, H, W) covers in -1..1 for the discriminator's step.
+        others: as many other ones for the generator's, where the loss compares with real covers; else None.
+        draws: how to augment in the discriminator's step and in the generator's; None: not at all.
+        mix: (N, 1, 1, 1) in 0..1, where between real and generated covers WGAN-GP's penalty is taken.
+    """
+
+    latents: torch.Tensor
+    real: torch.Tensor
+    others: torch.Tensor | None
+    draws: tuple[Augmentation | None, Augmentation | None]
+    mix: torch.Tensor
+
+    def split(self, parts: int) -> list["Batch"]:
+        """Equal parts of it, one after the other."""
+        size = len(self.latents) // parts
+        return [self._rows(slice(i * size, (i + 1) * size)) for i in range(parts)]
+
+    def _rows(self, rows: slice) -> "Batch":
+        draws = tuple(draw and draw[rows] for draw in self.draws)
+        others = None if self.others is None else self.others[rows]
+        return Batch(self.latents[rows], self.real[rows], others, draws, self.mix[rows])
 
 
 @dataclass(frozen=True)
@@ -32,17 +65,89 @@ class Trainer:
         recipe: what to compute.
         accelerator: the processes that share a batch.
         bf16: activations in bfloat16; weights, losses and penalties stay float32, so nothing needs scaling.
+        micro_batches: in how many parts each process computes its share, to need less memory. By hand, because
+            accelerate's `accumulate()` counts for one network alone: of two, one would never be updated.
     """
 
     gan: GAN
     recipe: Recipe
     accelerator: Accelerator
     bf16: bool
+    micro_batches: int = 1
 
-    def autocast(self) -> torch.autocast:
-        """The context in which the networks run."""
-        # no cache: a weight cast while gradients were off would be reused without its graph
-        return torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.bf16, cache_enabled=False)
+    def step(self, batch: Batch, images: int) -> dict[str, torch.Tensor]:
+        """Teach the discriminator, and, once in `discriminator_steps`, the generator.
+
+        Args:
+            batch: this process's share.
+            images: real covers shown so far, for the schedules.
+
+        Returns:
+            What `metrics.jsonl` shows: losses, penalty, gradient norms, the share of pairs told apart.
+        """
+        recipe, gan, parts = self.recipe, self.gan, batch.split(self.micro_batches)
+        every = recipe.discriminator_steps
+        generator_too = (images // recipe.train_batch_size) % every == every - 1
+        # covers drawn once serve both steps; the graphs of several parts would need the memory of the whole batch
+        draw_once = generator_too and len(parts) == 1
+
+        shown = []
+        gan.discriminator_optimizer.zero_grad()
+        for part in parts:
+            with torch.set_grad_enabled(draw_once):
+                fake = self.generate(part.latents)
+            loss, values = self.discriminator_loss(part.real, fake.detach(), part.draws[0], part.mix, images)
+            (loss / len(parts)).backward()
+            shown.append(values)
+        norm = self._update(gan.discriminator, gan.discriminator_optimizer, images)
+        measured = _mean(shown) | {"gradient_norm_d": norm}
+        if not generator_too:
+            return measured
+
+        shown = []
+        gan.generator_optimizer.zero_grad()
+        gan.discriminator.requires_grad_(False)  # gradients pass through it; its own are not computed
+        for part in parts:
+            fake = fake if draw_once else self.generate(part.latents)
+            loss = self.generator_loss(part.others, fake, part.draws[1])
+            (loss / len(parts)).backward()
+            shown.append({"loss_g": loss.detach()})
+        gan.discriminator.requires_grad_(True)
+        norm = self._update(gan.generator, gan.generator_optimizer, images)
+        self.update_ema(images)
+        return measured | _mean(shown) | {"gradient_norm_g": norm}
+
+    def discriminator_loss(
+        self, real: torch.Tensor, fake: torch.Tensor, draw: Augmentation | None, mix: torch.Tensor, images: int
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """How badly real covers are told from generated ones, with the penalty; `fake` comes without its graph."""
+        recipe = self.recipe
+        if draw is not None:
+            real, fake = augment(real, draw), augment(fake, draw)
+        zero_centred = recipe.gradient_penalty == "zero-centred"
+        # the penalty is taken at the images that the discriminator sees, so augmentation needs no second derivative
+        real, fake = real.detach().requires_grad_(zero_centred), fake.detach().requires_grad_(zero_centred)
+
+        real_logits, fake_logits = self.discriminate(real), self.discriminate(fake)
+        loss = LOSSES[recipe.loss].discriminator(real_logits, fake_logits)
+        shown = {"loss_d": loss.detach(), "pair_accuracy": (real_logits > fake_logits).float().mean()}
+        if zero_centred:
+            penalty = zero_centred_penalty(real_logits, real) + zero_centred_penalty(fake_logits, fake)
+        elif recipe.gradient_penalty == "one-centred":
+            penalty = one_centred_penalty(self.discriminate, real, fake, mix)
+        if recipe.gradient_penalty != "none":
+            shown["gradient_penalty"] = penalty.detach()
+            loss = loss + recipe.at("gradient_penalty_weight", images) * penalty
+        return loss, shown
+
+    def generator_loss(self, real: torch.Tensor | None, fake: torch.Tensor, draw: Augmentation | None) -> torch.Tensor:
+        """How far generated covers are from being taken for real; `real` is needed by relativistic losses only."""
+        loss, real_logits = LOSSES[self.recipe.loss], None
+        if loss.compares:
+            with torch.no_grad():
+                real_logits = self.discriminate(real if draw is None else augment(real, draw))
+        fake_logits = self.discriminate(fake if draw is None else augment(fake, draw))
+        return loss.generator(real_logits, fake_logits)
 
     def discriminate(self, images: torch.Tensor) -> torch.Tensor:
         """(N, 3, H, W) to (N,) logits in float32."""
@@ -54,67 +159,22 @@ class Trainer:
         with self.autocast():
             return self.gan.generator(latents).float()
 
-    def discriminator_step(
-        self, real: torch.Tensor, fake: torch.Tensor, draw: Augmentation | None, mix: torch.Tensor, images: int
-    ) -> dict[str, torch.Tensor]:
-        """Teach the discriminator to tell real covers from generated ones.
+    def autocast(self) -> torch.autocast:
+        """The context in which the networks run."""
+        # no cache: a weight cast while gradients were off would be reused without its graph
+        return torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.bf16, cache_enabled=False)
 
-        Args:
-            real, fake: (N, 3, H, W) in -1..1; `fake` without its graph.
-            draw: the augmentation of both, or None.
-            mix: (N, 1, 1, 1) in 0..1, where between them WGAN-GP's penalty is taken.
-            images: real covers shown so far, for the schedules.
-
-        Returns:
-            What `metrics.jsonl` shows: the loss, the penalty, the share of pairs told apart.
-        """
-        recipe, weight = self.recipe, self.recipe.at("gradient_penalty_weight", images)
-        if draw is not None:
-            real, fake = augment(real, draw), augment(fake, draw)
-        zero_centred = recipe.gradient_penalty == "zero-centred"
-        # the penalty is taken at the images that the discriminator sees, so augmentation needs no second derivative
-        real, fake = real.detach().requires_grad_(zero_centred), fake.detach().requires_grad_(zero_centred)
-
-        real_logits, fake_logits = self.discriminate(real), self.discriminate(fake)
-        loss = LOSSES[recipe.loss].discriminator(real_logits, fake_logits)
-        measured = {"loss_d": loss.detach(), "pair_accuracy": (real_logits > fake_logits).float().mean()}
-        if zero_centred:
-            penalty = zero_centred_penalty(real_logits, real) + zero_centred_penalty(fake_logits, fake)
-        elif recipe.gradient_penalty == "one-centred":
-            penalty = one_centred_penalty(self.discriminate, real, fake, mix)
-        if recipe.gradient_penalty != "none":
-            measured["gradient_penalty"] = penalty.detach()
-            loss = loss + weight * penalty
-        self._update(self.gan.discriminator, self.gan.discriminator_optimizer, loss, images)
-        return measured
-
-    def generator_step(
-        self, real: torch.Tensor | None, fake: torch.Tensor, draw: Augmentation | None, images: int
-    ) -> dict[str, torch.Tensor]:
-        """Teach the generator to be taken for real.
-
-        `real` is needed by relativistic losses only; `fake` comes with its graph.
-        """
-        loss = LOSSES[self.recipe.loss]
-        self.gan.discriminator.requires_grad_(False)  # gradients pass through it; its own are not computed
-        real_logits = None
-        if loss.compares:
-            with torch.no_grad():
-                real_logits = self.discriminate(real if draw is None else augment(real, draw))
-        fake_logits = self.discriminate(fake if draw is None else augment(fake, draw))
-        value = loss.generator(real_logits, fake_logits)
-        self._update(self.gan.generator, self.gan.generator_optimizer, value, images)
-        self.gan.discriminator.requires_grad_(True)
-        return {"loss_g": value.detach()}
-
-    def _update(self, network: nn.Module, optimizer: torch.optim.Optimizer, loss: torch.Tensor, images: int) -> None:
+    def _update(self, network: nn.Module, optimizer: torch.optim.Optimizer, images: int) -> torch.Tensor:
+        """Adam's step on the mean gradient of all processes, unless it is not finite. Returns the gradient's norm."""
         for group in optimizer.param_groups:
             group["lr"] = self.recipe.at("learning_rate", images)
             group["betas"] = (self.recipe.adam_beta1, self.recipe.at("adam_beta2", images))
-        optimizer.zero_grad()
-        loss.backward()
         average_gradients(network, self.accelerator)
+        norm = torch.nn.utils.get_total_norm(p.grad for p in network.parameters() if p.grad is not None)
+        # how torch's GradScaler makes a fused optimiser skip a step: decided on the device, nobody waits for it
+        optimizer.found_inf = (~norm.isfinite()).float()
         optimizer.step()
+        return norm
 
     @torch.no_grad()
     def update_ema(self, images: int) -> None:
@@ -125,15 +185,30 @@ class Trainer:
         """
         now = images + self.recipe.train_batch_size
         since_last = self.recipe.train_batch_size * self.recipe.discriminator_steps
-        share = 1 - (1 - since_last / now) ** (ema_exponent(self.recipe.ema_sigma) + 1)
-        averages, news = (list(n.state_dict().values()) for n in (self.gan.ema, self.gan.generator))
-        floating = [tensor.is_floating_point() for tensor in averages]
-        torch._foreach_lerp_(list(compress(averages, floating)), list(compress(news, floating)), share)
-        for average, new, is_floating in zip(averages, news, floating, strict=True):
-            if not is_floating:  # how many batches were seen
-                average.copy_(new)
+        for sigma, ema in zip(self.recipe.ema_sigma, self.gan.ema, strict=True):
+            share = 1 - (1 - since_last / now) ** (ema_exponent(sigma) + 1)
+            averages, news = (list(n.state_dict().values()) for n in (ema, self.gan.generator))
+            floating = [tensor.is_floating_point() for tensor in averages]
+            torch._foreach_lerp_(list(compress(averages, floating)), list(compress(news, floating)), share)
+            for average, new, is_floating in zip(averages, news, floating, strict=True):
+                if not is_floating:  # how many batches were seen
+                    average.copy_(new)
+
+    @torch.no_grad()
+    def adapt_augmentation(self, batch: Batch, held_out: torch.Tensor, images: int) -> None:
+        """Augment more or less, as the discriminator takes `held_out` covers (none of them augmented here).
+
+        Args:
+            batch: of the step before.
+            held_out: (N, 3, H, W) in -1..1, never trained on.
+            images: real covers shown since the last time.
+        """
+        kinds = (batch.real, held_out, self.generate(batch.latents))
+        logits = torch.stack([self.discriminate(covers).mean() for covers in kinds])
+        self.gan.augmentation.update(*self.accelerator.reduce(logits, "mean").tolist(), images)
 
 
+@cache
 def ema_exponent(sigma: float) -> float:
     """Gamma of the power function whose width is `sigma` times the run's length (Karras et al. 2024, equation 126).
 
@@ -146,6 +221,11 @@ def ema_exponent(sigma: float) -> float:
         wide = (gamma + 1) ** 0.5 / ((gamma + 2) * (gamma + 3) ** 0.5) > sigma
         low, high = (gamma, high) if wide else (low, gamma)
     return low
+
+
+def _mean(shown: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """The mean of each value over the parts of a batch."""
+    return {name: torch.stack([values[name] for values in shown]).mean() for name in shown[0]}
 
 
 def average_gradients(network: nn.Module, accelerator: Accelerator) -> None:

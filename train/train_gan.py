@@ -9,6 +9,7 @@ import copy
 import logging
 import os
 import platform
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -18,19 +19,23 @@ from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, gather_object
 from torch import nn
 
-from gan.augment import Augmentation, draw_augmentation
+from gan.augment import AdaptiveProbability, Augmentation, draw_augmentation, initial_probability
 from gan.covers import Covers, CoversError, load_covers, mixed_seed, seeded, to_float
 from gan.losses import LOSSES
-from train.cli import Parser, UserError, run
+from train.cli import Parser, UserError, first_line, run
+from train.evaluation import Evaluation
+from train.inception import FeatureDistances, load_inception
 from train.recipes import CONFIGS, Recipe, load_recipe
 from train.run_folder import RunFolder
-from train.steps import GAN, Trainer
+from train.steps import GAN, Batch, Trainer
+from train.sync_batch_norm import synchronise
 from train.watch import Watch
 
 
 # Independent streams of random numbers, so that none depends on how often another was drawn from.
 # (`Covers` has 0 and 1 for its orders.)
 INITIALISATION, LATENTS, AUGMENTATION, MIX = range(2, 6)
+ADAPTING_STEPS = 16  # steps between two looks at the held-out covers
 
 
 def train(
@@ -38,6 +43,7 @@ def train(
     covers: Covers,
     start: int,
     on_step: Callable[[int, dict[str, torch.Tensor]], bool],
+    held_out: Covers | None = None,
 ) -> int:
     """The training loop. Everything random is a function of (seed, images), so a run goes on exactly where it stopped.
 
@@ -46,40 +52,40 @@ def train(
         covers: the real covers.
         start: covers shown so far.
         on_step: called after each step with the covers shown and what was measured; True stops.
+        held_out: covers that are never trained on, to adapt the augmentation by, where the recipe leaves it to them.
 
     Returns:
         The covers shown in all.
     """
     recipe, gan, device = trainer.recipe, trainer.gan, trainer.accelerator.device
     batch, latent_dim = recipe.train_batch_size, gan.generator.config.latent_dim
+    adapts = recipe.augmentation == "auto"
     # each process draws the random numbers of the whole batch and takes its share, however many there are
     share = batch // trainer.accelerator.num_processes
     mine = slice(trainer.accelerator.process_index * share, (trainer.accelerator.process_index + 1) * share)
 
-    def real_covers(images: int, stream: int) -> torch.Tensor:
+    def take(covers: Covers, images: int, stream: int) -> torch.Tensor:
         pixels = covers.batch(images + mine.start, share, stream).to(device)
         return to_float(pixels).to(memory_format=torch.channels_last)
 
     def augmentation(images: int, step: int) -> Augmentation | None:
-        probability = recipe.at("augmentation", images)
         if recipe.augmentation == 0:
             return None
+        probability = gan.augmentation.probability if adapts else recipe.at("augmentation", images)
         return draw_augmentation(batch, probability, seeded(recipe.seed, AUGMENTATION, images, step))[mine].to(device)
 
     images = start
     while images < recipe.total_images:
-        latents = torch.randn(batch, latent_dim, generator=seeded(recipe.seed, LATENTS, images))[mine].to(device)
-        mix = torch.rand(batch, 1, 1, 1, generator=seeded(recipe.seed, MIX, images))[mine].to(device)
-        generator_too = (images // batch) % recipe.discriminator_steps == recipe.discriminator_steps - 1
-        with torch.set_grad_enabled(generator_too):
-            fake = trainer.generate(latents)
-
-        real = real_covers(images, stream=0)
-        measured = trainer.discriminator_step(real, fake.detach(), augmentation(images, 0), mix, images)
-        if generator_too:
-            others = real_covers(images, stream=1) if LOSSES[recipe.loss].compares else None
-            measured |= trainer.generator_step(others, fake, augmentation(images, 1), images)
-            trainer.update_ema(images)
+        latents = torch.randn(batch, latent_dim, generator=seeded(recipe.seed, LATENTS, images))[mine]
+        mix = torch.rand(batch, 1, 1, 1, generator=seeded(recipe.seed, MIX, images))[mine]
+        others = take(covers, images, stream=1) if LOSSES[recipe.loss].compares else None
+        draws = (augmentation(images, 0), augmentation(images, 1))
+        drawn = Batch(latents.to(device), take(covers, images, stream=0), others, draws, mix.to(device))
+        measured = trainer.step(drawn, images)
+        step = images // batch
+        if adapts and held_out and step % ADAPTING_STEPS == ADAPTING_STEPS - 1:
+            unseen = take(held_out, images // ADAPTING_STEPS, stream=0)
+            trainer.adapt_augmentation(drawn, unseen, ADAPTING_STEPS * batch)
         images += batch
         if on_step(images, measured):
             break
@@ -92,9 +98,29 @@ def build(recipe: Recipe, device: torch.device) -> GAN:
         torch.manual_seed(mixed_seed(recipe.seed, INITIALISATION))
         generator, discriminator = recipe.build()
     networks = [n.to(device, memory_format=torch.channels_last).train() for n in (generator, discriminator)]
-    ema = copy.deepcopy(generator).eval().requires_grad_(False)
+    ema = nn.ModuleList(copy.deepcopy(generator) for _ in recipe.ema_sigma).eval().requires_grad_(False)
     optimizers = [torch.optim.Adam(network.parameters(), fused=True) for network in networks]
-    return GAN(generator, discriminator, ema, *optimizers)
+    return GAN(generator, discriminator, ema, *optimizers, AdaptiveProbability())
+
+
+def load_held_out(dataset_name: str, recipe: Recipe) -> Covers | None:
+    """The split that is never trained on, or None where the dataset has none."""
+    try:
+        return load_covers(dataset_name, recipe.resolution, "validation", recipe.seed)
+    except CoversError as error:
+        print(f"{error}: nothing is measured on held-out covers, nor augmentation adapted by them", file=sys.stderr)
+        return None
+
+
+def features(inception: str | None, covers: Covers, device: torch.device) -> FeatureDistances | None:
+    """What measures FID and its like, or None with one line that says why not: a yardstick never stops a run."""
+    if inception is None:
+        return None
+    try:
+        return FeatureDistances(load_inception(inception), covers, device)
+    except Exception as error:
+        print(f"{first_line(error)}; FID and KID are not measured", file=sys.stderr)
+        return None
 
 
 def can_bf16(device: torch.device) -> bool:
@@ -147,9 +173,21 @@ def arguments() -> Parser:
     parser.add_argument("--dataset_name", help="folder written by train.prepare, or a Hub dataset")
     parser.add_argument("--output_dir", type=Path, help="folder of the run")
     parser.add_argument("--train_batch_size", type=int, help="over all processes together; default: the recipe's")
+    parser.add_argument(
+        "--gradient_accumulation_steps",
+        type=int,
+        default=1,
+        help="parts in which each process computes its share of a batch, one after the other: needs less memory",
+    )
     parser.add_argument("--learning_rate", type=float, help="of both networks; default: the recipe's")
     parser.add_argument("--total_images", type=int, help="covers to show in all; default: the recipe's")
     parser.add_argument("--checkpointing_images", type=int, help="covers between checkpoints; default: the recipe's")
+    parser.add_argument("--evaluation_images", type=int, help="covers between evaluations; default: as checkpoints")
+    parser.add_argument(
+        "--inception",
+        help="also measure FID, KID, precision and recall: NVIDIA's inception-2015-12-05.pt, as a file, an address "
+        "(https://...) or hf://user/repository/file",
+    )
     parser.add_argument("--seed", type=int, help="another seed is another run; default: the recipe's")
     parser.add_argument(
         "--mixed_precision",
@@ -172,9 +210,13 @@ def main() -> str:
     # precision is the trainer's: no autocast around whole forwards. One process may decode a large dataset for hours.
     patience = InitProcessGroupKwargs(timeout=timedelta(hours=12))
     accelerator = Accelerator(mixed_precision="no", kwargs_handlers=[patience])
-    if recipe.train_batch_size % accelerator.num_processes:
+    parts = args.gradient_accumulation_steps
+    if parts < 1:
+        raise UserError(f"--gradient_accumulation_steps must be at least 1, not {parts}")
+    if recipe.train_batch_size % (accelerator.num_processes * parts):
         raise UserError(
             f"--train_batch_size {recipe.train_batch_size} cannot be shared by {accelerator.num_processes} processes"
+            + (f" in {parts} parts" if parts > 1 else "")
         )
     if accelerator.device.type == "cpu":
         # `accelerate launch` gives a single process one thread, whatever the machine has
@@ -186,6 +228,8 @@ def main() -> str:
     for flag in ("dataset_name", "output_dir"):
         if getattr(args, flag) is None:
             raise UserError(f"--{flag} is missing (only --dry_run goes without)")
+    if args.evaluation_images is not None and args.evaluation_images < 1:
+        raise UserError(f"--evaluation_images must be at least 1, not {args.evaluation_images}")
     if args.resume_from_checkpoint != "latest" and not Path(args.resume_from_checkpoint).is_file():
         raise UserError(f"--resume_from_checkpoint {args.resume_from_checkpoint}: no such file")
 
@@ -198,28 +242,43 @@ def main() -> str:
         "mixed_precision": "bf16" if bf16 else "no",
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device} ({platform.machine()})",
         "processes": accelerator.num_processes,
+        "gradient_accumulation_steps": parts,
         "torch": torch.__version__,
     }
     try:
         with accelerator.local_main_process_first():
             covers = load_covers(args.dataset_name, recipe.resolution, seed=recipe.seed)
+            held_out = load_held_out(args.dataset_name, recipe)
     except CoversError as error:
         raise UserError(str(error)) from error
+    gan.augmentation.probability = initial_probability(len(covers))
     if accelerator.is_main_process:
         folder.open(recipe, facts | {"covers": len(covers)})
     accelerator.wait_for_everyone()
-    start, seconds = folder.load_checkpoint(gan, args.resume_from_checkpoint, device)
+    with accelerator.main_process_first():  # which puts a damaged checkpoint aside
+        start, seconds = folder.load_checkpoint(gan, args.resume_from_checkpoint, device)
     if len(set(gather_object([start]))) > 1:
         raise UserError(f"--output_dir {args.output_dir} must be on a disk that all machines share")
     if start >= recipe.total_images:
         return f"{args.output_dir}: already shown {start:,} covers; raise --total_images to go on"
-    trainer = Trainer(gan, recipe, accelerator, bf16)
-    watch = Watch(trainer, folder, start, seconds)
+    if accelerator.num_processes > 1:
+        synchronise(gan.generator)
+        synchronise(gan.discriminator)
+    trainer = Trainer(gan, recipe, accelerator, bf16, parts)
+    evaluation = None
+    if held_out and accelerator.is_main_process:
+        evaluation = Evaluation(covers, held_out, features(args.inception, covers, device))
+    every = args.evaluation_images or recipe.checkpointing_images
+    watch = Watch(trainer, folder, start, seconds, evaluation, every)
     try:
-        images = train(trainer, covers, start, watch)
+        with watch.bar:  # closed before the last line, whatever that says
+            return watch.finish(train(trainer, covers, start, watch, held_out))
     except torch.OutOfMemoryError as error:
-        raise UserError("not enough memory on the device; lower --train_batch_size", 1) from error
-    return watch.finish(images)
+        raise UserError(
+            "not enough memory on the device; raise --gradient_accumulation_steps (the result stays the same), "
+            "or lower --train_batch_size",
+            1,
+        ) from error
 
 
 if __name__ == "__main__":

@@ -2,19 +2,38 @@
 
 import math
 import signal
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from operator import itemgetter
 
 import torch
 from tqdm.auto import tqdm
 
 from gan.pipeline import AlbumCoverPipeline
-from train.cli import UserError
-from train.run_folder import RunFolder
+from gan.pipeline_folder import save_pipeline
+from train.cli import UserError, first_line
+from train.evaluation import Evaluation
+from train.health import Health
+from train.run_folder import RunFolder, full_disk_in_one_line
 from train.steps import Trainer
 
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
+
 LOG_STEPS = 25
-NOT_FINITE = "the losses are no longer finite; start again in a new --output_dir with a lower --learning_rate"
+SKIPPED_IN_A_ROW = 10  # updates, after which no good one is to be expected any more
+FIRST_WORD = 30  # seconds until speed, time left and memory are told
+NO_GRADIENT = (
+    "the last {} updates had no finite gradient and were skipped; go on from the last checkpoint "
+    "(--resume_from_checkpoint) in a new --output_dir, with a lower --learning_rate or --mixed_precision no"
+)
+NOT_FINITE = "the weights are no longer finite; start again in a new --output_dir with a lower --learning_rate"
 
 
 class Watch:
@@ -25,20 +44,39 @@ class Watch:
         folder: where metrics, samples and checkpoints go.
         start: covers shown so far.
         seconds: trained so far.
+        evaluation: measures covers against held-out ones; None where there are none.
+        every: covers shown between two evaluations.
     """
 
-    def __init__(self, trainer: Trainer, folder: RunFolder, start: int, seconds: float):
+    def __init__(
+        self,
+        trainer: Trainer,
+        folder: RunFolder,
+        start: int,
+        seconds: float,
+        evaluation: Evaluation | None = None,
+        every: int = 50_000,
+    ):
+        self.evaluation, self.every = evaluation, every
         self.trainer, self.folder, self.start, self.before = trainer, folder, start, seconds
         self.main = trainer.accelerator.is_main_process
         self.began = self.lap = time.monotonic()
         self.saved = self.lap_images = start
-        self.stop = False
+        self.stop = self.told = False
+        self.health = Health()
+        # counted on the device, so that nobody waits for it: updates skipped since the last line, and in a row
+        self.skipped, self.in_a_row = torch.zeros(2, dtype=torch.int64, device=trainer.accelerator.device)
         self.latest: dict[str, torch.Tensor] = {}
         self.bar = tqdm(
             total=trainer.recipe.total_images, initial=start, unit="cover", unit_scale=True, disable=not self.main
         )
+        # of the averages of the generator the one that measured best at the last evaluation, and the best score so far
+        self.chosen, self.best = 0, math.inf
         if self.main:
             folder.forget_after(start)
+            for line in folder.lines():
+                if evaluation and evaluation.best_by in line:
+                    self._follow(line)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
 
@@ -50,41 +88,115 @@ class Watch:
         recipe, accelerator = self.trainer.recipe, self.trainer.accelerator
         self.bar.update(recipe.train_batch_size)
         self.latest |= measured  # the generator's loss is not measured at every step of every recipe
+        if norms := [norm for name, norm in measured.items() if name.startswith("gradient_norm")]:
+            bad = ~torch.stack(norms).isfinite().all()
+            self.skipped, self.in_a_row = self.skipped + bad, (self.in_a_row + 1) * bad
+        if not self.told and time.monotonic() - self.began > FIRST_WORD:
+            self._tell(images)
         stop = self.stop and accelerator.num_processes == 1
         if (images // recipe.train_batch_size) % LOG_STEPS == 0:
             self._log(images)
             # several processes must leave at the same step; to ask each other at every one would cost too much
             stop = accelerator.reduce(torch.tensor(float(self.stop), device=accelerator.device), "sum").item() > 0
-        if images // recipe.checkpointing_images > (images - recipe.train_batch_size) // recipe.checkpointing_images:
+        if self._passed(images, self.every):
+            self._evaluate(images)
+        if self._passed(images, recipe.checkpointing_images):
             self._save(images)
         return stop
 
+    def _warn(self, complaints: list[str]) -> None:
+        if self.main:
+            for complaint in complaints:
+                self.bar.write(f"warning: {complaint}")
+
+    def _passed(self, images: int, interval: int) -> bool:
+        return images // interval > (images - self.trainer.recipe.train_batch_size) // interval
+
+    def _tell(self, images: int) -> None:
+        """Once, early: what speed, time and memory this run takes."""
+        self.told = True
+        rate = (images - self.start) / (time.monotonic() - self.began)
+        left = timedelta(seconds=round((self.trainer.recipe.total_images - images) / rate))
+        if self.main:
+            memory = peak_memory(self.trainer.accelerator.device)
+            self.bar.write(f"{rate:.1f} covers a second, {left} left, at most {memory / 1e9:.1f} GB of memory")
+
     def _measured(self) -> dict[str, float]:
-        """The latest losses, averaged over all processes. Raises UserError if one is not finite."""
+        """The latest losses and norms, averaged over all processes; those that are no numbers are left out.
+
+        Raises:
+            UserError: too many updates in a row were none.
+        """
+        skipped, in_a_row = torch.stack([self.skipped, self.in_a_row]).tolist()
+        if in_a_row >= SKIPPED_IN_A_ROW:
+            raise UserError(NO_GRADIENT.format(in_a_row), 1)
+        self.skipped = torch.zeros_like(self.skipped)
         names = sorted(self.latest)
         stacked = torch.stack([self.latest[name].float() for name in names])
-        values = self.trainer.accelerator.reduce(stacked, "mean").tolist()
-        if not all(map(math.isfinite, values)):
-            raise UserError(NOT_FINITE, 1)
-        return dict(zip(names, (round(v, 5) for v in values), strict=True))
+        values = zip(names, self.trainer.accelerator.reduce(stacked, "mean").tolist(), strict=True)
+        shown = {name: round(value, 5) for name, value in values if math.isfinite(value)}
+        return shown | ({"skipped_updates": skipped} if skipped else {})
 
     def _log(self, images: int) -> None:
         shown = self._measured()
+        if shown.keys() >= {"loss_g", "pair_accuracy"}:
+            self._warn(self.health.look(shown))
+        if self.trainer.recipe.augmentation == "auto":
+            control = self.trainer.gan.augmentation
+            values = {"augmentation": control.probability, "r_v": control.r_v, "held_out_gap": control.held_out_gap}
+            shown |= {name: round(value, 5) for name, value in values.items()}
         now = time.monotonic()
         rate = (images - self.lap_images) / (now - self.lap)
         self.lap, self.lap_images = now, images
         if self.main:
             seconds = round(self.before + now - self.began, 1)
-            self.folder.log(images=images, **shown, images_per_second=round(rate, 2), seconds=seconds)
+            with full_disk_in_one_line(self.folder.folder):
+                self.folder.log(images=images, **shown, images_per_second=round(rate, 2), seconds=seconds)
             self.bar.set_postfix({k: f"{v:.2f}" for k, v in shown.items() if k.startswith("loss")})
 
+    def _evaluate(self, images: int) -> None:
+        """Measure every average of the generator; keep the best that there ever was in best/."""
+        if not self.main or self.evaluation is None:
+            return
+        began, averages, sigmas = time.monotonic(), self.trainer.gan.ema, self.trainer.recipe.ema_sigma
+        with self._never_mind("evaluation"):
+            scores = [{"ema_sigma": s} | self.evaluation(ema) for s, ema in zip(sigmas, averages, strict=True)]
+            line = {"images": images} | min(scores, key=itemgetter(self.evaluation.best_by))
+            with full_disk_in_one_line(self.folder.folder):
+                if self._follow(line):
+                    save_pipeline(AlbumCoverPipeline(averages[self.chosen]), self.folder.folder / "best")
+                self.folder.log(**line, seconds=round(self.before + time.monotonic() - self.began, 1))
+            self._warn(self.health.look_at_covers(line["pairwise_distance"], line["real_pairwise_distance"]))
+        self.lap += time.monotonic() - began
+
+    @contextmanager
+    def _never_mind(self, what: str) -> Iterator[None]:
+        """Say in one line what could not be measured: a run of days must not end because of a yardstick."""
+        try:
+            yield
+        except UserError:
+            raise
+        except Exception as error:
+            self.bar.write(f"{what} failed, training goes on: {first_line(error)}")
+
+    def _follow(self, line: dict) -> bool:
+        """Take note of an evaluation. Returns whether it is the best so far."""
+        score = line[self.evaluation.best_by]
+        self.chosen = self.trainer.recipe.ema_sigma.index(line["ema_sigma"])
+        better = score < self.best
+        self.best = min(self.best, score)
+        return better
+
     def _save(self, images: int) -> None:
-        self._measured()  # weights that are no longer numbers must not replace good ones
+        networks = (self.trainer.gan.generator, self.trainer.gan.discriminator, self.trainer.gan.ema)
+        if not all(value.isfinite().all() for network in networks for value in network.state_dict().values()):
+            raise UserError(NOT_FINITE, 1)  # they must not replace good ones
         began = time.monotonic()
         if self.main:
             # the checkpoint last: a run killed before it draws the same samples again, one killed after it has them
-            self.folder.save_samples(AlbumCoverPipeline(self.trainer.gan.ema), images)
-            self.folder.save_checkpoint(self.trainer.gan, images, self.before + time.monotonic() - self.began)
+            with full_disk_in_one_line(self.folder.folder):
+                self.folder.save_samples(AlbumCoverPipeline(self.trainer.gan.ema[self.chosen]), images)
+                self.folder.save_checkpoint(self.trainer.gan, images, self.before + time.monotonic() - self.began)
         self.trainer.accelerator.wait_for_everyone()
         self.saved = images
         self.lap += time.monotonic() - began  # covers a second are those of training alone
@@ -93,9 +205,11 @@ class Watch:
         """Save what is not saved yet; returns the program's last line."""
         if self.saved != images:
             self._save(images)
-        self.bar.close()
         seconds = time.monotonic() - self.began
         rate = (images - self.start) / seconds
+        if self.evaluation and images >= self.trainer.recipe.total_images:
+            with self._never_mind("the look for copies"):
+                self.bar.write(self.evaluation.copies(self.trainer.gan.ema[self.chosen]))
         how = "stopped" if images < self.trainer.recipe.total_images else "done"
         if not self.main:
             return ""
@@ -103,3 +217,12 @@ class Watch:
             f"{self.folder.folder}: {how} after {images:,} covers, {rate:.0f} a second; "
             f"play with it: python app.py --model {self.folder.folder / 'pipeline'}"
         )
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes used at most so far: the GPU's where there is one, else this process's; 0 where no one says."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if resource is None:
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -1,0 +1,155 @@
+"""What is measured while training, and what is kept because of it."""
+
+import hashlib
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from accelerate import Accelerator
+from datasets import Dataset
+from drawn import draw_cover
+
+from gan import load_pipeline
+from gan.covers import Covers, to_float
+from train.evaluation import Evaluation
+from train.inception import FeatureDistances, load_inception
+from train.recipes import load_recipe
+from train.run_folder import RunFolder
+from train.steps import Trainer
+from train.train_gan import build, features
+from train.watch import Watch
+
+
+def drawn(seeds: range) -> Covers:
+    return Covers(Dataset.from_dict({"pixels": [draw_cover(seed, 16).tobytes() for seed in seeds]}), 16)
+
+
+class Copyist(torch.nn.Module):
+    """A generator that learnt its covers by heart."""
+
+    def __init__(self, covers: torch.Tensor):
+        super().__init__()
+        self.covers = torch.nn.Parameter(to_float(covers))
+        self.config = SimpleNamespace(latent_dim=4)
+
+    def forward(self, latents: torch.Tensor) -> torch.Tensor:
+        """As many covers as there are latents."""
+        return self.covers[: len(latents)]
+
+
+def test_real_covers_measure_better_than_grey_ones_and_copies_are_counted() -> None:
+    train, held_out = drawn(range(60)), drawn(range(100, 160))
+    evaluation = Evaluation(train, held_out)
+    copyist, grey = Copyist(train.batch(0, 60)), Copyist(torch.full((60, 16, 16, 3), 128, dtype=torch.uint8))
+    assert evaluation(copyist)["held_out"] == 60
+    assert evaluation(copyist)["sliced_wasserstein"] < evaluation(grey)["sliced_wasserstein"] / 2
+    assert evaluation(copyist)["pairwise_distance"] > 50 and evaluation(grey)["pairwise_distance"] == 0
+    line = evaluation.copies(copyist)
+    assert line.startswith(
+        "of 60 generated covers 60 look like one of 60 training covers; of as many held-out covers "
+    )
+    assert int(line.split()[-2]) < 10
+
+
+class Told:
+    """An evaluation that says what it is told to; an exception is raised."""
+
+    best_by = "sliced_wasserstein"
+
+    def __init__(self, *scores: float | Exception):
+        self.scores = iter(scores)
+
+    def __call__(self, generator: torch.nn.Module) -> dict[str, float]:
+        """The next score."""
+        score = next(self.scores)
+        if isinstance(score, Exception):
+            raise score
+        return {"sliced_wasserstein": score, "pairwise_distance": 40.0, "real_pairwise_distance": 100.0}
+
+
+@pytest.fixture
+def watched(tmp_path: Path):
+    """A watch over a run that never trains; the two averages of its generator differ."""
+    recipe = load_recipe("tiny", {"checkpointing_images": 8, "total_images": 80})
+    accelerator = Accelerator(cpu=True)
+    trainer = Trainer(build(recipe, accelerator.device), recipe, accelerator, bf16=False)
+    for number, ema in enumerate(trainer.gan.ema):
+        ema.to_rgb.weight.data.fill_(number + 1.0)
+    folder = RunFolder(tmp_path / "run")
+    folder.open(recipe, {})
+    made = lambda *scores: Watch(trainer, folder, 0, 0.0, Told(*scores), every=8)  # noqa: E731
+    return SimpleNamespace(watch=made, folder=folder.folder, trainer=trainer)
+
+
+def shared(folder: Path) -> float:
+    return load_pipeline(folder).synthesis.to_rgb.weight.flatten()[0].item()
+
+
+def test_the_average_that_measures_better_is_shared_and_the_best_is_kept(
+    watched, capsys: pytest.CaptureFixture
+) -> None:
+    watch = watched.watch(9.0, 8.0, 10.0, 11.0)
+    watch(8, {"loss_d": torch.tensor(1.0)})
+    assert shared(watched.folder / "pipeline") == shared(watched.folder / "best") == 2.0
+    watch(16, {"loss_d": torch.tensor(1.0)})
+    assert shared(watched.folder / "pipeline") == 1.0 and shared(watched.folder / "best") == 2.0
+    lines = [json.loads(line) for line in (watched.folder / "metrics.jsonl").read_text().splitlines()]
+    assert [(line["images"], line["ema_sigma"], line["sliced_wasserstein"]) for line in lines] == [
+        (8, 0.1, 8.0), (16, 0.05, 10.0),
+    ]  # fmt: skip
+    assert capsys.readouterr().out.count("collapses") == 1  # nothing failed, and the warning came once
+
+
+def test_a_run_that_goes_on_remembers_the_best(watched) -> None:
+    first = watched.watch(9.0, 8.0)
+    first(8, {"loss_d": torch.tensor(1.0)})
+    again = Watch(watched.trainer, first.folder, 8, 0.0, Told(8.5, 9.5), every=8)
+    assert (again.chosen, again.best) == (1, 8.0)
+    again(16, {"loss_d": torch.tensor(1.0)})
+    assert again.best == 8.0 and shared(watched.folder / "best") == 2.0
+
+
+def test_an_evaluation_that_fails_does_not_stop_the_run(watched, capsys: pytest.CaptureFixture) -> None:
+    watch = watched.watch(RuntimeError("no such thing\nand more"))
+    assert watch(8, {"loss_d": torch.tensor(1.0)}) is False
+    assert "evaluation failed, training goes on: no such thing\n" in capsys.readouterr().out
+    assert shared(watched.folder / "pipeline") == 1.0
+
+
+class Means(torch.nn.Module):
+    """In place of Inception: the mean colours of three parts of a cover."""
+
+    def forward(self, covers: torch.Tensor, return_features: bool = False) -> torch.Tensor:
+        """(N, 3, H, W) uint8 to (N, 9)."""
+        return covers.float().unflatten(2, (-1, 4)).mean(dim=(3, 4))[:, :, :3].flatten(1) / 255
+
+
+@pytest.fixture
+def network_file(tmp_path: Path) -> Path:
+    file = tmp_path / "network.pt"
+    torch.jit.script(Means()).save(str(file))
+    return file
+
+
+def test_a_copyist_has_the_features_of_its_covers(network_file: Path) -> None:
+    train = drawn(range(60))
+    network = load_inception(str(network_file), hashlib.sha256(network_file.read_bytes()).hexdigest())
+    distances = FeatureDistances(network, train, torch.device("cpu"))
+    copyist, others = (distances(Copyist(covers.batch(0, 60))) for covers in (train, drawn(range(100, 160))))
+    assert copyist["fid"] == pytest.approx(0, abs=1e-3) and copyist["precision"] == copyist["recall"] == 1
+    assert others["fid"] > 0.01 and others["kid"] > copyist["kid"] and others["inception_covers"] == 60
+    evaluation = Evaluation(train, drawn(range(100, 160)), distances)
+    assert evaluation.best_by == "kid" and evaluation(Copyist(train.batch(0, 60)))["fid"] == copyist["fid"]
+
+
+def test_only_the_known_file_is_run(network_file: Path, capsys: pytest.CaptureFixture) -> None:
+    for source, complaint in (
+        (str(network_file), "not NVIDIA's inception-2015-12-05.pt"),
+        (str(network_file) + "x", "No such file"),
+        ("hf://user", "not enough values"),
+    ):
+        assert features(source, drawn(range(8)), torch.device("cpu")) is None
+        line = capsys.readouterr().err
+        assert line.startswith(f"--inception {source}: ") and complaint in line and line.count("\n") == 1

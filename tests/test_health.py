@@ -1,0 +1,93 @@
+"""What is said, and when, about a run that goes wrong."""
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from test_train_gan import plain_covers, small, trainer
+
+from train.cli import UserError
+from train.health import LINES, Health
+from train.run_folder import RunFolder
+from train.train_gan import train
+from train.watch import FIRST_WORD, Watch
+
+
+def lines(health: Health, values: list[dict[str, float]]) -> list[str]:
+    return [complaint for line in values for complaint in health.look(line)]
+
+
+def test_a_healthy_run_hears_nothing() -> None:
+    assert lines(Health(), [{"pair_accuracy": 0.9, "loss_g": 0.5 + i % 3} for i in range(100)]) == []
+
+
+def test_a_discriminator_that_wins_for_long_is_told_once() -> None:
+    health, won = Health(), {"pair_accuracy": 1.0, "loss_g": 9.0}
+    said = lines(health, [won] * 100)
+    assert len(said) == 1 and "tells all pairs apart" in said[0] and "--learning_rate" in said[0]
+    assert (
+        lines(health, [{"pair_accuracy": 0.8, "loss_g": 2.0}] + [won] * (LINES + 1)) == said
+    )  # and when it comes again
+
+
+def test_a_loss_that_diverges() -> None:
+    usual = [{"pair_accuracy": 0.9, "loss_g": 2.0}] * LINES
+    (said,) = lines(Health(), [*usual, {"pair_accuracy": 0.9, "loss_g": 41.0}])
+    assert "20 times what it was" in said
+    assert lines(Health(), [*usual, {"pair_accuracy": 0.9, "loss_g": 39.0}]) == []
+
+
+def test_covers_that_are_all_alike() -> None:
+    health = Health()
+    assert health.look_at_covers(60.0, 100.0) == []
+    (said,) = health.look_at_covers(40.0, 100.0)
+    assert "collapses" in said and health.look_at_covers(40.0, 100.0) == []
+
+
+def watched(folder: Path, **changes) -> Watch:
+    recipe = small("tiny", total_images=8 * 100, checkpointing_images=8 * 100, **changes)
+    run = RunFolder(folder)
+    run.open(recipe, {})
+    return Watch(trainer(recipe), run, 0, 0.0)
+
+
+def norms(value: float) -> dict[str, torch.Tensor]:
+    return {name: torch.tensor(value) for name in ("gradient_norm_d", "gradient_norm_g", "loss_g", "pair_accuracy")}
+
+
+def test_skipped_updates_are_counted_and_too_many_in_a_row_end_the_run(tmp_path: Path) -> None:
+    watch = watched(tmp_path / "run")
+    for step in range(1, 26):
+        watch(8 * step, norms(math.nan if step % 9 == 0 else 1.0))
+    (line,) = watch.folder.lines()
+    assert line["skipped_updates"] == 2 and line["gradient_norm_d"] == 1.0
+    for step in range(26, 50):
+        watch(8 * step, norms(math.inf if step > 40 else 1.0))
+    with pytest.raises(UserError, match=r"last 10 updates had no finite gradient.*--learning_rate") as stop:
+        watch(8 * 50, norms(math.nan))
+    assert stop.value.code == 1
+
+
+def test_a_real_nan_ends_the_run(tmp_path: Path) -> None:
+    watch = watched(tmp_path / "run", augmentation=0.0)
+
+    def spoil(images: int, measured: dict[str, torch.Tensor]) -> bool:
+        if images == 80:
+            watch.trainer.gan.generator.to_rgb.weight.data.fill_(math.nan)
+        return watch(images, measured)
+
+    with pytest.raises(UserError, match="last 15 updates had no finite gradient"):
+        train(watch.trainer, plain_covers((9, 99, 200), 16), 0, spoil)
+
+
+def test_speed_time_left_and_memory_are_told_once(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    watch = watched(tmp_path / "run")
+    watch(8, norms(1.0))
+    assert not capsys.readouterr().out
+    watch.began -= FIRST_WORD
+    watch(16, norms(1.0))
+    watch(24, norms(1.0))
+    said = capsys.readouterr().out
+    assert re.fullmatch(r"0\.5 covers a second, 0:2\d:\d\d left, at most 0\.[1-9] GB of memory\n", said), said

@@ -1,0 +1,140 @@
+"""One step: the same gradients however the batch is split, and nothing that it should leave alone is touched."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import Accelerator, PartialState, debug_launcher
+from torch import nn
+
+from gan.augment import draw_augmentation
+from train.recipes import CONFIGS, Recipe, load_recipe
+from train.steps import Batch, Trainer
+from train.sync_batch_norm import synchronise
+from train.train_gan import build
+
+
+RECIPES = sorted(p.stem for p in CONFIGS.glob("*.yaml"))
+N = 8
+
+
+def small(name: str, **changes) -> Recipe:
+    """A recipe with tiny networks at 16 px that never moves, so that gradients can be compared."""
+    values = vars(load_recipe(name, {})) | {"resolution": 16, "train_batch_size": N, "discriminator_steps": 1}
+    for role in ("generator", "discriminator"):
+        width = {"width": 8, "max_width": 16, "group_size": 8} if values["network"] == "r3gan" else {"width": 8}
+        values[role] = values[role] | width
+    return Recipe(**(values | {"learning_rate": 0.0} | changes))
+
+
+def trainer(recipe: Recipe, micro_batches: int = 1) -> Trainer:
+    accelerator = Accelerator(cpu=True)
+    made = Trainer(build(recipe, accelerator.device), recipe, accelerator, bf16=False, micro_batches=micro_batches)
+    random = torch.Generator().manual_seed(1)
+    for network in (made.gan.generator, made.gan.discriminator):
+        for weight in network.parameters():  # some begin at zero, and would hide others' gradients
+            weight.data += 0.1 * torch.randn(weight.shape, generator=random)
+    return made
+
+
+def random_batch(recipe: Recipe) -> Batch:
+    random = torch.Generator().manual_seed(2)
+    covers = torch.rand(2, N, 3, 16, 16, generator=random) * 2 - 1
+    draws = (draw_augmentation(N, 0.5, random), draw_augmentation(N, 0.5, random))
+    latents = torch.randn(N, recipe.generator["latent_dim"], generator=random)
+    return Batch(latents, covers[0], covers[1], draws, torch.rand(N, 1, 1, 1, generator=random))
+
+
+def gradients(trainer: Trainer) -> dict[str, torch.Tensor]:
+    """Of both networks; and, because they are averaged alike, the running statistics."""
+    found = {}
+    for role in ("generator", "discriminator"):
+        network = getattr(trainer.gan, role)
+        found |= {f"{role}.{name}": p.grad for name, p in network.named_parameters() if p.grad is not None}
+        found |= {f"{role}.{name}": b for name, b in network.named_buffers() if name.endswith(("mean", "var"))}
+    return found
+
+
+def assert_equal_gradients(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    """To a millionth of each network's whole gradient."""
+    assert one.keys() == other.keys()
+    for role in ("generator", "discriminator"):
+        a, b = (torch.cat([g.flatten() for key, g in all_.items() if key.startswith(role)]) for all_ in (one, other))
+        assert a.norm() > 1e-2
+        assert (a - b).norm() <= 1e-6 * a.norm(), role
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_accumulated_gradients_are_those_of_the_whole_batch(parts: int) -> None:
+    recipe = small("r3gan-64")
+    whole, split = trainer(recipe), trainer(recipe, micro_batches=parts)
+    shown = [t.step(random_batch(recipe), 0) for t in (whole, split)]
+    assert_equal_gradients(gradients(whole), gradients(split))
+    for name, value in shown[0].items():
+        torch.testing.assert_close(shown[1][name], value, rtol=1e-5, atol=1e-6, msg=name)
+
+
+def test_several_parts_take_one_step_of_each_network() -> None:
+    recipe = small("dcgan-64", learning_rate=1e-3)
+    taught = trainer(recipe, micro_batches=4)
+    taught.step(random_batch(recipe), 0)
+    for optimizer in (taught.gan.generator_optimizer, taught.gan.discriminator_optimizer):
+        assert {slot["step"].item() for slot in optimizer.state.values()} == {1}
+
+
+def _share_of_two(folder: str) -> None:
+    PartialState._reset_state()  # a fork of a process that may have used an accelerator of its own
+    for name in RECIPES:
+        recipe = small(name)
+        mine = trainer(recipe)
+        rank = mine.accelerator.process_index
+        assert mine.accelerator.num_processes == 2
+        synchronise(mine.gan.generator)
+        synchronise(mine.gan.discriminator)
+        mine.step(random_batch(recipe).split(2)[rank], 0)
+        torch.save(gradients(mine), Path(folder, f"{name}-{rank}.pt"))
+
+
+def test_two_processes_compute_what_one_does_with_the_whole_batch(tmp_path: Path) -> None:
+    """Every recipe, its second derivatives and its batch normalisation included."""
+    debug_launcher(_share_of_two, (str(tmp_path),), num_processes=2)
+    for name in RECIPES:
+        recipe = small(name)
+        alone = trainer(recipe)
+        assert alone.accelerator.num_processes == 1
+        alone.step(random_batch(recipe), 0)
+        shares = [torch.load(tmp_path / f"{name}-{rank}.pt") for rank in (0, 1)]
+        assert all(torch.equal(shares[0][key], shares[1][key]) for key in shares[0])
+        assert_equal_gradients(gradients(alone), shares[0])
+
+
+def test_synchronised_normalisation_leaves_checkpoints_as_they_are() -> None:
+    network = build(small("dcgan-64"), torch.device("cpu")).discriminator
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    synchronise(network)
+    assert not any(type(m) is nn.BatchNorm2d for m in network.modules())
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+    network.eval()(torch.randn(2, 3, 16, 16))  # needs no other process
+
+
+def test_the_generators_step_leaves_the_discriminator_alone() -> None:
+    both, lone = trainer(small("dcgan-64")), trainer(small("dcgan-64", discriminator_steps=2))
+    batch = random_batch(both.recipe)
+    assert "loss_g" in both.step(batch, 0) and "loss_g" not in lone.step(batch, 0)
+    for a, b in zip(both.gan.discriminator.parameters(), lone.gan.discriminator.parameters(), strict=True):
+        assert torch.equal(a.grad, b.grad) and a.requires_grad
+
+
+def test_a_gradient_that_is_no_number_is_not_followed() -> None:
+    recipe = small("r3gan-64", learning_rate=1e-3)
+    taught = trainer(recipe)
+    before = [p.clone() for p in taught.gan.discriminator.parameters()]
+    batch = random_batch(recipe)
+    shown = taught.step(replace(batch, real=batch.real * math.nan), 0)
+    assert not shown["gradient_norm_d"].isfinite() and shown["gradient_norm_g"].isfinite()
+    assert all(torch.equal(a, b) for a, b in zip(before, taught.gan.discriminator.parameters(), strict=True))
+    taught.step(batch, N)
+    moved = zip(before, taught.gan.discriminator.parameters(), strict=True)
+    assert not all(torch.equal(a, b) for a, b in moved)

@@ -1,0 +1,58 @@
+"""What goes wrong with GANs, in words: what is seen, and what to change."""
+
+import math
+from collections import deque
+from statistics import median
+
+
+LINES = 20  # of metrics.jsonl that something must last before it is said
+ALL_PAIRS = 0.99  # share of pairs that the discriminator tells apart when it has won
+FEW_DIFFERENCES = 0.5  # of what held-out covers differ from one another
+
+
+class Health:
+    """Looks at what is logged and says each complaint once, until it has passed and comes again."""
+
+    def __init__(self):
+        self.history: deque[dict[str, float]] = deque(maxlen=LINES)
+        self.said: set[str] = set()
+
+    def look(self, values: dict[str, float]) -> list[str]:
+        """After each line of losses.
+
+        Args:
+            values: `loss_g` and `pair_accuracy` among them, all finite.
+
+        Returns:
+            New complaints, a line each.
+        """
+        before = list(self.history)
+        self.history.append(values)
+        full = len(before) == LINES
+        lost = full and all(line["pair_accuracy"] > ALL_PAIRS for line in self.history)
+        usual = median(abs(line["loss_g"]) for line in before) if full else math.inf
+        return self._new(
+            {
+                "the discriminator tells all pairs apart, so the generator learns little: raise "
+                "gradient_penalty_weight or augmentation in the recipe, or lower --learning_rate": lost,
+                "the generator's loss is 20 times what it was: if it does not come back, go on from an earlier "
+                "checkpoint in a new --output_dir with a lower --learning_rate": abs(values["loss_g"])
+                > 20 * max(usual, 1.0),
+            }
+        )
+
+    def look_at_covers(self, generated: float, held_out: float) -> list[str]:
+        """After each evaluation, with the pairwise distances of generated and of held-out covers."""
+        return self._new(
+            {
+                "generated covers differ from each other less than half as much as real ones do: either the run is "
+                "young, or the generator collapses; if it lasts, raise gradient_penalty_weight": generated
+                < FEW_DIFFERENCES * held_out
+            }
+        )
+
+    def _new(self, complaints: dict[str, bool]) -> list[str]:
+        new = [line for line, holds in complaints.items() if holds and line not in self.said]
+        for line, holds in complaints.items():
+            (self.said.add if holds else self.said.discard)(line)
+        return new

@@ -1,0 +1,54 @@
+"""Batch normalisation over the batch of all processes, so that several compute what one would with all of it.
+
+torch's own SyncBatchNorm runs on GPUs only; this one also runs where the tests do.
+"""
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+
+def synchronise(network: nn.Module) -> None:
+    """Let every BatchNorm2d of `network` normalise over all processes, in place.
+
+    Weights, buffers and their names stay as they are, and with them the checkpoints.
+    """
+    for module in network.modules():
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = SyncBatchNorm2d
+
+
+class SyncBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation (Ioffe and Szegedy 2015, algorithm 1) over equal shares of a batch in several processes."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) to the same; all processes must take part. In evaluation as `BatchNorm2d`."""
+        if not self.training:
+            return super().forward(x)
+        with torch.autocast(x.device.type, enabled=False):  # like torch's own, statistics in float32
+            full = x.float()
+            mean = _MeanOverProcesses.apply(full.mean((0, 2, 3)))
+            centred = full - mean[:, None, None]
+            # two exchanges: the mean of squares less the square of the mean would lose digits
+            variance = _MeanOverProcesses.apply(centred.square().mean((0, 2, 3)))
+            with torch.no_grad():
+                count = dist.get_world_size() * x.numel() / x.shape[1]
+                self.running_mean.lerp_(mean, self.momentum)
+                self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
+                self.num_batches_tracked += 1
+            scale = (variance + self.eps).rsqrt() * self.weight
+            return torch.addcmul(self.bias[:, None, None], centred, scale[:, None, None]).to(x.dtype)
+
+
+class _MeanOverProcesses(torch.autograd.Function):
+    """Every process's loss depends on every process's numbers, so gradients are averaged on the way back, too."""
+
+    @staticmethod
+    def forward(ctx, x: torch.Tensor) -> torch.Tensor:
+        mean = x.clone()
+        dist.all_reduce(mean)
+        return mean / dist.get_world_size()
+
+    @staticmethod
+    def backward(ctx, gradient: torch.Tensor) -> torch.Tensor:
+        return _MeanOverProcesses.apply(gradient.contiguous())

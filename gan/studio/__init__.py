@@ -66,6 +66,7 @@ LAUNCH_OPTIONS = {
     "max_file_size": "8mb",
     "app_kwargs": {"middleware": [Middleware(BodyLimit)]},
     "mcp_server": find_spec("mcp") is not None,
+    "state_session_capacity": 256,  # of those whose state is remembered: each call of a program counts, none has any
     "run_history": False,  # the covers that a visitor keeps are on the shelf
     "ssr_mode": False,  # needs Node, and the page has nothing that it would make quicker
 }

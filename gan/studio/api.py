@@ -154,8 +154,9 @@ def add_endpoints(model: Model) -> None:
         (plane, [x, y, truncation]),
         (walk, [seed_a, seed_b, position, truncation]),
     ):
-        call.click(endpoint, inputs, file, api_name=endpoint.__name__, concurrency_limit=2, **raw)
-    call.click(address, png, query, api_name="address", concurrency_limit=2, show_progress="hidden")
+        # any number at once: in the model they take turns with the visitors of the page
+        call.click(endpoint, inputs, file, api_name=endpoint.__name__, concurrency_limit=None, **raw)
+    call.click(address, png, query, api_name="address", concurrency_limit=None, show_progress="hidden")
     for endpoint, inputs, output in (
         (loop, [seed_a, seed_b, frames, truncation], file),
         (film, [addresses, frames, straight, speed, kind], film_file),

@@ -61,8 +61,8 @@ def closed_path(points: torch.Tensor, frames: int, straight: bool = False) -> to
     """A loop through `points` and back to the first, each stretch with as many frames.
 
     The round path is the periodic cubic spline of Catmull and Rom (1974): it passes through every point and turns
-    there without a corner. Like `slerp` it keeps out of the middle, where the generator never trained: the length
-    goes evenly from one point's to the next one's.
+    there without a corner. Like `slerp` it keeps out of the middle, where the generator never trained: the lengths
+    between are those of the same curve through the points' lengths.
 
     Args:
         points: (K, dim) with K of at least 2.
@@ -77,12 +77,13 @@ def closed_path(points: torch.Tensor, frames: int, straight: bool = False) -> to
     place = torch.arange(frames, dtype=torch.float64) * (len(points) / frames)
     start = place.floor().long()
     t = (place - start)[:, None].to(points.dtype)
-    before, a, b, after = (points[(start + step) % len(points)] for step in (-1, 0, 1, 2))
+    ways = torch.cat((points, points.norm(dim=-1, keepdim=True)), dim=1)  # the lengths go along a curve of their own
+    before, a, b, after = (ways[(start + step) % len(points)] for step in (-1, 0, 1, 2))
     if straight:
-        return torch.lerp(a, b, t)
-    curve = a + t / 2 * (b - before + t * (2 * before - 5 * a + 4 * b - after + t * (3 * (a - b) + after - before)))
-    length = torch.lerp(a.norm(dim=-1, keepdim=True), b.norm(dim=-1, keepdim=True), t)
-    return curve / curve.norm(dim=-1, keepdim=True).clamp_min(1e-8) * length
+        return torch.lerp(a, b, t)[:, :-1]
+    way = a + t / 2 * (b - before + t * (2 * before - 5 * a + 4 * b - after + t * (3 * (a - b) + after - before)))
+    direction, length = way[:, :-1], way[:, -1:]
+    return direction / direction.norm(dim=-1, keepdim=True).clamp_min(1e-8) * length
 
 
 def child(parent: torch.Tensor, noise: torch.Tensor, difference: float) -> torch.Tensor:

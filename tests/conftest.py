@@ -142,3 +142,56 @@ runpy.run_path("app.py", run_name="__main__")"""
         process.terminate()
         process.communicate(timeout=20)
     assert process.returncode == 0
+
+
+@pytest.fixture
+def address(running_app: tuple[str, str]) -> str:
+    """Where the page of `running_app` is."""
+    return running_app[0]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A real Chromium. It ends with its module: while it runs, nothing else there can be asynchronous."""
+    import shutil
+
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=15_000)  # a busy machine's start, not a visitor's patience
+    quiet = "--no-sandbox --no-first-run --disable-gpu --disable-background-networking --disable-component-update"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=quiet.split())
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(browser):
+    """A visitor who was never here before."""
+    context = browser.new_context(locale="en-US", has_touch=True)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def visit(context, address: str):
+    """`visit(query, ...)`: opens the page, and when the test ends looks whether all was well in the browser."""
+    wrong = []
+
+    def open_page(query: str = "", width: int = 1280, height: int = 900, wait: bool = True):
+        page = context.new_page()
+        page.set_viewport_size({"width": width, "height": height})
+        page.set_default_timeout(15_000)
+        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("request", lambda request: None if is_ours(request.url) else wrong.append(request.url))
+        page.goto(address + query)
+        if wait:
+            page.wait_for_function("performance.getEntriesByName('first-cover').length")
+        return page
+
+    def is_ours(url: str) -> bool:
+        return url.startswith((address, "data:", "blob:"))
+
+    yield open_page
+    assert not wrong

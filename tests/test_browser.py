@@ -1,4 +1,4 @@
-"""Crate, shelf and Walk as a visitor has them: the real program in a real Chromium."""
+"""The crate and its addresses as a visitor has them: the real program in a real Chromium."""
 
 import base64
 import io
@@ -16,12 +16,8 @@ from gan.studio.files import cover_png
 from gan.studio.model import Model
 
 
-sync_api = pytest.importorskip("playwright.sync_api")
-expect = sync_api.expect
-expect.set_options(timeout=15_000)  # a busy machine's start, not a visitor's patience
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium")
-QUIET = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
+expect = pytest.importorskip("playwright.sync_api").expect
+pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium")
 # what is painted at a place of the plane, in tiles from its middle; null while nothing is
 PAINTED = """([i, j, across]) => {
   const canvas = document.querySelector('#crate canvas'), scale = canvas.width / canvas.clientWidth;
@@ -47,53 +43,9 @@ DROP = """([bytes, name]) => {
 }"""
 
 
-@pytest.fixture
-def address(running_app: tuple[str, str]) -> str:
-    return running_app[0]
-
-
 @pytest.fixture(scope="module")
 def model(tiny_pipeline_folder: Path) -> Model:
     return Model(load_pipeline(tiny_pipeline_folder), "gan/pretrained")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*QUIET.split(), "--no-first-run"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def context(browser):
-    context = browser.new_context(locale="en-US", has_touch=True)
-    yield context
-    context.close()
-
-
-@pytest.fixture
-def visit(context, address: str):
-    """`visit(query, ...)`: opens the page, and when the test ends looks whether all was well in the browser."""
-    wrong = []
-
-    def open_page(query: str = "", width: int = 1280, height: int = 900, wait: bool = True):
-        page = context.new_page()
-        page.set_viewport_size({"width": width, "height": height})
-        page.set_default_timeout(15_000)
-        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("request", lambda request: None if is_ours(request.url) else wrong.append(request.url))
-        page.goto(address + query)
-        if wait:
-            expect(page.locator("#crate .details")).to_have_text(re.compile("truncation"))
-        return page
-
-    def is_ours(url: str) -> bool:
-        return url.startswith((address, "data:", "blob:"))
-
-    yield open_page
-    assert not wrong
 
 
 def details(page, text: str | re.Pattern, tab: str = "#crate") -> None:
@@ -113,17 +65,6 @@ def drag(page, tiles_right: float, tiles_down: float, across: int = 3) -> None:
     page.mouse.move(x, y)
     page.mouse.down()
     page.mouse.move(x + tiles_right * tile, y + tiles_down * tile, steps=12)
-
-
-def keep_seeds(page, *seeds: int) -> None:
-    for seed in seeds:
-        page.fill("#seed", str(seed))
-        details(page, f"Seed {seed}, truncation 1")
-        page.locator("#crate .keep").click()
-
-
-def kept(page) -> list[str]:
-    return [img.get_attribute("alt") for img in page.locator("#shelf li img").all()]
 
 
 # ---- the crate
@@ -319,88 +260,13 @@ def test_a_downloaded_cover_dropped_on_the_page_opens_again(visit, tmp_path: Pat
         expect(page.locator(".toast")).to_contain_text(sentence)
 
 
-# ---- the shelf
-
-
-def test_keepers_survive_a_reload_and_can_be_moved_and_taken_away(visit):
-    page = visit()
-    expect(page.locator("#shelf .hint")).to_be_visible()
-    keep_seeds(page, 3, 8, 5)
-    page.locator("#crate .keep").click()  # the same cover is kept once
-    covers = [f"Album cover: Seed {seed}" for seed in (3, 8, 5)]
-    assert kept(page) == covers
-    page.wait_for_function("document.querySelectorAll('#shelf li img[src^=\"data:image/png\"]').length === 3")
-
-    page.get_by_role("button", name="Move left: Seed 5").click()
-    assert kept(page) == [covers[0], covers[2], covers[1]]
-    page.get_by_role("button", name="Take away: Seed 3").click()
-    page.reload()
-    expect(page.locator("#shelf li")).to_have_count(2)
-    assert kept(page) == [covers[2], covers[1]]
-    expect(page.locator("#shelf li img").first).to_have_attribute("src", re.compile("^data:image/png"))
-
-    page.locator("#shelf li .open").nth(1).click()
-    details(page, "Seed 8, truncation 1")
-    link = page.get_by_role("link", name="Link: Seed 5").get_attribute("href")
-    assert re.match(r"\?seed=5&truncation=1&model=gan/pretrained&weights=\w{12}$", link)
-
-
-# ---- the walk
-
-
-def test_a_film_goes_through_the_shelf(visit, tmp_path: Path):
-    page = visit()
-    page.get_by_role("tab", name="Walk").click()
-    details(page, re.compile(r"Frame \d+ of 60, 3.0 seconds"), "#walk")  # two seeds, at once
-    expect(page.locator("#walk .ends")).to_be_visible()
-
-    page.get_by_role("tab", name="Crate").click()
-    keep_seeds(page, 3, 8, 5)
-    page.get_by_role("tab", name="Walk").click()
-    expect(page.locator("#walk .way")).to_contain_text("Through the 3 covers of your shelf")
-    page.locator("#frames").fill("12")
-    details(page, re.compile(r"Frame \d+ of 12, 0.6 seconds"), "#walk")
-    page.locator("#speed").fill("6")
-    details(page, re.compile(r"Frame \d+ of 12, 2.0 seconds"), "#walk")
-    page.locator("#walk .frame").fill("4")  # by hand: it stops
-    details(page, "Frame 5 of 12, 2.0 seconds", "#walk")
-    expect(page.get_by_role("button", name="Play")).to_be_visible()
-
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Download WebP").click()
-    assert download.value.suggested_filename == "album-covers.webp"
-    download.value.save_as(tmp_path / "film.webp")
-    film = Image.open(tmp_path / "film.webp")
-    assert (film.n_frames, film.info["loop"]) == (12, 0)
-
-    page.get_by_role("button", name="Keep this frame").click()  # frame 5 of 12 is the second cover, as latents
-    expect(page.locator("#shelf li")).to_have_count(4)
-    assert kept(page)[-1] == "Album cover: A cover between seeds"
-
-    page.check("#compare")
-    expect(page.locator("#walk canvas:visible")).to_have_count(2)
-    films = "[...document.querySelectorAll('#walk canvas')].map(canvas => canvas.toDataURL())"
-    page.wait_for_function(f"new Set({films}).size === 2")
-
-
-def test_sending_a_cover_to_the_walk_keeps_it(visit):
-    page = visit("?seed=9")
-    details(page, "Seed 9, truncation 1")
-    page.locator("#crate [data-send=walk]").click()
-    expect(page.get_by_role("tab", name="Walk")).to_have_attribute("aria-selected", "true")
-    assert kept(page) == ["Album cover: Seed 9"]
-    expect(page.locator("#seed-b")).to_be_visible()
-    expect(page.locator("#seed-a")).to_be_hidden()
-    page.fill("#seed-b", "x")
-    expect(page.locator("#seed-b")).to_have_attribute("aria-invalid", "true")
-
-
 # ---- everybody
 
 
 def test_on_a_telephone(visit):
     page = visit("?seed=4", width=390, height=844)
-    keep_seeds(page, 3, 8)
+    page.locator("#crate .keep").click()
+    expect(page.locator("#shelf li")).to_have_count(1)
     for tab, scheme in (("Walk", "light"), ("Crate", "dark")):
         page.emulate_media(color_scheme=scheme)
         page.get_by_role("tab", name=tab).click()

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from gan.latents import slerp, walk
+from gan.latents import blend, closed_path, slerp, walk
 
 
 A, B = torch.randn(2, 16, generator=torch.Generator().manual_seed(0))
@@ -42,3 +42,32 @@ def test_walk_is_a_loop_that_turns_gently() -> None:
 def test_walk_needs_frames() -> None:
     with pytest.raises(ValueError, match="at least 2"):
         walk(A, B, 1)
+
+
+def test_a_blend_of_four_meets_each_and_is_slerp_along_every_edge() -> None:
+    corners = torch.randn(4, 16, generator=torch.Generator().manual_seed(1))
+    for number, (x, y) in enumerate(((0, 0), (1, 0), (0, 1), (1, 1))):
+        torch.testing.assert_close(blend(corners, x, y), corners[number])
+    torch.testing.assert_close(blend(corners, 0.3, 0), slerp(corners[0], corners[1], 0.3))
+    torch.testing.assert_close(blend(corners, 1, 0.3), slerp(corners[1], corners[3], 0.3))
+
+
+@pytest.mark.parametrize("count", (2, 3, 5))
+def test_a_closed_path_passes_its_points_without_a_corner(count: int) -> None:
+    points = torch.randn(count, 16, generator=torch.Generator().manual_seed(2))
+    path = closed_path(points, 200 * count)
+    torch.testing.assert_close(path[::200], points)
+    lengths = points.norm(dim=1)
+    assert lengths.min() * 0.8 < path.norm(dim=1).min()  # not through the middle
+    steps = torch.cat((path, path[:1])).diff(dim=0)
+    turns = (torch.cat((steps, steps[:1])).diff(dim=0)).norm(dim=1)  # how much one step differs from the next
+    if count > 2:  # between two points it comes to rest at both and turns back
+        assert turns.max() < 0.1 * steps.norm(dim=1).max()
+
+
+def test_straight_lines_go_through_the_middle() -> None:
+    path = closed_path(torch.stack((A, B)), 40, straight=True)
+    torch.testing.assert_close(path[10], (A + B) / 2)
+    torch.testing.assert_close(path[30], (A + B) / 2)
+    with pytest.raises(ValueError, match="2 points or more"):
+        closed_path(A[None], 40)

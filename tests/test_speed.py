@@ -3,6 +3,7 @@
 Times are not judged, that all of it works is.
 """
 
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 from gradio_client import Client
@@ -94,7 +96,19 @@ def test_programs(shipped, tmp_path: Path):
         return time.perf_counter() - start
 
     seconds(0, api_name="/generate")
-    print("\n" + line("one cover by API", [seconds(seed, api_name="/generate") for seed in range(30)]))
+
+    def plainly(seed: int) -> float:
+        """The same by HTTP: the call, its answer, the file."""
+        start = time.perf_counter()
+        event = http.post("call/generate", json={"data": [seed, 1]}).json()["event_id"]
+        answer = http.get(f"call/generate/{event}").text
+        assert http.get(json.loads(answer.rpartition("data: ")[2])[0]["url"]).content.startswith(b"\x89PNG")
+        return time.perf_counter() - start
+
+    with httpx.Client(base_url=f"{shipped[0]}gradio_api/", trust_env=False) as http:
+        plainly(0)
+        print("\n" + line("one cover by API, over HTTP", [plainly(seed) for seed in range(30)]))
+    print(line("one cover by API, with gradio_client", [seconds(seed, api_name="/generate") for seed in range(30)]))
     print(line("a loop of 60 frames by API", [seconds(seed, 2, 60, api_name="/loop") for seed in range(5)]))
 
 

@@ -1,12 +1,13 @@
 """One step: the same gradients however the batch is split, and nothing that it should leave alone is touched."""
 
 import math
+import multiprocessing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from accelerate import Accelerator, PartialState, debug_launcher
+from accelerate import Accelerator, debug_launcher
 from torch import nn
 
 from gan.augment import draw_augmentation
@@ -85,7 +86,7 @@ def test_several_parts_take_one_step_of_each_network() -> None:
 
 
 def _share_of_two(folder: str) -> None:
-    PartialState._reset_state()  # a fork of a process that may have used an accelerator of its own
+    torch.set_num_threads(1)
     for name in RECIPES:
         recipe = small(name)
         mine = trainer(recipe)
@@ -99,7 +100,13 @@ def _share_of_two(folder: str) -> None:
 
 def test_two_processes_compute_what_one_does_with_the_whole_batch(tmp_path: Path) -> None:
     """Every recipe, its second derivatives and its batch normalisation included."""
-    debug_launcher(_share_of_two, (str(tmp_path),), num_processes=2)
+    # from a new process: a fork of one that has used several threads waits for them for ever
+    new = multiprocessing.get_context("spawn").Process(
+        target=debug_launcher, args=(_share_of_two, (str(tmp_path),), 2)
+    )
+    new.start()
+    new.join()
+    assert new.exitcode == 0
     for name in RECIPES:
         recipe = small(name)
         alone = trainer(recipe)

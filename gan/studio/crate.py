@@ -67,7 +67,7 @@ def address_at(model: Model, x: float, y: float, truncation: float) -> Address:
 
 
 class Crate:
-    """What the tab's script asks for (crate.js)."""
+    """What the tab's script asks for (crate.js, crate_controls.js)."""
 
     def __init__(self, model: Model):
         self.model = model
@@ -112,7 +112,7 @@ def crate_tab(model: Model) -> None:
         gr.HTML(
             crate.show(model.address(FIRST_SEED)),  # travels with the page: something is there at once
             html_template=CRATE,
-            js_on_load=script("crate.js"),
+            js_on_load=script("crate.js") + script("crate_controls.js"),
             server_functions=[checks.for_the_page(crate.look), checks.for_the_page(crate.open)],
             apply_default_css=False,
             elem_id="crate",

@@ -2,7 +2,7 @@
 const $ = selector => element.querySelector(selector);
 const scrub = $('.frame'), play = $('.play');
 const screens = [...element.querySelectorAll('.screen')].map(screen => ({screen, canvas: screen.querySelector('canvas'), frames: []}));
-let kept = [], at = 0, playing = !matchMedia('(prefers-reduced-motion: reduce)').matches, last = 0, drawn = '', waiting = 0;
+let kept = [], at = 0, playing = !matchMedia('(prefers-reduced-motion: reduce)').matches, last = 0, drawn = '', waiting = 0, asked = 0;
 
 const good = text => /^\d+$/.test(text.trim()) && Number(text) < 2 ** 32;
 const seeds = () => ['#seed-a', '#seed-b'].map(id => $(id).value.trim());
@@ -21,7 +21,14 @@ function refresh() {
   if (!element.offsetParent || !seeds().every(good)) return;
   const {addresses, frames, compare} = order(), wanted = JSON.stringify({addresses, frames, compare});
   if (wanted === drawn) return;
-  waiting = setTimeout(() => { drawn = wanted; trigger('film', order()); }, 120);
+  waiting = setTimeout(() => draw(wanted), 120);
+}
+
+// One film at a time; what was changed meanwhile is drawn after it.
+function draw(wanted) {
+  if (asked && performance.now() - asked < 20000) return;
+  [asked, drawn] = [performance.now(), wanted];
+  trigger('film', order());
 }
 
 function describe() {
@@ -71,6 +78,8 @@ function setPlaying(on) {
 
 document.addEventListener('reel', async event => {
   const reel = event.detail;
+  if (!reel?.file) asked = 0;
+  if (reel?.refused) document.dispatchEvent(new CustomEvent('complain', {detail: reel.refused}));
   if (reel?.file) {
     const link = Object.assign(document.createElement('a'), {href: reel.file, download: reel.name});
     return link.click();
@@ -85,6 +94,7 @@ document.addEventListener('reel', async event => {
   paint();
   describe();
   performance.mark('film');
+  refresh();
 });
 
 play.addEventListener('click', () => setPlaying(!playing));

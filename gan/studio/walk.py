@@ -1,5 +1,7 @@
 """The tab "Walk": the covers of the shelf as a film without a seam."""
 
+import time
+
 import gradio as gr
 import torch
 
@@ -64,18 +66,16 @@ class Walk:
     def __init__(self, model: Model):
         self.model = model
 
-    @checks.in_words
-    def film(self, event: gr.EventData) -> dict:
+    def film(self, asked: object) -> dict:
         """Every frame of the film as a still, along the round path and, to compare, along straight lines."""
-        order = Order(self.model, event._data)
+        order = Order(self.model, asked)
         paths = [order.path(straight) for straight in ((False, True) if order.compare else (False,))]
         stills = [data_uri(still_webp(image), "image/webp") for image in self.model.film(torch.cat(paths))]
-        return {"round": stills[: order.frames], "straight": stills[order.frames :], "order": event._data}
+        return {"round": stills[: order.frames], "straight": stills[order.frames :]}
 
-    @checks.in_words
-    def save(self, event: gr.EventData) -> dict:
+    def save(self, asked: object) -> dict:
         """The film as a file."""
-        order = Order(self.model, event._data)
+        order = Order(self.model, asked)
         images = self.model.film(order.path(order.straight))
         if order.kind == "mp4":
             return {"file": data_uri(loop_mp4(images, order.speed), "video/mp4"), "name": "album-covers.mp4"}
@@ -138,7 +138,14 @@ def walk_tab(model: Model) -> None:
             apply_default_css=False,
             elem_id="reel",
         )
-    # in the queue, where a Space lends its GPU; one film at a time, and of those asked for meanwhile only the newest
+
+    def film(event: gr.EventData) -> dict:
+        return checks.for_the_page(walk.film)(event._data) | {"number": time.monotonic_ns()}  # each is news
+
+    def save(event: gr.EventData) -> dict:
+        return checks.for_the_page(walk.save)(event._data) | {"number": time.monotonic_ns()}
+
+    # in the queue, where a Space lends its GPU, one film at a time
     drawn = {"show_progress": "hidden", "concurrency_id": "film", "concurrency_limit": 1, "api_visibility": "private"}
-    desk.film(walk.film, None, reel, trigger_mode="always_last", **drawn)
-    desk.save(walk.save, None, reel, trigger_mode="once", **drawn)
+    desk.film(film, None, reel, trigger_mode="multiple", **drawn)
+    desk.save(save, None, reel, trigger_mode="multiple", **drawn)

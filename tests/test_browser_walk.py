@@ -1,0 +1,103 @@
+"""Shelf and Walk as a visitor has them, in a real Chromium."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+
+expect = pytest.importorskip("playwright.sync_api").expect
+pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium")
+
+
+def details(page, text: str | re.Pattern, tab: str = "#crate") -> None:
+    expect(page.locator(f"{tab} .details")).to_have_text(text)
+
+
+def keep_seeds(page, *seeds: int) -> None:
+    for seed in seeds:
+        page.fill("#seed", str(seed))
+        details(page, f"Seed {seed}, truncation 1")
+        page.locator("#crate .keep").click()
+
+
+def kept(page) -> list[str]:
+    return [img.get_attribute("alt") for img in page.locator("#shelf li img").all()]
+
+
+# ---- the shelf
+
+
+def test_keepers_survive_a_reload_and_can_be_moved_and_taken_away(visit):
+    page = visit()
+    expect(page.locator("#shelf .hint")).to_be_visible()
+    keep_seeds(page, 3, 8, 5)
+    page.locator("#crate .keep").click()  # the same cover is kept once
+    covers = [f"Album cover: Seed {seed}" for seed in (3, 8, 5)]
+    assert kept(page) == covers
+    page.wait_for_function("document.querySelectorAll('#shelf li img[src^=\"data:image/png\"]').length === 3")
+
+    page.get_by_role("button", name="Move left: Seed 5").click()
+    assert kept(page) == [covers[0], covers[2], covers[1]]
+    page.get_by_role("button", name="Take away: Seed 3").click()
+    page.reload()
+    expect(page.locator("#shelf li")).to_have_count(2)
+    assert kept(page) == [covers[2], covers[1]]
+    expect(page.locator("#shelf li img").first).to_have_attribute("src", re.compile("^data:image/png"))
+
+    page.locator("#shelf li .open").nth(1).click()
+    details(page, "Seed 8, truncation 1")
+    link = page.get_by_role("link", name="Link: Seed 5").get_attribute("href")
+    assert re.match(r"\?seed=5&truncation=1&model=gan/pretrained&weights=\w{12}$", link)
+
+
+# ---- the walk
+
+
+def test_a_film_goes_through_the_shelf(visit, tmp_path: Path):
+    page = visit()
+    page.get_by_role("tab", name="Walk").click()
+    details(page, re.compile(r"Frame \d+ of 60, 3.0 seconds"), "#walk")  # two seeds, at once
+    expect(page.locator("#walk .ends")).to_be_visible()
+
+    page.get_by_role("tab", name="Crate").click()
+    keep_seeds(page, 3, 8, 5)
+    page.get_by_role("tab", name="Walk").click()
+    expect(page.locator("#walk .way")).to_contain_text("Through the 3 covers of your shelf")
+    page.locator("#frames").fill("12")
+    details(page, re.compile(r"Frame \d+ of 12, 0.6 seconds"), "#walk")
+    page.locator("#speed").fill("6")
+    details(page, re.compile(r"Frame \d+ of 12, 2.0 seconds"), "#walk")
+    page.locator("#walk .frame").fill("4")  # by hand: it stops
+    details(page, "Frame 5 of 12, 2.0 seconds", "#walk")
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download WebP").click()
+    assert download.value.suggested_filename == "album-covers.webp"
+    download.value.save_as(tmp_path / "film.webp")
+    film = Image.open(tmp_path / "film.webp")
+    assert (film.n_frames, film.info["loop"]) == (12, 0)
+
+    page.get_by_role("button", name="Keep this frame").click()  # frame 5 of 12 is the second cover, as latents
+    expect(page.locator("#shelf li")).to_have_count(4)
+    assert kept(page)[-1] == "Album cover: A cover between seeds"
+
+    page.check("#compare")
+    expect(page.locator("#walk canvas:visible")).to_have_count(2)
+    films = "[...document.querySelectorAll('#walk canvas')].map(canvas => canvas.toDataURL())"
+    page.wait_for_function(f"new Set({films}).size === 2")
+
+
+def test_sending_a_cover_to_the_walk_keeps_it(visit):
+    page = visit("?seed=9")
+    details(page, "Seed 9, truncation 1")
+    page.locator("#crate [data-send=walk]").click()
+    expect(page.get_by_role("tab", name="Walk")).to_have_attribute("aria-selected", "true")
+    assert kept(page) == ["Album cover: Seed 9"]
+    expect(page.locator("#seed-b")).to_be_visible()
+    expect(page.locator("#seed-a")).to_be_hidden()
+    page.fill("#seed-b", "x")
+    expect(page.locator("#seed-b")).to_have_attribute("aria-invalid", "true")

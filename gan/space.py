@@ -36,14 +36,13 @@ def space_files(project: Path, models: list[str], suggested_hardware: str) -> di
     card = _read_card(readme)
     if mistake := _mistake(card.data.to_dict(), project):
         raise HubError(f"{readme}: {mistake}")
-    files: dict[str, Path | bytes] = {
+    files = {
         path.relative_to(project).as_posix(): path
         for path in [project / "requirements.txt", *_modules(project, card.data["app_file"]), *_others(project)]
     }
-    for name, path in files.items():
+    for path in files.values():
         if path.stat().st_size >= LARGEST_FILE:
             raise HubError(f"{path}: {path.stat().st_size / 1e6:.1f} MB; a Space takes files below 10 MB")
-        files[name] = path
     if models:
         card.data["models"] = models
     if "suggested_hardware" not in card.data:

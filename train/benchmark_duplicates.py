@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from train.benchmark_piles import content_of, draw_cover, read_sources
+from train.benchmark_piles import draw_cover, read_sources
 from train.benchmark_prepare import peak_memory
 from train.clean import Cover, Refused, Settings, decode, prepare_cover
 from train.cli import UserError
@@ -142,7 +142,7 @@ def different_covers(sources: list[str], settings: Settings, changed: int) -> tu
         raise UserError("the sources hold fewer than two covers")
     chosen = np.unique(np.linspace(0, len(kept) - 1, min(changed, len(kept))).astype(int))
     everything = list(kept.values())
-    contents = [content_of(everything[number][0]) for number in chosen]
+    contents = [everything[number][0].read() for number in chosen]
     return _fingerprints([cover for _, cover in kept.values()]), contents
 
 

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from train.clean import Refused, Settings, decode, make_square
 from train.cli import UserError
-from train.items import Item, Place
+from train.items import Item
 from train.sources import check_source, expand, read_source
 
 
@@ -37,11 +37,6 @@ def read_sources(sources: list[str]) -> Iterator[Item]:
     return chain.from_iterable(map(read_source, sources))
 
 
-def content_of(item: Item) -> bytes:
-    """The bytes of a file; none where there are none."""
-    return item.content.read() if isinstance(item.content, Place) else item.content or b""
-
-
 def large_pictures(sources: list[str], side: int, count: int) -> list[Image.Image]:
     """The first `count` pictures of the sources that are at least `side` pixels high and wide, square.
 
@@ -53,7 +48,7 @@ def large_pictures(sources: list[str], side: int, count: int) -> list[Image.Imag
     def pictures() -> Iterator[Image.Image]:
         for item in read_sources(sources):
             try:
-                yield make_square(decode(content_of(item), settings)[0], side)
+                yield make_square(decode(item.read(), settings)[0], side)
             except Refused:
                 continue
 

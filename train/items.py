@@ -39,6 +39,10 @@ class Item:
     detail: str = ""
     genre: str | None = None
 
+    def read(self) -> bytes:
+        """The file's bytes, from where they are; none where there are none. Raises OSError."""
+        return self.content.read() if isinstance(self.content, Place) else self.content or b""
+
     @property
     def size(self) -> int:
         """In bytes."""

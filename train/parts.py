@@ -18,6 +18,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import asdict
+from functools import cache
 from importlib.metadata import version
 from multiprocessing import connection
 from pathlib import Path
@@ -119,15 +120,11 @@ def judge(item: Item, settings: Settings) -> Outcome:
     if item.reason is not None:
         return Refused(item.reason, item.detail)
     try:
-        return prepare_cover(_content(item), settings, item.name)
+        return prepare_cover(item.read(), settings, item.name)
     except Refused as refused:
         return refused
     except OSError as problem:
         return Refused("unreadable", problem.strerror or "")
-
-
-def _content(item: Item) -> bytes:
-    return item.content.read() if isinstance(item.content, Place) else item.content
 
 
 def write_outcomes(path: Path, chunk: list[Item], outcomes: list[Outcome]) -> None:
@@ -141,7 +138,7 @@ def write_outcomes(path: Path, chunk: list[Item], outcomes: list[Outcome]) -> No
             continue
         picture = None
         if item.content is not None and shown.get(outcome.reason, 0) < THUMBNAILS and outcome.reason in PICTURED:
-            picture = thumbnail(_content(item))
+            picture = thumbnail(item.read())
             shown[outcome.reason] = shown.get(outcome.reason, 0) + (picture is not None)
         rows.append(row | {"reason": outcome.reason, "detail": outcome.detail, "image": picture})
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
@@ -175,6 +172,7 @@ def _digest(chunk: list[Item], settings: Settings) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
+@cache
 def versions() -> dict[str, str]:
     """What decodes and writes: another version may give other pixels or bytes."""
     return {name: version(name) for name in VERSIONS}

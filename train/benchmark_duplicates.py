@@ -160,7 +160,7 @@ def recall(contents: list[bytes], settings: Settings) -> dict[str, np.ndarray]:
     found: dict[str, list[np.ndarray]] = {}
     following = contents[1:] + contents[:1]
     for content, other in zip(contents, following, strict=True):
-        picture = decode(content, Settings(1024, 1, 100.0))[0]
+        picture = decode(content, Settings(1024, 1, 100.0)).picture
         changed = {name: change(picture) for name, change in CHANGES.items()} | {"another cover": other}
         covers = _fingerprints([prepare_cover(file, settings) for file in (content, *changed.values())])
         others = np.arange(1, len(covers.phash))

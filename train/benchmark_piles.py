@@ -48,7 +48,7 @@ def large_pictures(sources: list[str], side: int, count: int) -> list[Image.Imag
     def pictures() -> Iterator[Image.Image]:
         for item in read_sources(sources):
             try:
-                yield make_square(decode(item.read(), settings)[0], side)
+                yield make_square(decode(item.read(), settings).picture, side)
             except Refused:
                 continue
 

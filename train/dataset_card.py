@@ -1,6 +1,6 @@
 """The dataset's card on the Hub: README.md."""
 
-from train.clean import LEAST_SIDE, REASONS
+from train.clean import LEAST_RATIO, LEAST_SIDE, REASONS
 from train.report import Report
 
 
@@ -68,8 +68,8 @@ Every picture was turned as its EXIF block says, brought to 8-bit sRGB (embedded
 scaled, transparency laid on white), {FITTED[settings["fit"]]} and scaled with Pillow's bicubic filter, which averages
 over all pixels of the original; one more than four times too large was first brought near by the mean of whole pixels.
 JPEGs were decoded by libjpeg with every warning taken for an error, because most programs show a JPEG with garbage in
-the middle as if it were whole, and at a half, a quarter or an eighth of their size where that leaves {LEAST_SIDE}
-pixels or nearly twice as many as needed. No metadata was kept.
+the middle as if it were whole, and at one to four eighths of their size where that leaves {LEAST_SIDE} pixels or
+{LEAST_RATIO} times as many as needed. No metadata was kept.
 The shorter side had at least {settings["min_size"]} pixels, the longer at most {settings["max_aspect"]} times the
 shorter.
 

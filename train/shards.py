@@ -1,5 +1,6 @@
 """A split's Parquet files."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,26 @@ SHARD_BYTES = 256 * 1024**2
 GROUP_ROWS, GROUP_BYTES = 500, 16 * 1024**2
 
 
+def schema(genres: list[str]) -> pyarrow.Schema:
+    """The columns of a dataset, as `datasets.Features(...).arrow_schema` gives them; without genres none for them.
+
+    Written out, because importing `datasets` takes longer than preparing a few hundred covers.
+    """
+    text = {"dtype": "string", "_type": "Value"}
+    features = {"image": {"_type": "Image"}, "source": text, "sha256": text, "phash": text}
+    types = dict.fromkeys(features, pyarrow.string())
+    types["image"] = pyarrow.struct({"bytes": pyarrow.binary(), "path": pyarrow.string()})
+    if genres:
+        features["genre"] = {"names": genres, "_type": "ClassLabel"}
+        types["genre"] = pyarrow.int64()
+    return pyarrow.schema(types, {"huggingface": json.dumps({"info": {"features": features}})})
+
+
 class Shards:
     """The Parquet files of one split, written as covers come, so that memory does not grow with their number."""
 
     def __init__(self, folder: Path, name: str, genres: list[str]):
-        from datasets import ClassLabel, Features, Image, Value
-
-        text = Value("string")
-        features = {"image": Image(), "source": text, "sha256": text, "phash": text}
-        if genres:
-            features["genre"] = ClassLabel(names=genres)
-        self.schema: pyarrow.Schema = Features(features).arrow_schema
+        self.schema = schema(genres)
         self.folder, self.name, self.rows = folder, name, 0
         self.paths: list[Path] = []
         self.writer = None

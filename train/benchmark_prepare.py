@@ -78,21 +78,21 @@ def benchmark_prepare(args: argparse.Namespace) -> str:
         for side, some in ((args.side, pile), (JUDGED_SIDE, larger)):
             costs = profile(sorted(some.glob("0/*"))[:JUDGED_FILES], settings, args.repeats, scratch)
             print_costs(f"one cover from {side} px, processor time", costs)
-        print(f"\n{'peak memory, MB':<44}{'worker':>10}{'program':>10}")
+        print(f"\n{'peak memory, MB':<52}{'worker':>10}{'program':>10}")
         for folders, count in (([pile / "0"], args.files), (sorted(pile.iterdir()), 4 * args.files)):
             own, largest = peaks(program(folders, args.resolution, max(2, cores), scratch), scratch)
-            print(f"{f'{count:,} files':<44}{largest / 1e6:>10.0f}{own / 1e6:>10.0f}", flush=True)
+            print(f"{f'{count:,} files':<52}{largest / 1e6:>10.0f}{own / 1e6:>10.0f}", flush=True)
 
     everywhere, tools = ours(cores), speeds.get(TOGETHER, np.nan)
     judged = 1000 / (sum(costs.values()) - costs["read"] - costs["write the part"])
-    print(f"\n{'goal':<44}{'asked':>10}{'measured':>10}")
+    print(f"\n{'goal':<52}{'asked':>10}{'measured':>10}")
     for goal, asked, measured in (
         (f"times as fast as the tools, {args.files:,} files", 10, speeds[everywhere] / tools),
         (f"times as fast as the tools, {4 * args.files:,} files", 10, speeds[everywhere + LARGER] / tools),
         ("times as fast as dataset_tool's way", 4, speeds[everywhere + WARM] / speeds[OLD_TOOL]),
         (f"covers/s a core from {JUDGED_SIDE} px, judging alone", 350, judged),
     ):
-        print(f"{goal:<44}{f'>= {asked}':>10}{measured:>10.1f}")
+        print(f"{goal:<52}{f'>= {asked}':>10}{measured:>10.1f}")
     return f"compared: {everywhere}; with start-up to the tools, which have theirs, without it to dataset_tool"
 
 
@@ -128,9 +128,9 @@ def compare(pile: Path, resolution: int, cores: int, repeats: int, scratch: Path
     if len(tools) == len(TOOLS):
         spent[TOGETHER] = sum(spent[name] for name in tools)
     files = len(list(folder.iterdir()))
-    print(f"{'':<44}{'seconds':>10}{'CPU s':>10}{'covers/s':>10}")
+    print(f"{'':<52}{'seconds':>10}{'CPU s':>10}{'covers/s':>10}")
     for name, (wall, cpu) in spent.items():
-        print(f"{name:<44}{wall:>10.2f}{cpu:>10.2f}{files / wall:>10.1f}")
+        print(f"{name:<52}{wall:>10.2f}{cpu:>10.2f}{files / wall:>10.1f}")
     for name in TOOLS.keys() - tools.keys():
         print(f"{name}: skipped, it is not on the PATH; without it the tools are not compared")
     sys.stdout.flush()
@@ -212,9 +212,9 @@ def profile(files: list[Path], settings: Settings, repeats: int, scratch: Path) 
 
 def print_costs(title: str, costs: dict[str, float]) -> None:
     """Print a table of milliseconds, and of what share of all each is."""
-    print(f"\n{title:<44}{'ms':>10}{'share':>10}")
+    print(f"\n{title:<52}{'ms':>10}{'share':>10}")
     for stage, cost in (costs | {"all": sum(costs.values())}).items():
-        print(f"{stage:<44}{cost:>10.3f}{cost / sum(costs.values()):>10.1%}")
+        print(f"{stage:<52}{cost:>10.3f}{cost / sum(costs.values()):>10.1%}")
     sys.stdout.flush()
 
 

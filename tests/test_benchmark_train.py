@@ -1,0 +1,54 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from train.benchmark_train import flops_of_a_cover, rounds, sprint_speeds
+from train.recipes import Recipe
+
+
+SMALL = {"generator": {"width": 4, "latent_dim": 4}, "discriminator": {"width": 4}}
+
+
+def test_it_prints_the_loop_beside_the_mathematics_and_the_sprint(tmp_path):
+    config = tmp_path / "small.yaml"
+    config.write_text(
+        "{network: dcgan, resolution: 16, loss: logistic, train_batch_size: 4, "
+        "generator: {width: 4, latent_dim: 4}, discriminator: {width: 4}}"
+    )
+    command = [sys.executable, "-m", "train.benchmark", "train", "--steps", "2", "--config", str(config)]
+    ended = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    assert not ended.returncode, ended.stderr
+    assert "cover/s" not in ended.stderr  # the run's own progress bar
+    rows = re.findall(r"^(.{30,}?) +4 +([\d.]+) +([\d.]+)", ended.stdout, re.M)
+    assert any(name.endswith("fp32") for name, _, _ in rows)
+    assert all(float(number) > 0 for row in rows for number in row[1:])
+    assert "the sprint's way, 1 thread" in ended.stdout and "of 1,000,000" in ended.stdout
+
+
+def test_the_work_of_a_cover_is_counted():
+    # one step draws a cover once and passes it through the discriminator twice, a real one once; a pass back through
+    # inputs and weights costs two more, through one of them one more; first layers need less
+    recipe = Recipe("dcgan", 16, "logistic", train_batch_size=4, **SMALL)
+    generator, discriminator = recipe.build()
+    forward = []
+    for network, example in ((generator, torch.zeros(1, 4)), (discriminator, torch.zeros(1, 3, 16, 16))):
+        with FlopCounterMode(display=False) as counter:
+            network.eval()(example)
+        forward.append(counter.get_total_flops())
+    assert flops_of_a_cover(recipe) == pytest.approx(3 * forward[0] + 8 * forward[1], rel=0.15)
+
+
+def test_the_sprints_way_learns():
+    recipe = Recipe("dcgan", 16, "logistic", train_batch_size=4, **SMALL)
+    before = torch.get_num_threads()
+    assert len(list(sprint_speeds(recipe, 3, torch.device("cpu"), 1))) == 3
+    assert torch.get_num_threads() == before
+
+
+def test_rounds_are_sums_of_laps():
+    assert rounds([1, 2, 3, 4], 2) == [3, 5, 7]

@@ -133,10 +133,20 @@ def _decode(image: dict) -> Pillow.Image:
 
 
 def _raw_pixels(batch: dict, indices: list[int], column: str, resolution: int) -> dict:
-    return {"pixels": [_raw(image, i, resolution) for image, i in zip(batch[column], indices, strict=True)]}
+    return {"pixels": [raw_pixels(image, i, resolution) for image, i in zip(batch[column], indices, strict=True)]}
 
 
-def _raw(image: dict, index: int, resolution: int) -> bytes:
+def raw_pixels(image: dict, index: int, resolution: int) -> bytes:
+    """The pixels of one encoded image as (resolution, resolution, 3) uint8, cropped to the middle square and scaled.
+
+    Args:
+        image: its `bytes`, or its `path`.
+        index: its number, for the user.
+        resolution: height and width in pixels.
+
+    Raises:
+        CoversError: it cannot be decoded, or is too small.
+    """
     try:
         cover = ImageOps.exif_transpose(_decode(image)).convert("RGB")
     except Exception as error:  # Pillow raises nearly anything for a broken image

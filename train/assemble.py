@@ -123,6 +123,7 @@ def write_dataset(folder: Path, covers: Covers, report: Report) -> None:
     for written in shards.values():
         written.close()
     report.covers = {split: written.rows for split, written in shards.items() if written.rows}
+    report.picture_bytes = {split: shards[split].picture_bytes for split in report.covers}
     report.genres = {genre: int((genre_of[stays] == genre).sum()) for genre in genres}
     report.clusters = [[names[kept], *(names[copy] for copy in cluster)] for kept, cluster in clusters.items()]
     report.shown_clusters = [

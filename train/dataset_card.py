@@ -17,6 +17,10 @@ def dataset_card(report: Report, title: str, license_name: str | None) -> str:
     from huggingface_hub import DatasetCardData
 
     size = next((name for limit, name in SIZES if report.kept < limit), "n>1M")
+    splits = [
+        {"name": split, "num_bytes": report.picture_bytes[split], "num_examples": count}
+        for split, count in report.covers.items()
+    ]
     files = [{"split": split, "path": f"data/{split}-*"} for split in report.covers]
     data = DatasetCardData(
         license=license_name,
@@ -25,6 +29,8 @@ def dataset_card(report: Report, title: str, license_name: str | None) -> str:
         task_categories=["unconditional-image-generation"],
         tags=["album-covers"],
         configs=[{"config_name": "default", "data_files": files}],
+        # what a reader that streams could not know otherwise
+        dataset_info={"splits": splits},
     )
     settings = report.settings
     side, distance = settings["resolution"], settings["hash_distance"]

@@ -33,6 +33,7 @@ class Report:
         settings: what was asked for.
         versions: of the packages that decode and write.
         covers: how many there are in each split.
+        picture_bytes: what their pictures take, in each split.
         genres: how many covers have each genre.
         skipped: how many files were none of the user's, such as a system's hidden ones.
         refused: the files that gave no cover.
@@ -45,6 +46,7 @@ class Report:
     settings: dict[str, Any]
     versions: dict[str, str]
     covers: dict[str, int] = field(default_factory=dict)
+    picture_bytes: dict[str, int] = field(default_factory=dict)
     genres: dict[str, int] = field(default_factory=dict)
     skipped: int = 0
     refused: list[RefusedFile] = field(default_factory=list)
@@ -107,6 +109,7 @@ def to_json(report: Report) -> str:
         "program": PROGRAM,
         "files": report.files,
         "covers": report.covers,
+        "picture_bytes": report.picture_bytes,
         "reasons": report.reasons,
         "skipped": report.skipped,
         "genres": report.genres,

@@ -36,7 +36,7 @@ class Shards:
         self.folder, self.name, self.rows = folder, name, 0
         self.paths: list[Path] = []
         self.writer = None
-        self.group, self.group_bytes, self.shard_bytes = [], 0, 0
+        self.group, self.group_bytes, self.shard_bytes, self.picture_bytes = [], 0, 0, 0
 
     def add(self, row: dict[str, Any], genre: int | None) -> None:
         """Take one cover, a row of a part, and write when a row group or a shard is full."""
@@ -52,6 +52,7 @@ class Shards:
         self.rows += 1
         self.group_bytes += len(row["image"])
         self.shard_bytes += len(row["image"])
+        self.picture_bytes += len(row["image"])
         full = self.shard_bytes >= SHARD_BYTES
         if full or len(self.group) >= GROUP_ROWS or self.group_bytes >= GROUP_BYTES:
             self._write_group()

@@ -1,0 +1,97 @@
+"""A dataset that is trained on as it comes from the Hub, without being kept on the disk."""
+
+import math
+from collections.abc import Iterator
+from itertools import islice
+
+import torch
+from datasets import Dataset, Image, IterableDataset, load_dataset
+
+from gan.covers import Covers, CoversError, mixed_seed, raw_pixels
+
+
+# As many rows are mixed with one another: prepared covers lie in the order of their sources.
+BUFFER_ROWS = 4096
+
+
+class StreamedCovers:
+    """Covers of one size, read one after the other; like `Covers`, in an order that only (seed, position) decides.
+
+    It is shuffled within a buffer and by whole shards, not through and through. To go on in the middle, as a resumed
+    run does, the rows of the epoch up to there are read again.
+
+    Args:
+        dataset: with one column of encoded images.
+        resolution: height and width in pixels; larger covers are cropped and scaled down.
+        seed: another seed is another order.
+
+    Raises:
+        CoversError: the dataset does not tell how many covers there are.
+    """
+
+    def __init__(self, dataset: IterableDataset, resolution: int, seed: int = 0):
+        self.dataset, self.resolution, self.seed = dataset, resolution, seed
+        self.labels = None
+        self._streams: dict[int, tuple[int, Iterator[tuple[int, dict]]]] = {}
+        known = (dataset.info.splits or {}).get(str(dataset.split))
+        if not known or not known.num_examples:
+            raise CoversError("its card does not tell how many covers there are (dataset_info); drop --streaming")
+        self._length = known.num_examples
+
+    def __len__(self) -> int:
+        return self._length
+
+    def batch(self, position: int, size: int, stream: int = 0) -> torch.Tensor:
+        """As `Covers.batch`; cheap where `position` is where the last batch of `stream` ended.
+
+        Raises:
+            CoversError: an image that cannot be decoded or is too small.
+        """
+        at, rows = self._streams.get(stream, (math.inf, iter(())))
+        if position < at or position // len(self) > at // len(self):
+            at, rows = position, self._rows(position, stream)
+        mine = islice(rows, position - at, position - at + size)  # what lies between belongs to other processes
+        taken = [raw_pixels(row, index, self.resolution) for index, row in mine]
+        self._streams[stream] = (position + size, rows)
+        pixels = torch.frombuffer(bytearray(b"".join(taken)), dtype=torch.uint8)
+        return pixels.view(size, self.resolution, self.resolution, 3)
+
+    def batch_labels(self, position: int, size: int, stream: int = 0) -> None:
+        """Genres are not streamed."""
+
+    def _rows(self, position: int, stream: int) -> Iterator[tuple[int, dict]]:
+        """The numbers and encoded images of all covers from `position` on, without end."""
+        epoch, skip = divmod(position, len(self))
+        while True:
+            shuffled = self.dataset.shuffle(mixed_seed(self.seed, stream, epoch), buffer_size=BUFFER_ROWS)
+            for index, row in enumerate(shuffled.skip(skip)):
+                yield skip + index, next(iter(row.values()))
+            epoch, skip = epoch + 1, 0
+
+
+def stream_covers(dataset_name: str, resolution: int, split: str = "train", seed: int = 0) -> StreamedCovers:
+    """Open a Hub dataset, or a folder written by `train.prepare`, to be read as it is trained on.
+
+    Raises:
+        CoversError: no such dataset or split, or no images in it.
+    """
+    try:
+        dataset = load_dataset(dataset_name, split=split, streaming=True)
+        features = dataset.features or {}
+    except Exception as error:  # as in gan/covers.py
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise CoversError(f"--dataset_name {dataset_name} cannot be streamed ({line})") from error
+    columns = [name for name, feature in features.items() if isinstance(feature, Image)]
+    if not columns:
+        raise CoversError(f"--dataset_name {dataset_name} has no column of images, only {', '.join(features)}")
+    dataset = dataset.select_columns(columns[:1]).cast_column(columns[0], Image(decode=False))
+    try:
+        return StreamedCovers(dataset, resolution, seed)
+    except CoversError as error:
+        raise CoversError(f"--dataset_name {dataset_name}: {error}") from None
+
+
+def first_covers(streamed: StreamedCovers, count: int) -> Covers:
+    """The first covers of a stream, kept in memory: to measure against again and again."""
+    rows = streamed.batch(0, min(count, len(streamed)))
+    return Covers(Dataset.from_dict({"pixels": [row.numpy().tobytes() for row in rows]}), streamed.resolution)

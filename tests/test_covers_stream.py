@@ -1,0 +1,70 @@
+from pathlib import Path
+
+import pytest
+import torch
+from datasets import IterableDataset
+from drawn import draw_cover
+from preparing import program
+
+from gan.covers import CoversError
+from gan.covers_stream import StreamedCovers, first_covers, stream_covers
+
+
+COUNT = 23
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawn covers, prepared and so with a card that tells how many there are."""
+    folder = tmp_path_factory.mktemp("streamed")
+    (folder / "pile").mkdir()
+    for seed in range(COUNT):
+        draw_cover(seed, 32).save(folder / "pile" / f"{seed}.png")
+    arguments = ("--resolution", 16, "--validation_fraction", 0, "--keep_duplicates")
+    assert program(folder / "pile", "--output_dir", folder / "covers", *arguments)[0] == 0
+    return folder / "covers"
+
+
+def opened(dataset: Path, seed: int = 0) -> StreamedCovers:
+    return stream_covers(str(dataset), 16, seed=seed)
+
+
+def test_every_cover_comes_once_in_each_epoch_in_another_order(dataset: Path) -> None:
+    covers = opened(dataset)
+    first, second = (covers.batch(epoch * COUNT, COUNT).flatten(1) for epoch in range(2))
+    assert len(covers) == COUNT and first.shape == (COUNT, 16 * 16 * 3)
+    assert len(first.unique(dim=0)) == COUNT and torch.equal(first.unique(dim=0), second.unique(dim=0))
+    assert not torch.equal(first, second)
+
+
+def test_the_order_is_a_function_of_seed_stream_and_position(dataset: Path) -> None:
+    straight = opened(dataset).batch(0, 3 * COUNT)
+    parts = opened(dataset)
+    assert torch.equal(torch.cat([parts.batch(p, 3) for p in range(0, 3 * COUNT, 3)]), straight)
+    assert torch.equal(opened(dataset).batch(40, 9), straight[40:49])  # as after a resume
+    assert torch.equal(parts.batch(5, 9), straight[5:14])
+    assert not torch.equal(opened(dataset).batch(0, 3 * COUNT, stream=1), straight)
+    assert not torch.equal(opened(dataset, seed=1).batch(0, 3 * COUNT), straight)
+
+
+def test_two_processes_share_the_batches(dataset: Path) -> None:
+    straight, here, there = opened(dataset).batch(0, 80), opened(dataset), opened(dataset)
+    for position in range(0, 80, 8):
+        both = torch.cat([here.batch(position, 4), there.batch(position + 4, 4)])
+        assert torch.equal(both, straight[position : position + 8])
+
+
+def test_some_are_kept_to_measure_against(dataset: Path) -> None:
+    kept = first_covers(opened(dataset), 7)
+    assert len(kept) == 7 and len(first_covers(opened(dataset), 100)) == COUNT
+    expected = opened(dataset).batch(0, 7).flatten(1)
+    assert torch.equal(kept.batch(0, 7).flatten(1).unique(dim=0), expected.unique(dim=0))
+
+
+def test_what_cannot_be_streamed_is_one_line(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(CoversError, match="cannot be streamed"):
+        stream_covers(str(tmp_path / "nothing"), 16)
+    with pytest.raises(CoversError, match="does not tell how many"):
+        StreamedCovers(IterableDataset.from_generator(lambda: iter([{"image": None}])), 16)
+    with pytest.raises(CoversError, match="is 16x16, the recipe wants 32 px"):
+        stream_covers(str(dataset), 32).batch(0, 1)

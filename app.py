@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import gc
 import os
 import re
 import signal
@@ -63,12 +64,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say(mistake, 2)
 
     # here and not above, because they take seconds: --help and mistakes are answered at once
+    gc.disable()  # of what imports make nothing is thrown away, and to look for rubbish among it takes a second
     import logging
 
     from gan import PipelineError
     from gan.studio import LAUNCH_OPTIONS, build_page
     from gan.studio.model import share_the_cpu
 
+    gc.enable()
     share_the_cpu()
     logging.basicConfig(format="%(name)s: %(message)s")
     try:
@@ -88,6 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except OSError as error:
         return _say(f"cannot listen at {args.host}: {error}; choose another --port or --host", 2)
+    gc.freeze()  # nor is it looked through again and again while visitors wait
     print(f"Album Cover GAN is at {public or local} (Ctrl+C stops it)", flush=True)
     page.block_thread()
     return 0
@@ -103,12 +107,14 @@ def choose_model(name: str | None, revision: str | None) -> dict:
         PipelineError: the shipped one cannot be loaded either.
     """
     from gan import PipelineError, load_pipeline
+    from gan.pipeline_folder import find_snapshots
 
     if name is None:
         return {"pipeline": load_pipeline(), "model_name": SHIPPED, "index": load_covers_index()}
     try:
         pipeline, index = load_pipeline(name, revision), load_covers_index(name, revision)
-        return {"pipeline": pipeline, "model_name": public_name(name), "revision": revision, "index": index}
+        page = {"pipeline": pipeline, "model_name": public_name(name), "revision": revision, "index": index}
+        return page | {"snapshots": find_snapshots(name)}
     except PipelineError as error:
         _say(f"{str(error).rstrip('.')}; showing the generator that ships with the project instead", 0)
         # the line above has all of it; visitors are shown no path of this machine

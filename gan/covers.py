@@ -9,6 +9,8 @@ from datasets import Dataset, DatasetDict, Features, Image, Value, load_dataset
 from PIL import Image as Pillow
 from PIL import ImageOps
 
+from gan.hub_errors import first_line
+
 
 class CoversError(Exception):
     """A dataset that cannot be trained on, in one line for the user."""
@@ -118,9 +120,8 @@ def _open(dataset_name: str, split: str) -> Dataset:
     try:
         dataset = load_dataset(dataset_name)
     except Exception as error:  # datasets raises its own, the Hub client's, pyarrow's and the system's errors
-        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CoversError(
-            f"--dataset_name {dataset_name} cannot be read ({line}); "
+            f"--dataset_name {dataset_name} cannot be read ({first_line(error)}); "
             "name a folder written by train.prepare or a Hub id"
         ) from error
     if not isinstance(dataset, DatasetDict) or split not in dataset or not len(dataset[split]):

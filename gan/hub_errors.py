@@ -68,7 +68,7 @@ def _meaning(error: BaseException, kind: str, repo_id: str) -> str:
         return "offline mode is on (HF_HUB_OFFLINE); unset it to use the Hub"
     if not isinstance(error, HfHubHTTPError):
         reached = "cannot be reached: " if isinstance(error, HTTPError) else ""
-        return f"{constants.ENDPOINT}: {reached}{_first_line(str(error)) or type(error).__name__}"
+        return f"{constants.ENDPOINT}: {reached}{first_line(error)}"
     if isinstance(error, RevisionNotFoundError):
         return f"{repo_id}: the {kind} has no such revision"
     if isinstance(error, GatedRepoError):
@@ -76,7 +76,7 @@ def _meaning(error: BaseException, kind: str, repo_id: str) -> str:
     if isinstance(error, RepositoryNotFoundError) and get_token() is None:
         return f"{repo_id}: there is no {kind} of this name, or it is private: log in with `hf auth login`"
     status = error.response.status_code
-    said = _first_line(error.server_message or str(error))
+    said = first_line(error.server_message or error)
     meaning = {
         401: "the Hub does not know the token; log in anew with `hf auth login`, or set HF_TOKEN",
         402: f"{said}; a {kind} made on the Hub's website can be updated from here",
@@ -87,5 +87,7 @@ def _meaning(error: BaseException, kind: str, repo_id: str) -> str:
     return f"{repo_id}: {meaning.get(status, f'the Hub answered {status}: {said}')}"
 
 
-def _first_line(text: str) -> str:
-    return next((line.strip()[:300] for line in text.splitlines() if line.strip()), "")
+def first_line(problem: object, lines: int = 1) -> str:
+    """What an error says first, or text of it: `lines` of it as one of at most 300 characters, never empty."""
+    said = [line.strip() for line in str(problem).splitlines() if line.strip()]
+    return " ".join(said[:lines])[:300] or type(problem).__name__

@@ -5,19 +5,20 @@ import inspect
 import io
 import json
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
 
 import diffusers
 import torch
-from huggingface_hub import snapshot_download
+from huggingface_hub import HfApi, snapshot_download
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch.overrides import TorchFunctionMode
 
 from gan import pipeline as pipeline_file
-from gan.hub_errors import explain
+from gan.hub_errors import explain, first_line
 from gan.networks import NETWORKS
 from gan.pipeline import AlbumCoverPipeline
 
@@ -26,6 +27,7 @@ PRETRAINED = Path(__file__).parent / "pretrained"
 GENERATORS = {generator.__name__: generator for generator, _ in NETWORKS.values()}
 LARGEST_RESOLUTION = 1024  # pixels; a stranger's config could otherwise ask for any amount of memory
 COVERS_INDEX = "covers.index.safetensors"  # of the training covers (gan/copies.py), where somebody has made one
+SNAPSHOT = re.compile(r"images-\d{1,15}")  # tag of a run's weights, see `upload_model`
 WEIGHTS_AND_CONFIG = ["model_index.json", "synthesis/*.json", "synthesis/*.safetensors", COVERS_INDEX]
 
 
@@ -123,7 +125,7 @@ def load_pipeline(folder_or_id: str | Path | None = None, revision: str | None =
             weights |= load_file(file)
         generator.load_state_dict(weights)  # strict: diffusers' own loader leaves a missing weight on the meta device
     except Exception as error:  # a strange config makes the networks' constructors raise nearly anything
-        raise PipelineError(f"{name}: cannot load the generator: {_first_line(error)}") from error
+        raise PipelineError(f"{name}: cannot load the generator: {first_line(error, lines=2)}") from error
     for key, value in generator.state_dict().items():
         if value.is_floating_point() and not torch.isfinite(value).all():
             raise PipelineError(f"{name}: the weight {key} holds numbers that are not finite")
@@ -134,6 +136,20 @@ def find_pipeline(folder_or_id: str | Path | None = None, revision: str | None =
     """The folder of a pipeline, named as for `load_pipeline`; of a Hub id a copy. Raises PipelineError: none there."""
     folder = Path(folder_or_id or PRETRAINED)
     return folder if folder.is_dir() else _download(str(folder_or_id or PRETRAINED), revision)
+
+
+def find_snapshots(folder_or_id: str | Path | None) -> list[str]:
+    """The tags `images-<covers shown>` of a model on the Hub, in the order of its training.
+
+    None of a folder, and none where the Hub cannot be asked: nothing depends on them.
+    """
+    if folder_or_id is None or Path(folder_or_id).is_dir():
+        return []
+    try:
+        tags = [tag.name for tag in HfApi().list_repo_refs(str(folder_or_id)).tags]
+    except Exception:  # the client raises its own, httpx's and the operating system's errors
+        return []
+    return sorted((tag for tag in tags if SNAPSHOT.fullmatch(tag)), key=lambda tag: int(tag.removeprefix("images-")))
 
 
 def _check_shapes(network: type, config: dict, files: list[Path]) -> None:
@@ -188,8 +204,3 @@ def _generator_class(folder: Path, name: str) -> type:
         known = ", ".join(GENERATORS)
         raise PipelineError(f"{name}: its network {str(class_name)[:80]!r} is not one of {known}")
     return GENERATORS[class_name]
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:2])[:300] if lines else type(error).__name__

@@ -1,5 +1,6 @@
 """The page without a browser: its handlers, its endpoints, the program's arguments."""
 
+import ast
 import base64
 import http.client
 import io
@@ -7,6 +8,9 @@ import json
 import logging
 import re
 import socket
+import subprocess
+import threading
+import time
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -26,10 +30,12 @@ from gan.pipeline import LARGEST_SEED, AlbumCoverPipeline
 from gan.studio import LAUNCH_OPTIONS, build_page, checks
 from gan.studio import model as model_file
 from gan.studio.body_limit import LARGEST_BODY
-from gan.studio.crate import FIRST_SEED, MOST_TILES, SIDE, Crate, seed_at
-from gan.studio.model import Model
+from gan.studio.crate import MOST_TILES, SIDE, Crate, seed_at
+from gan.studio.files import FFMPEG, SMALLEST_FILM
+from gan.studio.model import FIRST_SEED, Model
 from gan.studio.shelf import MOST_KEPT, kept
 from gan.studio.words import WORDS
+from gan.studio.words_refusals import REFUSALS
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +141,24 @@ def test_a_film_goes_through_its_covers(client: Client, pipeline: AlbumCoverPipe
     for number, cover in enumerate(expected):
         film.seek(number)
         assert same(film, cover) and film.info["duration"] == 40
+
+
+def test_an_mp4_is_made_where_ffmpeg_is(client: Client, pipeline: AlbumCoverPipeline):
+    asked = [["seed=3", "seed=8"], 12, False, 25, "mp4"]
+    if FFMPEG is None:
+        with pytest.raises(AppError, match="Films are made as webp, mp4 needs ffmpeg"):
+            client.predict(*asked, api_name="/film")
+        return
+    file = client.predict(*asked, api_name="/film")
+    command = [FFMPEG, "-v", "error", "-i", file, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    frames = np.frombuffer(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout, np.uint8)
+    frames = frames.reshape(-1, SMALLEST_FILM, SMALLEST_FILM, 3)
+    expected = pipeline(latents=closed_path(pipeline.prepare_latents([3, 8]), 12)).images
+    assert len(frames) == len(expected)
+    for place, frame in enumerate(frames):  # with losses, but that cover, or one just like it
+        small = np.asarray(Image.fromarray(frame).resize(expected[0].size, Image.Resampling.BOX)).astype(int)
+        gaps = [np.abs(small - np.asarray(cover)).mean() for cover in expected]
+        assert gaps[place] < 1.2 * min(gaps)
 
 
 @pytest.mark.parametrize(("seed_b", "frames"), ((8, 12), (8, 31), (3, 12)))
@@ -275,7 +299,9 @@ def test_tiles_come_in_batches(model: Model, pipeline: AlbumCoverPipeline):
 def test_the_crate_refuses_in_words(model: Model, payload: object, caplog):
     with caplog.at_level(logging.WARNING, "gan.studio"):
         answer = checks.for_the_page(Crate(model).look)(payload)
-    assert answer.keys() == {"refused"} and answer["refused"].endswith(".")
+    sentence, fields = answer["words"]
+    said = sentence.format(**fields)
+    assert answer["refused"] == f"{said[0].upper()}{said[1:]}." and sentence in REFUSALS
     assert len(caplog.messages) == 1 and "\n" not in caplog.messages[0]
 
 
@@ -299,6 +325,41 @@ def test_every_word_is_there_in_both_languages_and_can_stand_in_an_attribute():
     # by its whole name, or as `layout-${name}`
     names = {key: rf"['\"]{key}['\"]|`{key.partition('-')[0]}-\$" for key in WORDS}
     assert [key for key, name in names.items() if not re.search(name, used)] == []
+
+
+def test_every_refusal_is_there_in_german():
+    said = set()
+    for file in Path(app.__file__).parent.glob("gan/studio/*.py"):
+        for call in (node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)):
+            called = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+            place = {"Refused": 0, "number": 1, "whole": 1, "letters": 1}.get(called)  # where English words stand
+            if place is not None and isinstance(call.args[place], ast.Constant):
+                said.add(call.args[place].value)
+    assert len(said) > 30 and said <= REFUSALS.keys()
+    for english, german in REFUSALS.items():
+        assert set(re.findall(r"{\w+}", english)) == set(re.findall(r"{\w+}", german)), english
+    files = "".join(file.read_text() for file in Path(app.__file__).parent.glob("gan/studio/*.py")
+                    if file.name != "words_refusals.py")  # fmt: skip
+    assert [english for english in REFUSALS if f'"{english}"' not in files] == []
+
+
+def test_visitors_are_served_in_turn(model: Model):
+    address, drawn, stop = model.address(1), [0] * 8, threading.Event()
+
+    def visitor(number: int) -> None:
+        while not stop.is_set():
+            model.draw([address])
+            drawn[number] += 1
+
+    visitors = [threading.Thread(target=visitor, args=[number]) for number in range(8)]
+    for one in visitors:
+        one.start()
+    while sum(drawn) < 800:
+        time.sleep(0.01)
+    stop.set()
+    for one in visitors:
+        one.join()
+    assert min(drawn) > max(drawn) / 2, drawn
 
 
 def test_a_space_lends_its_gpu_to_the_loop_only(pipeline: AlbumCoverPipeline, monkeypatch: pytest.MonkeyPatch):

@@ -288,4 +288,12 @@ def test_in_german(browser, address: str):
     expect(page.get_by_role("button", name="Behalten")).to_be_visible()
     expect(page.get_by_role("button", name="Überrasch mich")).to_be_visible()
     assert page.evaluate("document.documentElement.lang") == "de"
+    for query, sentence in (
+        ("?seed=x", "Ein Seed ist eine ganze Zahl von 0 bis 4294967295."),
+        ("?seed=1&truncation=9", "Die Truncation ist eine Zahl von 0 bis 1.5."),
+        ("?latents=AAA", "Dieser Generator zeichnet aus 16 Latents, nicht aus 1."),
+        ("?seed=2&model=a/b", "Diese Hülle ist von a/b gezeichnet, und diese Seite zeigt gan/pretrained."),
+    ):
+        page.goto(address + query)
+        expect(page.locator(".toast")).to_have_text(sentence)
     context.close()

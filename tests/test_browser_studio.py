@@ -222,7 +222,7 @@ def test_a_search_is_stopped(visit, tmp_path: Path):
     expect(page.locator(".toast.shown")).to_have_text("A picture is a PNG, JPEG or WebP file.")
     (tmp_path / "broken.png").write_bytes(b"broken")
     page.set_input_files("#yours input[type=file]", tmp_path / "broken.png")
-    expect(page.locator(".toast-body")).to_contain_text("This is not a PNG, JPEG or WebP picture.")
+    expect(page.locator(".toast.shown")).to_have_text("This is not a PNG, JPEG or WebP picture.")
     expect(page.locator("#yours .search")).to_be_visible()
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -242,3 +243,29 @@ def test_a_preview_tells_its_contrast(finish: Finish) -> None:
 def test_a_wrong_order_is_refused(finish: Finish, wrong: dict, sentence: str) -> None:
     with pytest.raises(Refused, match=sentence):
         order(finish, **wrong)
+
+
+def test_enlarging_takes_one_thread_and_leaves_torch_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    inside, lanczos = [], upscale.lanczos
+    monkeypatch.setattr(
+        upscale, "lanczos", lambda *values: (inside.append(torch.get_num_threads()), lanczos(*values))[1]
+    )
+    torch.set_num_threads(3)
+    try:
+        with upscale.one_thread():
+            assert torch.get_num_threads() == 1
+            with upscale.one_thread():  # a second visitor's
+                pass
+        seen = []
+        threads = [threading.Thread(target=enlarge, args=(draw_cover(1, 32), 320)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        # as a thread that comes later has it
+        late = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+        late.start()
+        late.join()
+        assert set(inside) == {1} and seen == [3] and torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(1)

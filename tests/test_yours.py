@@ -4,9 +4,7 @@ import base64
 import itertools
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
-import gradio as gr
 import numpy as np
 import pytest
 import torch
@@ -16,6 +14,7 @@ from PIL import Image
 from gan import load_pipeline
 from gan.copies import build_index
 from gan.projection import project
+from gan.studio import checks
 from gan.studio.checks import Refused
 from gan.studio.model import Model
 from gan.studio.uploads import LARGEST_FILE, read_picture
@@ -134,8 +133,7 @@ def test_whatever_is_no_picture_is_refused_in_words(data: object, sentence: str)
 
 def test_the_search_as_the_page_sees_it(model: Model) -> None:
     yours = Yours(model, None)
-    event = SimpleNamespace(_data={"file": base64.b64encode(encode(model.cover(3, 1.0), "PNG")).decode()})
-    shown = list(yours.project(event))
+    shown = list(yours.project({"file": base64.b64encode(encode(model.cover(3, 1.0), "PNG")).decode()}))
     assert shown[-1]["progress"] == 1 and [one["progress"] for one in shown] == sorted(
         one["progress"] for one in shown
     )
@@ -144,8 +142,8 @@ def test_the_search_as_the_page_sees_it(model: Model) -> None:
 
 @pytest.mark.parametrize("file", (None, "", "no base64!", base64.b64encode(SVG).decode(), "A" * 12_000_000))
 def test_a_wrong_file_is_told(model: Model, file: object) -> None:
-    with pytest.raises(gr.Error, match=r"A picture is a file of at most 8 MB|This is not a PNG, JPEG or WebP picture"):
-        list(Yours(model, None).project(SimpleNamespace(_data={"file": file})))
+    (answer,) = checks.for_the_page_while(Yours(model, None).project)({"file": file})
+    assert answer["refused"] in ("A picture is a file of at most 8 MB.", "This is not a PNG, JPEG or WebP picture.")
 
 
 def test_copies(model: Model) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
@@ -92,6 +93,7 @@ def build_page(
     revision: str | None = None,
     notice: str | None = None,
     index: Index | None = None,
+    snapshots: Sequence[str] = (),
 ) -> gr.Blocks:
     """Build the page; launch it with LAUNCH_OPTIONS.
 
@@ -101,6 +103,7 @@ def build_page(
         revision: branch, tag or commit of a Hub repository, None for a folder.
         notice: a sentence for the top of the page, e.g. that another model could not be loaded.
         index: of the covers that the generator learned from, None where it came without.
+        snapshots: the tags of its training on the Hub, in order.
     """
     model = Model(pipeline, model_name, revision)
     with gr.Blocks(title="Album Cover GAN", analytics_enabled=False, delete_cache=(HOUR, HOUR)) as page:
@@ -112,10 +115,10 @@ def build_page(
         with gr.Tabs() as tabs:
             crate_tab(model)
             breed = breed_tab(model)
-            walk_tab(model)
+            training = walk_tab(model, list(snapshots))
             finish = finish_tab(model)
             yours = yours_tab(model, index)
-        add_tab_endpoints(breed, finish, yours)
+        add_tab_endpoints(breed, finish, yours, training)
         memory, shown = shelf(model)
         text(FOOTER, about(model))
         for name, tab in {"open": "crate", "breed": "breed", "walk": "walk", "finish": "finish"}.items():

@@ -12,8 +12,8 @@ from urllib.parse import parse_qsl, urlencode
 
 from PIL import Image, UnidentifiedImageError
 
-from gan.pipeline import LARGEST_SEED
-from gan.studio.checks import LARGEST_TRUNCATION, Refused
+from gan.studio import checks
+from gan.studio.checks import Refused
 
 
 LARGEST_LATENT = 10  # of a normal number; nothing that was drawn here comes near
@@ -49,10 +49,9 @@ class Address:
     def __post_init__(self):
         if (self.seed is None) == (self.latents is None):
             raise Refused("an address has either a seed or latents", self.latents or self.seed)
-        if self.seed is not None and not 0 <= self.seed <= LARGEST_SEED:
-            raise Refused(f"a seed is a whole number from 0 to {LARGEST_SEED}", self.seed)
-        if not 0 <= self.truncation <= LARGEST_TRUNCATION:  # NaN is in no range
-            raise Refused(f"truncation is a number from 0 to {LARGEST_TRUNCATION}", self.truncation)
+        if self.seed is not None:
+            checks.seed(self.seed)
+        checks.truncation(self.truncation)
         if self.latents is not None:
             _check_latents(self.latents)
         for name in (self.model, self.revision, self.weights):
@@ -71,7 +70,7 @@ class Address:
         """
         if isinstance(query, str):
             if len(query) > LONGEST_QUERY:
-                raise Refused(f"an address has at most {LONGEST_QUERY} characters", query)
+                raise Refused("an address has at most {most} characters", query, most=LONGEST_QUERY)
             query = dict(parse_qsl(query.strip().rpartition("?")[2]))
         if not isinstance(query, dict):
             raise Refused("an address is text such as seed=7&truncation=0.8", query)
@@ -131,16 +130,14 @@ def from_png(data: bytes) -> Address:
 
 
 def _seed(text: object) -> int:
-    if not re.fullmatch("[0-9]{1,10}", str(text)):
-        raise Refused(f"a seed is a whole number from 0 to {LARGEST_SEED}", text)
-    return int(text)
+    return checks.seed(int(text) if re.fullmatch("[0-9]{1,10}", str(text)) else text)
 
 
 def _truncation(text: object) -> float:
     try:
         return float(text)
     except (TypeError, ValueError):
-        raise Refused(f"truncation is a number from 0 to {LARGEST_TRUNCATION}", text) from None
+        return checks.truncation(text)  # refuses it
 
 
 def _latents(text: str) -> bytes:
@@ -155,4 +152,5 @@ def _check_latents(latents: bytes) -> None:
         raise Refused("the latents of an address are numbers of two bytes each", latents)
     for number in struct.unpack(f"<{len(latents) // 2}e", latents):
         if not math.isfinite(number) or abs(number) > LARGEST_LATENT:
-            raise Refused(f"the latents of an address are numbers from -{LARGEST_LATENT} to {LARGEST_LATENT}", latents)
+            sentence = "the latents of an address are numbers from -{most} to {most}"
+            raise Refused(sentence, latents, most=LARGEST_LATENT)

@@ -1,4 +1,4 @@
-"""What programs may call of the tabs Breed, Finish and Yours."""
+"""What programs may call of the tabs Breed, Walk, Finish and Yours."""
 
 from pathlib import Path
 
@@ -9,15 +9,16 @@ from gan.studio import checks
 from gan.studio.breed import DIFFERENCE, Breed, as_amounts, as_difference
 from gan.studio.finish import Finish
 from gan.studio.layouts import LAYOUTS
+from gan.studio.training import Training
 from gan.studio.uploads import LARGEST_FILE, read_picture
 from gan.studio.yours import Yours
 
 
-def add_tab_endpoints(breed: Breed, finish: Finish, yours: Yours) -> None:
+def add_tab_endpoints(breed: Breed, finish: Finish, yours: Yours, training: Training) -> None:
     """Add the endpoints to the page that is being built, with nothing to be seen of them.
 
     Args:
-        breed, finish, yours: what the tabs do.
+        breed, finish, yours, training: what the tabs do.
     """
     model = breed.model
     with gr.Column(visible=False):
@@ -135,14 +136,33 @@ def add_tab_endpoints(breed: Breed, finish: Finish, yours: Yours) -> None:
         *_, (found, _) = yours.search(image)
         return found.query()
 
+    @checks.in_words
+    def training_film(address: str) -> str:
+        """Draw an album cover as each snapshot of the generator's training does, from the same latents.
+
+        Args:
+            address: of the cover, such as seed=7.
+
+        Returns:
+            An animated WebP file in the generator's own resolution, without loss; it ends with the last snapshot.
+        """
+        cover = model.read(address)
+        return save(training.film(cover), f"album-cover-{cover.name}-training.webp")
+
     for endpoint, name in ((children, "breed"), (cross, "cross"), (fade, "fade"), (copies, "copies")):
+        endpoint.__name__ = name  # what an MCP tool is called after
         gr.api(endpoint, api_name=name, concurrency_limit=2)
     # the raw values (`preprocess=False`), so that everything wrong is refused in the same words
     for endpoint, name in ((finished, "finish"), (finished_loop, "finish_loop")):
+        endpoint.__name__ = name
         call.click(
             endpoint, [address, artist, title, layout], file, api_name=name, preprocess=False, show_progress="hidden",
             concurrency_id="print", concurrency_limit=1,
         )  # fmt: skip
+    call.click(
+        training_film, address, file, api_name="training_film", preprocess=False, show_progress="hidden",
+        concurrency_id="training", concurrency_limit=1,
+    )  # fmt: skip
     # Gradio itself makes sure that the path is one of a file that was sent to it
     call.click(
         project, picture, found, api_name="project", show_progress="hidden", concurrency_id="search",

@@ -9,7 +9,7 @@ function asker(question, answered, refused = complain) {
     busy = true;
     try {
       const answer = await question(...what);
-      answer.refused ? refused(answer.refused) : answered(answer, ...what);
+      answer.refused ? refused(refusal(answer)) : answered(answer, ...what);
     } catch (error) {
       console.warn(error);
       complain(word('no-answer'));

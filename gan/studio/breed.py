@@ -10,7 +10,7 @@ from gan.pipeline import latents_from_seeds
 from gan.studio import checks
 from gan.studio.address import Address
 from gan.studio.files import cover_uri, script
-from gan.studio.model import Model
+from gan.studio.model import FIRST_SEED, Model
 from gan.studio.pictures import SLEEVE
 from gan.studio.words import word
 
@@ -20,7 +20,6 @@ FADERS = 6
 FADER_REACH = 2.5  # of a fader's end from its middle; latents of 100 numbers are about 10 long
 DIFFERENCE = 0.35
 MOST_PORTRAITS = 64
-FIRST_SEED = 1
 
 BREED = (
     """
@@ -137,7 +136,7 @@ def portraits(model: Model):
     def portraits(payload: object) -> dict:
         """Pictures of covers, for each of the queries one, None where it is none of this generator's."""
         if not isinstance(payload, list) or len(payload) > MOST_PORTRAITS:
-            raise checks.Refused(f"at most {MOST_PORTRAITS} covers are drawn at once", payload)
+            raise checks.Refused("at most {most} covers are drawn at once", payload, most=MOST_PORTRAITS)
         readable = {q: address for q in payload if isinstance(q, str) and (address := model.readable(q))}
         images = model.draw(list(readable.values())) if readable else []
         uris = {q: cover_uri(image, readable[q]) for q, image in zip(readable, images, strict=True)}
@@ -154,7 +153,7 @@ def as_difference(value: object) -> float:
 def as_amounts(values: object, count: int) -> list[float]:
     """`values` as the faders' places. Raises Refused unless it is a list of at most `count` numbers from -1 to 1."""
     if not isinstance(values, list) or not 1 <= len(values) <= count:
-        raise checks.Refused(f"there are 1 to {count} faders", values)
+        raise checks.Refused("there are 1 to {count} faders", values, count=count)
     return [checks.number(value, "a fader", -1, 1) for value in values]
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
 
 import gradio as gr
@@ -17,11 +17,17 @@ log = logging.getLogger("gan.studio")
 
 
 class Refused(ValueError):
-    """A value that is not accepted: a sentence for the one who gave it, without the value itself (see `in_words`)."""
+    """A value that is not accepted: a sentence for the one who gave it, without the value itself (see `in_words`).
 
-    def __init__(self, sentence: str, value: object):
-        super().__init__(sentence)
-        self.value = value
+    Args:
+        sentence: in English, with `{name}` where one of `fields` stands; words_refusals.py has it in German.
+        value: what was given.
+        fields: of the sentence: words that words_refusals.py has too, names and numbers.
+    """
+
+    def __init__(self, sentence: str, value: object, **fields: object):
+        super().__init__(sentence.format(**fields))
+        self.sentence, self.value, self.fields = sentence, value, fields
 
 
 def seed(value: object) -> int:
@@ -52,50 +58,56 @@ def in_words(endpoint: Callable) -> Callable:
         try:
             return endpoint(*values)
         except Refused as refusal:
-            raise _told(endpoint, refusal) from None
-
-    return checked
-
-
-def in_words_while(endpoint: Callable) -> Callable:
-    """`in_words` for an endpoint that gives its answer bit by bit."""
-
-    @wraps(endpoint)
-    def checked(*values):
-        try:
-            yield from endpoint(*values)
-        except Refused as refusal:
-            raise _told(endpoint, refusal) from None
+            raise gr.Error(_told(endpoint, refusal), print_exception=False) from None
 
     return checked
 
 
 def for_the_page(function: Callable) -> Callable:
-    """Make a function that a script of the page calls: `{"refused": sentence}` is its answer to a wrong value."""
+    """Make a function that a script of the page calls.
+
+    Its answer to a wrong value is `{"refused": sentence, "words": [sentence, fields]}`, the latter as in `Refused`:
+    the page has it in its visitor's language (`refusal` in page.js).
+    """
 
     @wraps(function)
     def checked(payload: object) -> dict:
         try:
             return function(payload)
         except Refused as refusal:
-            log.warning("%s refused %s: %s", function.__name__, reprlib.repr(refusal.value), refusal)
-            sentence = str(refusal)
-            return {"refused": f"{sentence[0].upper()}{sentence[1:]}."}
+            return _refusal(function, refusal)
 
     return checked
 
 
-def _told(endpoint: Callable, refusal: Refused) -> gr.Error:
+def for_the_page_while(function: Callable) -> Callable:
+    """`for_the_page` for a function that gives its answer bit by bit."""
+
+    @wraps(function)
+    def checked(payload: object) -> Iterator[dict]:
+        try:
+            yield from function(payload)
+        except Refused as refusal:
+            yield _refusal(function, refusal)
+
+    return checked
+
+
+def _refusal(function: Callable, refusal: Refused) -> dict:
+    return {"refused": _told(function, refusal), "words": [refusal.sentence, refusal.fields]}
+
+
+def _told(endpoint: Callable, refusal: Refused) -> str:
     # the value goes to the log alone: a message is shown as HTML, and a value may hold anything
     log.warning("%s refused %s: %s", endpoint.__name__, reprlib.repr(refusal.value), refusal)
     sentence = str(refusal)
-    return gr.Error(f"{sentence[0].upper()}{sentence[1:]}.", print_exception=False)
+    return f"{sentence[0].upper()}{sentence[1:]}."
 
 
 def number(value: object, name: str, low: float, high: float) -> float:
     """`value` as a number. Raises Refused, with its `name`, unless it is one from `low` to `high`."""
     if not _is_number(value) or not low <= value <= high:  # NaN is in no range
-        raise Refused(f"{name} is a number from {low:g} to {high:g}", value)
+        raise Refused("{name} is a number from {low} to {high}", value, name=name, low=f"{low:g}", high=f"{high:g}")
     return float(value)
 
 
@@ -103,7 +115,7 @@ def whole(value: object, name: str, low: int, high: int) -> int:
     """`value` as a whole number. Raises Refused, with its `name`, unless it is one from `low` to `high`."""
     # browsers know one kind of number, so that 7 may arrive as 7.0
     if not _is_number(value) or not low <= value <= high or value != int(value):
-        raise Refused(f"{name} is a whole number from {low} to {high}", value)
+        raise Refused("{name} is a whole number from {low} to {high}", value, name=name, low=low, high=high)
     return int(value)
 
 

@@ -132,7 +132,7 @@ async function ask() {
   moved = 0;
   try {
     const answer = await server.look(question);
-    if (answer.refused) return complain(answer.refused);
+    if (answer.refused) return complain(refusal(answer));
     const images = await Promise.all((answer.tiles ?? []).map(decoded));
     images.forEach((image, n) => keepTile(question.tiles[n], {image, truncation: question.truncation, born: last}));
     const image = answer.cover && await decoded(answer.cover.src);
@@ -181,7 +181,7 @@ function rest() {
 // A cover by its address: a seed's lies on the plane, any other is a guest. False when it was refused.
 async function open(query) {
   const jump = ++jumps, answer = await server.open(query);
-  if (answer.refused) return complain(answer.refused);
+  if (answer.refused) return complain(refusal(answer));
   const image = await decoded(answer.cover.src);
   if (jump !== jumps) return true;  // the visitor went elsewhere meanwhile
   const parts = new URLSearchParams(answer.cover.address), seed = Number(parts.get('seed'));

@@ -9,13 +9,12 @@ from gan.pipeline import LARGEST_SEED
 from gan.studio import checks
 from gan.studio.address import Address
 from gan.studio.files import cover_uri, script
-from gan.studio.model import Model
+from gan.studio.model import FIRST_SEED, Model
 from gan.studio.pictures import SLEEVE
 from gan.studio.words import word
 
 
 SIDE = 65_536  # seeds along each side of the plane before it begins again: 2**32 in all
-FIRST_SEED = 1
 MOST_TILES = 32  # in one answer
 FARTHEST = 2.0**40  # from here on a browser's numbers are too coarse for a place between seeds
 
@@ -85,7 +84,7 @@ class Crate:
         truncation = checks.truncation(asked.get("truncation"))
         tiles = asked.get("tiles", [])
         if not isinstance(tiles, list) or len(tiles) > MOST_TILES:
-            raise checks.Refused(f"at most {MOST_TILES} covers are drawn at once", tiles)
+            raise checks.Refused("at most {most} covers are drawn at once", tiles, most=MOST_TILES)
         addresses = [self.model.address(checks.seed(seed), truncation) for seed in tiles]
         answer = {}
         if "x" in asked:

@@ -62,8 +62,9 @@ function busy(on, button) {
   if (on) $('.details').textContent = word(button.dataset.save === 'print' ? 'printing' : 'looping');
 }
 document.addEventListener('press', event => {
-  if (!event.detail?.file) return;
+  if (!event.detail) return;
   busy(false);
+  if (event.detail.refused) return complain(refusal(event.detail)), preview();
   make('a', {href: event.detail.file, download: event.detail.name}).click();
   $('.details').textContent = word('printed', {name: event.detail.name});
 });

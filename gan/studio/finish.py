@@ -14,9 +14,10 @@ from gan.studio import checks
 from gan.studio.address import Address
 from gan.studio.breed import portraits
 from gan.studio.contrast import READABLE, Readable
+from gan.studio.controls import answer, messenger
 from gan.studio.files import cover_png, data_uri, loop_webp, script
 from gan.studio.layouts import LAYOUTS, set_on
-from gan.studio.model import Model
+from gan.studio.model import FIRST_SEED, Model
 from gan.studio.typeset import clean, unknown_letters
 from gan.studio.upscale import PRINT_SIZE, enlarge
 from gan.studio.words import word
@@ -27,7 +28,6 @@ PREVIEW_SIZE, CARD_SIZE, LOOP_SIZE = 720, 200, 512  # pixels
 LOOP_FRAMES = 60
 LOOP_REACH = 0.3  # difference of the covers that the loop passes on its round
 PREVIEW_QUALITY = 90  # of 100: a preview; what is saved is lossless
-FIRST_SEED = 1
 
 FINISH = """
 <div class="desk finish">
@@ -78,7 +78,7 @@ class Finish:
         asked = asked if isinstance(asked, dict) else {}
         layout = asked.get("layout")
         if not isinstance(layout, str) or layout not in LAYOUTS:
-            raise checks.Refused(f"a layout is one of {', '.join(LAYOUTS)}", layout)
+            raise checks.Refused("a layout is one of {layouts}", layout, layouts=", ".join(LAYOUTS))
         artist = letters(asked.get("artist", ""), "the artist", LONGEST_ARTIST)
         title = letters(asked.get("title", ""), "the title", LONGEST_TITLE)
         return Order(self.model.read(asked.get("address")), artist, title, layout)
@@ -119,10 +119,8 @@ class Finish:
             answer["cards"] = [[name, _webp(set_on([small], name, artist, title).pictures[0])] for name in LAYOUTS]
         return answer
 
-    @checks.in_words
-    def save(self, event: gr.EventData) -> dict:
+    def save(self, asked: object) -> dict:
         """The file that was asked for, `"kind": "print"` or `"loop"`."""
-        asked = event._data if isinstance(event._data, dict) else {}
         order = self.read(asked)
         name = f"album-cover-{order.cover.name}"
         if asked.get("kind") == "loop":
@@ -136,14 +134,15 @@ class Finish:
 def letters(text: object, name: str, most: int) -> str:
     """`text` cleaned. Raises Refused unless it is text of at most `most` letters that the fonts have."""
     if not isinstance(text, str) or len(text) > 10 * most:
-        raise checks.Refused(f"{name} is text of at most {most} letters", text)
+        raise checks.Refused("{name} is text of at most {most} letters", text, name=name, most=most)
     cleaned = clean(text)
     if len(cleaned) > most:
-        raise checks.Refused(f"{name} is text of at most {most} letters", text)
+        raise checks.Refused("{name} is text of at most {most} letters", text, name=name, most=most)
     if unknown := unknown_letters(cleaned):
         # a sign that is shown, and nothing that a page would take for HTML: the fonts have those
         names = ", ".join(sign if sign.isprintable() else f"U+{ord(sign):04X}" for sign in unknown[:5])
-        raise checks.Refused(f"the fonts have no {names}: they know the letters of Latin script", text)
+        sentence = "the fonts have no {names}: they know the letters of Latin script"
+        raise checks.Refused(sentence, text, names=names)
     return cleaned
 
 
@@ -172,16 +171,10 @@ def finish_tab(model: Model) -> Finish:
             first=model.address(FIRST_SEED).query(),
             readable=READABLE,
         )
-        # unseen: hands the file to the script, whose own part of the page is never drawn anew
-        press = gr.HTML(
-            html_template="<span></span>",
-            js_on_load="watch('value', () => say('press', props.value));",
-            apply_default_css=False,
-            elem_id="press",
-        )
+        press = messenger("press")
     # in the queue, one at a time: a print takes seconds and half a gigabyte
     desk.save(
-        finish.save, None, press, trigger_mode="once", show_progress="hidden", concurrency_id="print",
+        answer(finish.save), None, press, trigger_mode="once", show_progress="hidden", concurrency_id="print",
         concurrency_limit=1, api_visibility="private",
     )  # fmt: skip
     return finish

@@ -3,7 +3,7 @@
 import copy
 import hashlib
 import re
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 
 import torch
@@ -20,6 +20,7 @@ try:
 except ImportError:
     spaces = None
 
+FIRST_SEED = 1  # of the cover that is there before a visitor has chosen one
 UNNAMED = re.compile(r"[^\w ./@+-]")  # what an address does not take in a name: a folder may be called anything
 
 
@@ -47,7 +48,8 @@ class Model:
         self.pipeline = pipeline
         self.name = name
         self.revision = revision
-        self._two_at_a_time = threading.BoundedSemaphore(2)  # see `share_the_cpu`
+        # See `share_the_cpu`. Whoever asks first is served first: a lock would let some visitors wait for seconds.
+        self._two_at_a_time = ThreadPoolExecutor(2, "draw")
         if spaces:
             # A Space with a lent GPU stops when no function asks for one; anywhere else this changes nothing.
             self._draw_many = spaces.GPU(duration=10)(self._draw_many)
@@ -112,10 +114,12 @@ class Model:
             same = address.model in ("", self._names()["model"]) and address.revision in (None, self.revision)
         if not same:
             wanted = " at ".join(filter(None, (address.model or "another generator", address.revision)))
-            raise Refused(f"this cover was drawn by {wanted}, and this page shows {self.name}", address.query())
+            sentence = "this cover was drawn by {wanted}, and this page shows {shown}"
+            raise Refused(sentence, address.query(), wanted=wanted, shown=self.name)
         if address.latents is not None and len(address.latents) != 2 * self.latent_dim:
             count = len(address.latents) // 2
-            raise Refused(f"this generator draws from {self.latent_dim} latents, not {count}", address.query())
+            sentence = "this generator draws from {wanted} latents, not {count}"
+            raise Refused(sentence, address.query(), wanted=self.latent_dim, count=count)
 
     def _names(self) -> dict[str, str | None]:
         names = {"model": self.name, "revision": self.revision, "weights": self.weights}
@@ -135,8 +139,11 @@ class Model:
 
     def draw(self, addresses: list[Address]) -> list[Image.Image]:
         """One cover for each of `addresses`, in one batch; they must have passed `check`."""
-        with self._two_at_a_time:
-            return self.pipeline(latents=self.points_of(addresses), batch_size=len(addresses)).images
+        return self.draw_with(self.pipeline, self.points_of(addresses))
+
+    def draw_with(self, pipeline: AlbumCoverPipeline, points: torch.Tensor) -> list[Image.Image]:
+        """What `pipeline` makes of `points`, (N, latent_dim), in one batch."""
+        return self._two_at_a_time.submit(pipeline, latents=points, batch_size=len(points)).result().images
 
     def film(self, points: torch.Tensor) -> list[Image.Image]:
         """One cover for each of `points`, (N, latent_dim), on the GPU of a Space if it lends one."""

@@ -8,6 +8,13 @@ window.word = (key, values = {}) => {
   return (all[language][key] ?? key).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 };
 
+// The sentence with which the server refuses something (`for_the_page` in checks.py), in the visitor's language.
+window.refusal = ({words: [sentence, fields]}) => {
+  const inWords = (text, values) => word(`refused: ${text}`, values).replace(/^refused: /, "");
+  const said = inWords(sentence, Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, inWords(field)])));
+  return `${said[0].toUpperCase()}${said.slice(1)}.`;
+};
+
 // The address that opens a cover here: the one to share.
 window.linkTo = query => `${window.SPACE}?${query}`;
 

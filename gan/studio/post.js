@@ -22,7 +22,7 @@ document.addEventListener('drop', async event => {
   event.preventDefault();
   const head = new Uint8Array(await file.slice(0, 65536).arrayBuffer());
   const answer = await server.restore(btoa(Array.from(head, byte => String.fromCharCode(byte)).join('')));
-  if (answer.refused) return say('complain', answer.refused);
+  if (answer.refused) return say('complain', refusal(answer));
   say('open', answer);
   trigger('open', answer);
 });

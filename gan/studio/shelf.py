@@ -32,7 +32,7 @@ def shelf(model: Model) -> tuple[gr.BrowserState, gr.HTML]:
     def pictures(queries: object) -> dict:
         """The pictures of covers, for each of `queries` one, or null where it is none of this generator's."""
         if not isinstance(queries, list) or len(queries) > MOST_KEPT:
-            raise checks.Refused(f"a shelf holds at most {MOST_KEPT} covers", queries)
+            raise checks.Refused("a shelf holds at most {most} covers", queries, most=MOST_KEPT)
         readable = {q: address for q in queries if isinstance(q, str) and (address := model.readable(q))}
         images = model.draw(list(readable.values())) if readable else []
         uris = {q: cover_uri(image, readable[q]) for q, image in zip(readable, images, strict=True)}

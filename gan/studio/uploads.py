@@ -27,7 +27,7 @@ def read_picture(data: object, side: int) -> Image.Image:
         Refused: it is none of these, too large, or broken.
     """
     if not isinstance(data, bytes) or len(data) > LARGEST_FILE:
-        raise Refused(f"a picture is a file of at most {LARGEST_FILE // 1_000_000} MB", data)
+        raise Refused("a picture is a file of at most {most} MB", data, most=LARGEST_FILE // 1_000_000)
     head = data[:16]  # for the log
     try:
         with warnings.catch_warnings():
@@ -40,7 +40,7 @@ def read_picture(data: object, side: int) -> Image.Image:
     except Refused:
         raise
     except Image.DecompressionBombError:
-        raise Refused(f"a picture has at most {MOST_PIXELS // 1_000_000} million pixels", head) from None
+        raise _too_many_pixels(head) from None
     except Image.UnidentifiedImageError:
         raise Refused("this is not a PNG, JPEG or WebP picture", head) from None
     except (OSError, SyntaxError, ValueError, MemoryError, struct.error, IndexError, KeyError, TypeError):
@@ -51,9 +51,13 @@ def read_picture(data: object, side: int) -> Image.Image:
 
 def _check_size(size: tuple[int, int], head: bytes) -> None:
     if size[0] * size[1] > MOST_PIXELS:
-        raise Refused(f"a picture has at most {MOST_PIXELS // 1_000_000} million pixels", head)
+        raise _too_many_pixels(head)
     if min(size) < FEWEST_PIXELS:
-        raise Refused(f"a picture has at least {FEWEST_PIXELS} pixels a side", head)
+        raise Refused("a picture has at least {fewest} pixels a side", head, fewest=FEWEST_PIXELS)
+
+
+def _too_many_pixels(head: bytes) -> Refused:
+    return Refused("a picture has at most {most} million pixels", head, most=MOST_PIXELS // 1_000_000)
 
 
 def _flat(picture: Image.Image) -> Image.Image:

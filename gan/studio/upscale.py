@@ -1,6 +1,11 @@
 """A cover of a few dozen pixels as one for print: flat areas stay soft, edges become edges, and a fine grain holds it
 together. Nothing is invented; it looks like gouache or a screen print, where plain enlargement looks like blur."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -12,7 +17,31 @@ SMOOTHING = 6.0  # of noise as fine as a pixel, for a cover of one pixel; less f
 SHARPENING = 16  # steps
 GRAIN = 0.016  # standard deviation in mid grey, of 1
 
+_lock, _inside, _threads_outside = threading.Lock(), 0, 0  # of `one_thread`
 
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Within it torch does not split its operations among threads.
+
+    What is done here is many small operations, and after each of them threads wait for the slowest: on two cores that
+    have other things to do as well it takes six times as long with two threads as with one.
+    """
+    global _inside, _threads_outside
+    with _lock:
+        if not _inside:  # else the number is that of another enlargement
+            _threads_outside = torch.get_num_threads()
+        _inside += 1
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(_threads_outside)
+        with _lock:
+            _inside -= 1
+
+
+@one_thread()
 def enlarge(cover: Image.Image, size: int = PRINT_SIZE) -> Image.Image:
     """`cover` at `size` x `size` pixels, the same for ever.
 
@@ -70,6 +99,7 @@ def sharpen_edges(colours: torch.Tensor, scale: float, steps: int = SHARPENING) 
     return colours
 
 
+@lru_cache(maxsize=2)  # of the preview and of the print: 38 MB, and a fifth of a print's time
 def grain(size: int) -> torch.Tensor:
     """(size, size) of grain as in a print: seeded, as fine as the eye sees at arm's length."""
     noise = torch.randn(size, size, generator=torch.Generator().manual_seed(0))

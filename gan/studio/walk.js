@@ -79,7 +79,7 @@ function setPlaying(on) {
 document.addEventListener('reel', async event => {
   const reel = event.detail;
   if (!reel?.file) asked = 0;
-  if (reel?.refused) document.dispatchEvent(new CustomEvent('complain', {detail: reel.refused}));
+  if (reel?.refused) say('complain', refusal(reel));
   if (reel?.file) {
     const link = Object.assign(document.createElement('a'), {href: reel.file, download: reel.name});
     return link.click();
@@ -111,8 +111,7 @@ element.addEventListener('click', async event => {
   if (kind) trigger('save', {...order(), kind});
   if (!event.target.closest('.keep-frame')) return;
   const answer = await server.frame({...order(), frame: at});
-  const what = answer.refused ? ['complain', answer.refused] : ['keep', {address: answer.address, parents: []}];
-  document.dispatchEvent(new CustomEvent(what[0], {detail: what[1]}));
+  answer.refused ? say('complain', refusal(answer)) : say('keep', {address: answer.address, parents: []});
 });
 
 Object.assign($('#frames'), {min: props.fewest, max: props.most, value: props.frames});

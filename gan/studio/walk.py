@@ -1,13 +1,12 @@
 """The tab "Walk": the covers of the shelf as a film without a seam."""
 
-import time
-
 import gradio as gr
 import torch
 
 from gan.latents import closed_path
 from gan.studio import checks
 from gan.studio.address import Address
+from gan.studio.controls import answer, messenger
 from gan.studio.files import (
     FFMPEG,
     FRAMES_PER_SECOND,
@@ -20,6 +19,7 @@ from gan.studio.files import (
 )
 from gan.studio.model import Model
 from gan.studio.shelf import MOST_KEPT
+from gan.studio.training import Training, training_part
 from gan.studio.words import word
 
 
@@ -96,7 +96,7 @@ class Order:
         asked = asked if isinstance(asked, dict) else {}
         queries = asked.get("addresses")
         if not isinstance(queries, list) or not 2 <= len(queries) <= MOST_KEPT:
-            raise checks.Refused(f"a film goes through 2 to {MOST_KEPT} covers", queries)
+            raise checks.Refused("a film goes through 2 to {most} covers", queries, most=MOST_KEPT)
         self.addresses: list[Address] = [model.read(query) for query in queries]
         self.frames = checks.frames(asked.get("frames", FRAMES))
         if self.frames < len(queries):
@@ -104,7 +104,8 @@ class Order:
         self.speed = checks.whole(asked.get("speed", FRAMES_PER_SECOND), "frames a second", 1, 50)
         self.kind = asked.get("kind", "webp")
         if self.kind not in ("webp", "mp4") or (self.kind == "mp4" and not FFMPEG):
-            raise checks.Refused("films are made as webp" + (" or mp4" if FFMPEG else ", mp4 needs ffmpeg"), self.kind)
+            sentence = "films are made as webp or mp4" if FFMPEG else "films are made as webp, mp4 needs ffmpeg"
+            raise checks.Refused(sentence, self.kind)
         self.straight = bool(asked.get("straight"))
         self.compare = bool(asked.get("compare"))
         self._points = model.points_of(self.addresses)
@@ -114,9 +115,14 @@ class Order:
         return closed_path(self._points, self.frames, straight)
 
 
-def walk_tab(model: Model) -> None:
-    """Build the tab."""
-    walk = Walk(model)
+def walk_tab(model: Model, snapshots: list[str]) -> Training:
+    """Build the tab. Returns what an endpoint uses too.
+
+    Args:
+        model: draws the covers.
+        snapshots: the tags of its training on the Hub, in order.
+    """
+    walk, training = Walk(model), Training(model, snapshots)
     with gr.Tab(word("walk"), id="walk"):
         desk = gr.HTML(
             "",
@@ -131,21 +137,10 @@ def walk_tab(model: Model) -> None:
             speed=FRAMES_PER_SECOND,
             mp4=FFMPEG is not None,
         )
-        # unseen: hands what the server drew to the script, whose own part of the page is never drawn anew
-        reel = gr.HTML(
-            html_template="<span></span>",
-            js_on_load="watch('value', () => document.dispatchEvent(new CustomEvent('reel', {detail: props.value})));",
-            apply_default_css=False,
-            elem_id="reel",
-        )
-
-    def film(event: gr.EventData) -> dict:
-        return checks.for_the_page(walk.film)(event._data) | {"number": time.monotonic_ns()}  # each is news
-
-    def save(event: gr.EventData) -> dict:
-        return checks.for_the_page(walk.save)(event._data) | {"number": time.monotonic_ns()}
-
+        reel = messenger("reel")
+        training_part(training)
     # in the queue, where a Space lends its GPU, one film at a time
     drawn = {"show_progress": "hidden", "concurrency_id": "film", "concurrency_limit": 1, "api_visibility": "private"}
-    desk.film(film, None, reel, trigger_mode="multiple", **drawn)
-    desk.save(save, None, reel, trigger_mode="multiple", **drawn)
+    desk.film(answer(walk.film), None, reel, trigger_mode="multiple", **drawn)
+    desk.save(answer(walk.save), None, reel, trigger_mode="multiple", **drawn)
+    return training

@@ -6,6 +6,7 @@ Words must not hold double quotes: they stand in attributes too.
 
 import gradio as gr
 
+from gan.studio.words_refusals import REFUSALS
 from gan.studio.words_tabs import TAB_WORDS
 
 
@@ -106,6 +107,15 @@ WORDS = {
     "speed": ("Speed", "Tempo"),
     "n-frames": ("{n} frames", "{n} Bilder"),
     "n-a-second": ("{n} a second", "{n} je Sekunde"),
+    "training": ("Training", "Training"),
+    "training-help": (
+        "How the cover in your crate came about: {n} snapshots of the training draw it from the same latents.",
+        "Wie die Hülle in deiner Kiste entstand: {n} Zwischenstände des Trainings zeichnen sie aus denselben Latents.",
+    ),
+    "training-draw": ("Show this cover's training", "Das Training dieser Hülle zeigen"),
+    "training-loading": ("Loading snapshot {n} of {of} …", "Zwischenstand {n} von {of} wird geladen …"),
+    "training-at": ("{name}, after {n} covers of training", "{name}, nach {n} Hüllen Training"),
+    "snapshot": ("Which snapshot", "Welcher Zwischenstand"),
     "compare": ("Compare with straight lines", "Mit geraden Linien vergleichen"),
     "compare-help": (
         "Good covers lie on a sphere. The round path stays on it; a straight line cuts through, where the generator "
@@ -115,7 +125,10 @@ WORDS = {
     ),
 } | TAB_WORDS
 
-I18N = gr.I18n(**{language: {key: pair[n] for key, pair in WORDS.items()} for n, language in enumerate(("en", "de"))})
+I18N = gr.I18n(
+    en={key: english for key, (english, _) in WORDS.items()},
+    de={key: german for key, (_, german) in WORDS.items()} | {f"refused: {key}": REFUSALS[key] for key in REFUSALS},
+)
 
 
 def word(key: str) -> str:

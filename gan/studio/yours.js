@@ -41,8 +41,14 @@ function stop() {
   if (stand.dataset.address) addSource();
 }
 
+function failed() {
+  show(false, 0);
+  state.textContent = word('found-here');
+}
+
 document.addEventListener('found', event => {
   const found = event.detail;
+  if (found?.refused && searching) return complain(refusal(found)), failed();
   if (!found?.address || found.search !== number) return;
   const picture = $('.found img');
   picture.src = found.src;
@@ -54,7 +60,7 @@ document.addEventListener('found', event => {
   if (done) addSource();
 });
 // an error of the server's comes as one of Gradio's own messages, not to this script
-new MutationObserver(() => { if (searching && document.querySelector('.toast-body.error')) show(false, 0), state.textContent = word('found-here'); })
+new MutationObserver(() => { if (searching && document.querySelector('.toast-body.error')) failed(); })
   .observe(document.body, {childList: true, subtree: true});
 
 input.addEventListener('change', () => take(input.files[0]));

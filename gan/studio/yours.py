@@ -15,6 +15,7 @@ from gan.projection import project
 from gan.studio import checks
 from gan.studio.address import Address
 from gan.studio.breed import portraits
+from gan.studio.controls import answers, messenger
 from gan.studio.files import cover_uri, script
 from gan.studio.model import Model
 from gan.studio.uploads import LARGEST_FILE, read_picture
@@ -81,10 +82,9 @@ class Yours:
         for found in project(synthesis, target.to(synthesis.device), steps=STEPS, seconds=SECONDS):
             yield self.model.address_of(found.latents), found.progress
 
-    @checks.in_words_while
-    def project(self, event: gr.EventData) -> Iterator[dict]:
+    def project(self, payload: object) -> Iterator[dict]:
         """The search for the picture that the script sends as `{"file": base64, "search": any}`."""
-        asked = event._data if isinstance(event._data, dict) else {}
+        asked = payload if isinstance(payload, dict) else {}
         picture, shown = read_picture(_bytes(asked.get("file")), self.model.resolution), 0.0
         for address, progress in self.search(picture):
             if progress == 1 or time.monotonic() - shown >= PICTURE_EVERY:
@@ -124,7 +124,7 @@ class Yours:
 
 def _bytes(text: object) -> bytes:
     if not isinstance(text, str) or len(text) > LARGEST_FILE * 4 // 3 + 4:
-        raise checks.Refused(f"a picture is a file of at most {LARGEST_FILE // 1_000_000} MB", text)
+        raise checks.Refused("a picture is a file of at most {most} MB", text, most=LARGEST_FILE // 1_000_000)
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
@@ -150,16 +150,10 @@ def yours_tab(model: Model, index: Index | None) -> Yours:
             indexed=0 if index is None else len(index),
             largest=LARGEST_FILE,
         )
-        # unseen: hands what was found to the script, whose own part of the page is never drawn anew
-        light = gr.HTML(
-            html_template="<span></span>",
-            js_on_load="watch('value', () => say('found', props.value));",
-            apply_default_css=False,
-            elem_id="light",
-        )
+        found = messenger("found")
     # in the queue, one at a time: a search keeps the processor busy for seconds
     searching = desk.project(
-        yours.project, None, light, trigger_mode="multiple", show_progress="hidden", concurrency_id="search",
+        answers(yours.project), None, found, trigger_mode="multiple", show_progress="hidden", concurrency_id="search",
         concurrency_limit=1, api_name="project_here", api_visibility="private",
     )  # fmt: skip
     desk.stop(None, None, None, cancels=[searching], api_visibility="private", queue=False)

@@ -1,0 +1,144 @@
+"""The training of a model from the Hub, in the tab "Walk": one cover as each snapshot of the run draws it."""
+
+import logging
+from collections.abc import Iterator
+from functools import lru_cache
+
+import gradio as gr
+from PIL import Image
+
+from gan.pipeline_folder import PipelineError, load_pipeline
+from gan.studio import checks
+from gan.studio.address import Address
+from gan.studio.controls import answer, answers, messenger
+from gan.studio.files import data_uri, loop_webp, script, still_webp
+from gan.studio.model import Model
+
+
+MOST_SNAPSHOTS = 24
+MOST_MEMORY = 500_000_000  # bytes of weights that are kept for the next film
+SNAPSHOTS_PER_SECOND = 5
+HOLD = 5  # frames that the film rests on its last one
+TRAINING = """
+<section class="training-part" aria-label="${word('training')}">
+  <h3>${word('training')}</h3>
+  <p class="aside"></p>
+  <div class="desk film">
+    <div class="stand">
+      <figure class="screen"><img alt=""></figure>
+      <div class="scrub" hidden>
+        <button type="button" class="play" aria-label="${word('pause')}"></button>
+        <input type="range" class="snapshot" min="0" max="1" step="1" value="0" aria-label="${word('snapshot')}">
+      </div>
+      <p class="details" role="status"></p>
+      <progress max="1" value="0" aria-label="${word('training')}" hidden></progress>
+      <p class="actions">
+        <button type="button" class="keep draw">${word('training-draw')}</button>
+        <button type="button" class="stop" hidden>${word('stop')}</button>
+        <button type="button" class="save" hidden>${word('save-webp')}</button>
+      </p>
+    </div>
+  </div>
+</section>
+"""
+
+log = logging.getLogger("gan.studio")
+
+
+class Training:
+    """What the tab's script (training.js) and programs (`/training_film`) ask for.
+
+    Args:
+        model: the one that the page shows.
+        snapshots: the tags of its run on the Hub, in order; at most `MOST_SNAPSHOTS` of them are shown.
+    """
+
+    def __init__(self, model: Model, snapshots: list[str]):
+        self.model = model
+        self.snapshots = evenly(snapshots, MOST_SNAPSHOTS)
+        kept = MOST_MEMORY // (4 * model.parameters)  # four bytes each
+        self._load = lru_cache(maxsize=max(1, kept))(lambda tag: load_pipeline(model.name, tag))
+
+    def covers(self, address: Address) -> Iterator[tuple[int, Image.Image]]:
+        """How many covers had been shown at each snapshot, and how it draws the cover; what cannot is left out.
+
+        Raises:
+            Refused: there are no two snapshots that draw it.
+        """
+        points, drawn = self.model.points_of([address]), 0
+        for tag in self.snapshots:
+            try:
+                pipeline = self._load(tag)
+            except PipelineError as error:
+                log.warning("the snapshot %s is left out: %s", tag, error)
+                continue
+            if _shape(pipeline) != _shape(self.model.pipeline):  # the run of another network
+                continue
+            drawn += 1
+            yield int(tag.rpartition("-")[2]), self.model.draw_with(pipeline, points)[0]
+        if drawn < 2:
+            raise checks.Refused("there are no snapshots of this generator's training", address.query())
+
+    def film(self, address: Address) -> bytes:
+        """The cover's training, an animated WebP. Raises Refused as `covers` does."""
+        images = [image for _, image in self.covers(address)]
+        return loop_webp([*images, *[images[-1]] * HOLD], SNAPSHOTS_PER_SECOND)
+
+    # ---- for the script
+
+    def show(self, payload: object) -> Iterator[dict]:
+        """Each snapshot's cover as it comes, and at the end all of them.
+
+        Args:
+            payload: `{"address": query, "film": any}`, the latter to know the answer by.
+
+        Yields:
+            `{"film", "src", "progress": 0 to 1}`, and at the end
+            `{"film", "address", "frames": [[covers shown, src], ...]}`.
+        """
+        asked = payload if isinstance(payload, dict) else {}
+        address, frames = self.model.read(asked.get("address")), []
+        for images, cover in self.covers(address):
+            frames.append([images, data_uri(still_webp(cover), "image/webp")])
+            yield {"film": asked.get("film"), "src": frames[-1][1], "progress": len(frames) / len(self.snapshots)}
+        yield {"film": asked.get("film"), "address": address.query(), "frames": frames}
+
+    def save(self, payload: object) -> dict:
+        """The film as a file, of the cover that the query `payload` names."""
+        address = self.model.read(payload)
+        file = data_uri(self.film(address), "image/webp")
+        return {"file": file, "name": f"album-cover-{address.name}-training.webp"}
+
+
+def evenly(values: list, most: int) -> list:
+    """At most `most` of `values`, the first and the last among them and the others evenly between."""
+    if len(values) <= most:
+        return values
+    return [values[round(place * (len(values) - 1) / (most - 1))] for place in range(most)]
+
+
+def _shape(pipeline) -> tuple[int, int]:
+    return pipeline.synthesis.config.latent_dim, pipeline.synthesis.config.resolution
+
+
+def training_part(training: Training) -> None:
+    """Build the part of the tab; without snapshots there is nothing to be seen of it."""
+    if len(training.snapshots) < 2:
+        return
+    part = gr.HTML(
+        "",
+        html_template=TRAINING,
+        js_on_load=script("training.js"),
+        apply_default_css=False,
+        elem_id="training",
+        snapshots=len(training.snapshots),
+        speed=SNAPSHOTS_PER_SECOND,
+    )
+    projector = messenger("snapshots")
+    # in the queue, one at a time: each snapshot's weights are loaded, the first time from the Hub
+    drawn = {"show_progress": "hidden", "concurrency_id": "training", "concurrency_limit": 1}
+    drawing = part.draw(
+        answers(training.show), None, projector, trigger_mode="multiple", api_visibility="private", **drawn
+    )
+    part.save(answer(training.save), None, projector, trigger_mode="once", api_visibility="private", **drawn)
+    part.stop(None, None, None, cancels=[drawing], api_visibility="private", queue=False)

@@ -1,0 +1,62 @@
+"""The page as an MCP server, asked by the protocol's own client."""
+
+import asyncio
+import base64
+import io
+import json
+import socket
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan import load_pipeline
+from gan.studio import LAUNCH_OPTIONS, build_page
+
+
+pytest.importorskip("mcp")
+from mcp import ClientSession
+from mcp.client.streamable_http import streamable_http_client
+
+
+@pytest.fixture(scope="module")
+def address(tiny_pipeline_folder: Path):
+    page = build_page(load_pipeline(tiny_pipeline_folder), "user/covers")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    _, address, _ = page.launch(server_port=port, prevent_thread_lock=True, quiet=True, **LAUNCH_OPTIONS)
+    yield address
+    page.close()
+
+
+def ask(address: str, tool: str, **arguments: object):
+    """The server's tools by name, and its answer to a call."""
+
+    async def talk():
+        async with streamable_http_client(f"{address}gradio_api/mcp/") as (read, write, _):
+            async with ClientSession(read, write) as session:
+                await session.initialize()
+                tools = {tool.name: tool for tool in (await session.list_tools()).tools}
+                return tools, await session.call_tool(tool, arguments)
+
+    return asyncio.run(talk())
+
+
+def test_every_endpoint_is_a_tool_and_generate_draws(address: str, tiny_pipeline_folder: Path):
+    tools, answer = ask(address, "generate", seed=7, truncation=0.8)
+    endpoints = json.loads(httpx.get(f"{address}gradio_api/info", trust_env=False).text)["named_endpoints"]
+    assert {name.removeprefix("/") for name in endpoints} == tools.keys()
+    assert "same seed is the same cover" in tools["generate"].description
+    assert tools["generate"].inputSchema["properties"].keys() == {"seed", "truncation"}
+    assert not answer.isError
+    (picture,) = (part for part in answer.content if part.type == "image")
+    cover = Image.open(io.BytesIO(base64.b64decode(picture.data)))
+    expected = load_pipeline(tiny_pipeline_folder)(seeds=[7], truncation=0.8).images[0]
+    assert np.array_equal(np.asarray(cover.convert("RGB")), np.asarray(expected))
+
+
+def test_what_is_refused_is_told_in_words(address: str):
+    _, answer = ask(address, "generate", seed=-1)
+    assert answer.isError and "A seed is a whole number from 0 to 4294967295." in answer.content[0].text

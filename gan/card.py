@@ -1,6 +1,7 @@
 """The card of a generator: the README.md that the Hub shows, and the picture in it."""
 
 import io
+import json
 import re
 
 from diffusers.utils import make_image_grid
@@ -25,7 +26,7 @@ LIMITS = """## What it is for, and what it cannot do
 
 For looking, playing, learning how a GAN works, and as a start for a cover of your own.
 
-- It cannot be asked for anything in words: a seed gives what it gives, most are no masterpieces.
+- It cannot be asked for anything in words{but}: a seed gives what it gives, most are no masterpieces.
 - It knows the covers that it learned from and nothing else: what they lack it cannot draw, what they favour it
   favours.
 - Lettering is a texture to it. It writes no names and no titles.
@@ -49,6 +50,9 @@ def model_card(
     run = run or Run()
     network = pipeline.synthesis
     name, side, latent_dim = repo_id.split("/")[-1], network.config.resolution, network.config.latent_dim
+    inputs = f"torch.randn(4, {latent_dim})"
+    if pipeline.genres:
+        inputs += f", torch.tensor([0, 0, {len(pipeline.genres)}, {len(pipeline.genres)}])"
     scores = {key: value for key in METRICS if (value := number(run.scores.get(key))) is not None}
     data = ModelCardData(
         library_name="diffusers",
@@ -76,7 +80,7 @@ from diffusers import DiffusionPipeline
 pipe = DiffusionPipeline.from_pretrained("{repo_id}", trust_remote_code=True)
 pipe(seeds=[1, 2]).images
 ```
-
+{_genres(pipeline.genres)}
 A seed is a whole number from 0 to 4294967295 and means the same cover on every machine. `trust_remote_code=True` lets
 diffusers run the two Python files of this repository. With torch alone (like them, only from people whom you trust):
 
@@ -85,13 +89,13 @@ import torch
 from huggingface_hub import hf_hub_download
 
 generator = torch.export.load(hf_hub_download("{repo_id}", "generator.pt2")).module()
-covers = generator(torch.randn(4, {latent_dim}))  # (4, 3, {side}, {side}), about -1 to 1
+covers = generator({inputs})  # (4, 3, {side}, {side}), about -1 to 1
 ```
 """,
-        _onnx(repo_id, latent_dim, side) if onnx else "",
+        _onnx(repo_id, latent_dim, side, len(pipeline.genres)) if onnx else "",
         _training(run),
         _scores(scores, run),
-        LIMITS,
+        LIMITS.format(but=" but a genre" if pipeline.genres else ""),
         _copies(run.copies),
     ]
     return f"---\n{data.to_yaml()}\n---\n\n" + "\n".join(part for part in parts if part)
@@ -104,7 +108,19 @@ def draw_card_picture(pipeline: AlbumCoverPipeline) -> bytes:
     return sheet.getvalue()
 
 
-def _onnx(repo_id: str, latent_dim: int, side: int) -> str:
+def _genres(genres: list[str]) -> str:
+    """How they are asked for, by name and, in other programs, by label."""
+    if not genres:
+        return ""
+    asked, names = json.dumps(genres[0], ensure_ascii=False), ", ".join(map(_cell, genres))
+    return f"""
+`pipe(seeds=[1, 2], genres=[{asked}, None]).images` asks for a genre for each cover, `genres={asked}` for one for all;
+None is any, as without `genres`. In the order of their labels, from 0: {names}; the label {len(genres)} is any.
+"""
+
+
+def _onnx(repo_id: str, latent_dim: int, side: int, genres: int) -> str:
+    labels = f', "labels": numpy.array([0, 0, {genres}, {genres}])' if genres else ""
     return f"""Without PyTorch, where onnxruntime runs:
 
 ```python
@@ -114,7 +130,7 @@ from huggingface_hub import hf_hub_download
 
 session = onnxruntime.InferenceSession(hf_hub_download("{repo_id}", "generator.onnx"))
 latents = numpy.random.standard_normal((4, {latent_dim})).astype("float32")
-(covers,) = session.run(["covers"], {{"latents": latents}})  # (4, 3, {side}, {side}), about -1 to 1
+(covers,) = session.run(["covers"], {{"latents": latents{labels}}})  # (4, 3, {side}, {side}), about -1 to 1
 ```
 """
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from datasets import Dataset, DatasetDict, Features, Image, Value, load_dataset
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value, load_dataset
 from PIL import Image as Pillow
 from PIL import ImageOps
 
@@ -44,12 +44,14 @@ class Covers:
         pixels: a dataset with the column `pixels`, raw uint8 of (resolution, resolution, 3) for each cover.
         resolution: height and width in pixels.
         seed: another seed is another order.
+        labels: (N,) int64, the genre of each cover; None where nobody asks.
     """
 
-    def __init__(self, pixels: Dataset, resolution: int, seed: int = 0):
+    def __init__(self, pixels: Dataset, resolution: int, seed: int = 0, labels: torch.Tensor | None = None):
         self.pixels = pixels.with_format("arrow")
         self.resolution = resolution
         self.seed = seed
+        self.labels = labels
         self._order: dict[tuple[int, int], torch.Tensor] = {}
 
     def __len__(self) -> int:
@@ -66,12 +68,24 @@ class Covers:
         Returns:
             (size, resolution, resolution, 3) uint8.
         """
-        return self[[self._index(p, stream) for p in range(position, position + size)]]
+        return self[self._indices(position, size, stream)]
+
+    def batch_labels(self, position: int, size: int, stream: int = 0) -> torch.Tensor | None:
+        """(size,) int64, the genres of the covers that `batch` gives; None where they were not loaded."""
+        return None if self.labels is None else self.labels[self._indices(position, size, stream)]
+
+    def of_genre(self, label: int) -> "Covers":
+        """The covers of one genre alone; they may be none."""
+        chosen = torch.nonzero(self.labels == label).flatten()
+        return Covers(self.pixels.select(chosen.tolist()), self.resolution, self.seed, self.labels[chosen])
 
     def __getitem__(self, indices: list[int]) -> torch.Tensor:
         rows = self.pixels[indices]["pixels"].to_pylist()
         flat = torch.frombuffer(bytearray(b"".join(rows)), dtype=torch.uint8)
         return flat.view(len(rows), self.resolution, self.resolution, 3)
+
+    def _indices(self, position: int, size: int, stream: int) -> list[int]:
+        return [self._index(p, stream) for p in range(position, position + size)]
 
     def _index(self, position: int, stream: int) -> int:
         epoch, offset = divmod(position, len(self))
@@ -82,7 +96,9 @@ class Covers:
         return int(self._order[stream, epoch][offset])
 
 
-def load_covers(dataset_name: str, resolution: int, split: str = "train", seed: int = 0) -> Covers:
+def load_covers(
+    dataset_name: str, resolution: int, split: str = "train", seed: int = 0, labelled: bool = False
+) -> Covers:
     """Open a prepared dataset, or any Hub dataset with images, for training.
 
     Decoding happens once: the raw pixels are kept in the datasets cache, memory-mapped, and read 20 times as fast.
@@ -92,11 +108,13 @@ def load_covers(dataset_name: str, resolution: int, split: str = "train", seed: 
         resolution: pixels; larger covers are cropped to the middle square and scaled down.
         split: e.g. "train" or "validation".
         seed: see `Covers`.
+        labelled: also read the genres, numbered as `load_genres` names them; one more is "any", of covers without one.
 
     Raises:
-        CoversError: no such dataset or split, no images in it, or images that are too small.
+        CoversError: no such dataset or split, no images in it, no genres, or images that are too small.
     """
     dataset = _open(dataset_name, split)
+    labels = _labels(dataset, dataset_name) if labelled else None
     columns = [name for name, feature in dataset.features.items() if isinstance(feature, Image)]
     if not columns:
         raise CoversError(f"--dataset_name {dataset_name} has no column of images, only {', '.join(dataset.features)}")
@@ -111,7 +129,34 @@ def load_covers(dataset_name: str, resolution: int, split: str = "train", seed: 
         features=Features({"pixels": Value("binary")}),
         desc=f"Decoding {split} covers, once",
     )
-    return Covers(pixels, resolution, seed)
+    return Covers(pixels, resolution, seed, labels)
+
+
+def load_genres(dataset_name: str) -> list[str]:
+    """The names of the genres of a prepared dataset, in the order of their labels.
+
+    Raises:
+        CoversError: no such dataset, or covers without genres.
+    """
+    return _genre_names(_open(dataset_name, "train"), dataset_name)
+
+
+def _genre_names(dataset: Dataset, dataset_name: str) -> list[str]:
+    feature = dataset.features.get("genre")
+    if not isinstance(feature, ClassLabel) or not feature.names:
+        raise CoversError(
+            f"--dataset_name {dataset_name} has no column `genre` of class labels: "
+            "prepare it with --labels folder or --labels genres.csv"
+        )
+    return feature.names
+
+
+def _labels(dataset: Dataset, dataset_name: str) -> torch.Tensor:
+    """(N,) int64; that of a cover without a genre (null, or -1 as others write it) is the number of genres."""
+    count = len(_genre_names(dataset, dataset_name))
+    column = dataset.select_columns(["genre"]).with_format("arrow")[:]["genre"]
+    labels = torch.tensor(column.fill_null(-1).to_numpy())
+    return torch.where((labels >= 0) & (labels < count), labels, count)
 
 
 def _open(dataset_name: str, split: str) -> Dataset:

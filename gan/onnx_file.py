@@ -9,10 +9,12 @@ from pathlib import Path
 import torch
 
 from gan.hub_errors import HubError
-from gan.pipeline import latents_from_seeds
+from gan.pipeline import genres_of, latents_from_seeds
+from gan.pipeline_folder import export_inputs
 
 
 NEEDS = ("onnx", "onnxscript", "onnxruntime")
+INPUTS = ("latents", "labels")
 CHECKED_SEEDS = 16
 CHECKED_BATCHES = (CHECKED_SEEDS, 3)
 TOLERANCE = 1e-4  # of a cover's range, which is 2; a step of an 8-bit pixel is 80 times that
@@ -29,7 +31,8 @@ def export_onnx(generator: torch.nn.Module, file: Path) -> float:
     """Write the generator as one ONNX file, and compare what onnxruntime draws with what PyTorch draws.
 
     Args:
-        generator: (N, latent_dim) `latents` to (N, 3, H, W) `covers`; the file takes any N.
+        generator: (N, latent_dim) `latents`, and (N,) `labels` where it has genres, to (N, 3, H, W) `covers`; the
+            file takes any N.
         file: where to.
 
     Returns:
@@ -42,15 +45,15 @@ def export_onnx(generator: torch.nn.Module, file: Path) -> float:
     check_onnx_packages()
     # a copy, because training keeps its weights in channels_last, on another device
     generator = copy.deepcopy(generator).to("cpu", memory_format=torch.contiguous_format).eval()
-    example = torch.zeros(2, generator.config.latent_dim)
+    inputs, shapes = export_inputs(generator)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # says that torchvision is not there
     with warnings.catch_warnings(action="ignore"):
         program = torch.onnx.export(
             generator,
-            (example,),
-            input_names=["latents"],
+            inputs,
+            input_names=list(INPUTS[: len(inputs)]),
             output_names=["covers"],
-            dynamic_shapes=({0: torch.export.Dim("covers", min=1)},),
+            dynamic_shapes=shapes,
             dynamo=True,
             verbose=False,
         )
@@ -68,12 +71,18 @@ def export_onnx(generator: torch.nn.Module, file: Path) -> float:
 def _difference(generator: torch.nn.Module, file: Path) -> float:
     import onnxruntime
 
-    latents = latents_from_seeds(list(range(CHECKED_SEEDS)), generator.config.latent_dim)
-    expected = generator(latents)
+    inputs = [latents_from_seeds(list(range(CHECKED_SEEDS)), generator.config.latent_dim)]
+    if genres := genres_of(generator):
+        inputs.append(torch.arange(CHECKED_SEEDS) % (len(genres) + 1))
+    expected = generator(*inputs)
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     worst = 0.0
     for batch in CHECKED_BATCHES:
-        drawn = [session.run(["covers"], {"latents": part.numpy()})[0] for part in latents.split(batch)]
-        apart = (torch.cat([torch.from_numpy(part) for part in drawn]) - expected).abs().max()
+        feeds = (
+            {name: part.numpy() for name, part in zip(INPUTS, parts, strict=False)}
+            for parts in zip(*(tensor.split(batch) for tensor in inputs), strict=True)
+        )
+        drawn = [torch.from_numpy(session.run(["covers"], feed)[0]) for feed in feeds]
+        apart = (torch.cat(drawn) - expected).abs().max()
         worst = max(worst, (apart / expected.abs().max().clamp(min=1)).item())
     return worst

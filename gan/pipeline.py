@@ -31,12 +31,17 @@ def latents_from_seeds(seeds: list[int], latent_dim: int) -> torch.Tensor:
     return torch.stack(draws) if draws else torch.empty(0, latent_dim)
 
 
+def genres_of(synthesis: torch.nn.Module) -> list[str]:
+    """The names of the genres that a generator can be asked for, in the order of their labels; "any" comes after."""
+    return list(getattr(synthesis.config, "genres", None) or [])
+
+
 class AlbumCoverPipeline(DiffusionPipeline):
     """Draws album covers with a GAN's generator: one pass of one network.
 
     Args:
         synthesis: the generator, (N, latent_dim) latents to (N, 3, H, W) covers in -1..1; its config names
-        `latent_dim`.
+        `latent_dim`, and `genres` where it takes (N,) labels of genres, too.
 
     Example:
         >>> pipe = DiffusionPipeline.from_pretrained("user/covers", trust_remote_code=True)
@@ -50,6 +55,11 @@ class AlbumCoverPipeline(DiffusionPipeline):
         self.register_modules(synthesis=synthesis)
         self.image_processor = VaeImageProcessor(vae_scale_factor=1)
 
+    @property
+    def genres(self) -> list[str]:
+        """The names of the genres that can be asked for; empty where none can."""
+        return genres_of(self.synthesis)
+
     @torch.no_grad()
     def __call__(
         self,
@@ -59,6 +69,7 @@ class AlbumCoverPipeline(DiffusionPipeline):
         batch_size: int = 16,
         output_type: str = "pil",
         return_dict: bool = True,
+        genres: list[str | None] | str | None = None,
     ) -> ImagePipelineOutput | tuple:
         """Draw one cover for each seed, or for each latent vector.
 
@@ -69,14 +80,17 @@ class AlbumCoverPipeline(DiffusionPipeline):
             batch_size: how many covers go through the network at a time; changes them by rounding at most.
             output_type: "pil", "np" ((N, H, W, 3) float in 0..1) or "pt" ((N, 3, H, W) float in 0..1).
             return_dict: False returns `(images,)`.
+            genres: names of `self.genres`, one for each cover or one for all; None is any.
 
         Raises:
             ValueError: neither or both of seeds and latents, a seed out of range, latents of a wrong shape or not
-            finite.
+            finite, an unknown genre, or not one for each cover.
         """
         latents = self.prepare_latents(seeds, latents, truncation)
-        covers = [self.synthesis(part.to(self.device, self.dtype)) for part in latents.split(batch_size)]
-        covers = torch.cat(covers).float().clamp(-1, 1)
+        labels = self.prepare_labels(genres, len(latents))
+        inputs = [latents.to(self.device, self.dtype)] + ([] if labels is None else [labels.to(self.device)])
+        batches = zip(*(tensor.split(batch_size) for tensor in inputs), strict=True)
+        covers = torch.cat([self.synthesis(*batch) for batch in batches]).float().clamp(-1, 1)
         images = self.image_processor.postprocess(covers, output_type=output_type)
         self.maybe_free_model_hooks()
         return ImagePipelineOutput(images=images) if return_dict else (images,)
@@ -97,3 +111,22 @@ class AlbumCoverPipeline(DiffusionPipeline):
         if not torch.isfinite(latents).all():
             raise ValueError("latents must be finite numbers")
         return latents * truncation
+
+    def prepare_labels(self, genres: list[str | None] | str | None, count: int) -> torch.Tensor | None:
+        """The (count,) int64 labels that such a call feeds to the network; None where it takes none.
+
+        Raises:
+            ValueError: an unknown genre, not one for each of `count` covers, or a generator that knows none.
+        """
+        names = self.genres
+        if not names:
+            if genres is not None:
+                raise ValueError("this generator knows no genres: leave them out")
+            return None
+        wanted = [genres] * count if genres is None or isinstance(genres, str) else list(genres)
+        if len(wanted) != count:
+            raise ValueError(f"give one genre, or one for each of the {count} covers, not {len(wanted)}")
+        for name in wanted:
+            if name is not None and name not in names:
+                raise ValueError(f"there is no genre {name!r}; there are {', '.join(names)}, and None for any")
+        return torch.tensor([len(names) if name is None else names.index(name) for name in wanted])

@@ -20,12 +20,14 @@ from torch.overrides import TorchFunctionMode
 from gan import pipeline as pipeline_file
 from gan.hub_errors import explain, first_line
 from gan.networks import NETWORKS
-from gan.pipeline import AlbumCoverPipeline
+from gan.pipeline import AlbumCoverPipeline, genres_of
 
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 GENERATORS = {generator.__name__: generator for generator, _ in NETWORKS.values()}
 LARGEST_RESOLUTION = 1024  # pixels; a stranger's config could otherwise ask for any amount of memory
+LARGEST_CONFIG = 1_000_000  # bytes
+MOST_GENRES, LONGEST_GENRE = 1000, 100  # characters
 COVERS_INDEX = "covers.index.safetensors"  # of the training covers (gan/copies.py), where somebody has made one
 SNAPSHOT = re.compile(r"images-\d{1,15}")  # tag of a run's weights, see `upload_model`
 WEIGHTS_AND_CONFIG = ["model_index.json", "synthesis/*.json", "synthesis/*.safetensors", COVERS_INDEX]
@@ -82,17 +84,28 @@ def save_pipeline(pipeline: AlbumCoverPipeline, folder: str | Path, for_stranger
 
 
 def export_generator(generator: torch.nn.Module, file: Path) -> None:
-    """Write a torch.export program: `torch.export.load(file).module()(latents)` with any number of latents."""
+    """Write a torch.export program: `torch.export.load(file).module()(latents)` with any number of latents.
+
+    Of a generator with genres it is `(latents, labels)`, (N,) int64; the label after the last genre's is "any".
+    """
     # a copy, because training keeps its weights in channels_last, which torch.export.save warns about
     generator = copy.deepcopy(generator).to("cpu", memory_format=torch.contiguous_format).eval()
-    example = torch.zeros(2, generator.config.latent_dim)
-    program = torch.export.export(generator, (example,), dynamic_shapes=({0: torch.export.Dim("covers", min=1)},))
+    inputs, shapes = export_inputs(generator)
+    program = torch.export.export(generator, inputs, dynamic_shapes=shapes)
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # names folders of the machine that wrote it
     program.example_inputs = None  # would be saved as a pickle
     content = io.BytesIO()  # torch ends the whole program where a full disk lets it write half a file
     torch.export.save(program, content)
     file.write_bytes(content.getbuffer())
+
+
+def export_inputs(generator: torch.nn.Module) -> tuple[tuple[torch.Tensor, ...], tuple[dict, ...]]:
+    """Inputs to export a generator with: latents and, where it has genres, labels; and their dynamic shapes."""
+    latents = torch.zeros(2, generator.config.latent_dim)
+    inputs = (latents, torch.zeros(2, dtype=torch.int64)) if genres_of(generator) else (latents,)
+    covers = torch.export.Dim("covers", min=1)
+    return inputs, tuple({0: covers} for _ in inputs)
 
 
 def load_pipeline(folder_or_id: str | Path | None = None, revision: str | None = None) -> AlbumCoverPipeline:
@@ -114,10 +127,13 @@ def load_pipeline(folder_or_id: str | Path | None = None, revision: str | None =
     if not files:
         raise PipelineError(f"{name}: holds no weights (synthesis/*.safetensors)")
     try:
+        if (folder / "synthesis" / "config.json").stat().st_size > LARGEST_CONFIG:
+            raise ValueError(f"its config has more than {LARGEST_CONFIG:,} bytes")
         config = network.load_config(folder / "synthesis")
         config = {k: v for k, v in config.items() if not k.startswith("_")}
         if config.get("resolution", 0) > LARGEST_RESOLUTION:
             raise ValueError(f"covers of {config['resolution']} px are more than {LARGEST_RESOLUTION}")
+        check_genres(config.get("genres") or [])
         _check_shapes(network, config, files)
         generator = network.from_config(config)
         weights = {}
@@ -150,6 +166,17 @@ def find_snapshots(folder_or_id: str | Path | None) -> list[str]:
     except Exception:  # the client raises its own, httpx's and the operating system's errors
         return []
     return sorted((tag for tag in tags if SNAPSHOT.fullmatch(tag)), key=lambda tag: int(tag.removeprefix("images-")))
+
+
+def check_genres(genres: object) -> None:
+    """Raise ValueError unless `genres` can be the genres of a generator: a list of different, short names."""
+    if not isinstance(genres, list) or len(genres) > MOST_GENRES:
+        raise ValueError(f"genres must be a list of at most {MOST_GENRES} names")
+    for name in genres:
+        if not isinstance(name, str) or not 0 < len(name) <= LONGEST_GENRE or not name.isprintable():
+            raise ValueError(f"a genre's name has 1 to {LONGEST_GENRE} printable characters, not {str(name)[:80]!r}")
+    if len(set(genres)) < len(genres):
+        raise ValueError("two genres have the same name")
 
 
 def _check_shapes(network: type, config: dict, files: list[Path]) -> None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from datasets import Dataset, Features, Image, Value
 from drawn import draw_cover
+from preparing import program
 
 from gan.covers import Covers, CoversError, load_covers, mixed_seed, seeded, to_float, to_uint8
 
@@ -89,3 +90,17 @@ def test_what_cannot_be_trained_on_is_refused_in_one_line(tmp_path: Path) -> Non
     empty.mkdir()
     with pytest.raises(CoversError, match="cannot be read"):
         load_covers(str(empty), 16)
+
+
+def test_two_prepared_folders_of_one_name_are_two_datasets(tmp_path: Path) -> None:
+    # datasets knows a folder by its name and its card, so the card must tell one content from another
+    colours = []
+    for offset in (0, 50):
+        pile, folder = tmp_path / f"pile-{offset}", tmp_path / f"{offset}" / "covers"
+        pile.mkdir()
+        for seed in range(4):
+            draw_cover(offset + seed, 32).save(pile / f"{seed}.png")
+        arguments = ("--resolution", 16, "--validation_fraction", 0, "--keep_duplicates")
+        assert program(pile, "--output_dir", folder, *arguments)[0] == 0
+        colours.append(load_covers(str(folder), 16).batch(0, 4).float().mean())
+    assert colours[0] != colours[1]

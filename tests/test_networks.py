@@ -18,10 +18,11 @@ TINY = {
 }
 
 
-def build(name: str, resolution: int = 16) -> tuple[torch.nn.Module, torch.nn.Module]:
+def build(name: str, resolution: int = 16, **more: list[str]) -> tuple[torch.nn.Module, torch.nn.Module]:
     torch.manual_seed(0)
     return tuple(
-        network(resolution=resolution, **tiny) for network, tiny in zip(NETWORKS[name], TINY[name], strict=True)
+        network(resolution=resolution, **tiny, **more)
+        for network, tiny in zip(NETWORKS[name], TINY[name], strict=True)
     )
 
 
@@ -53,13 +54,14 @@ def test_stored_slice(name: str, covers: list[float], logits: list[float]) -> No
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_penalty_reaches_every_weight_of_the_discriminator(name: str) -> None:
     """The penalty's own gradient, through second derivatives; biases and the like may have none."""
-    _, discriminator = build(name)
+    _, discriminator = build(name, genres=["rock", "jazz"])
     if name == "r3gan":  # starts as the identity: give the last convolutions something to do
         for block in discriminator.modules():
             if isinstance(block, ResidualBlock):
                 torch.nn.init.normal_(block.shrink.weight, 0, 0.3)
     covers = torch.randn(4, 3, 16, 16, requires_grad=True)
-    (gradient,) = torch.autograd.grad(discriminator(covers).sum(), covers, create_graph=True)
+    logits = discriminator(covers, torch.tensor([0, 0, 1, 2]))
+    (gradient,) = torch.autograd.grad(logits.sum(), covers, create_graph=True)
     gradient.square().sum().backward()
     for key, weight in discriminator.named_parameters():
         if weight.ndim > 1:
@@ -95,3 +97,32 @@ def test_dcgan_64_is_the_published_size() -> None:
 def test_a_resolution_that_cannot_be_halved_is_refused(network: type, resolution: int) -> None:
     with pytest.raises(ValueError, match="power of two"):
         network(resolution=resolution)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_with_genres_it_starts_as_without(name: str) -> None:
+    """To the last bit, whatever is asked for: embeddings that start at zero change neither network."""
+    latents, labels = torch.randn(4, 16), torch.tensor([0, 1, 2, 2])
+    (plain, judge), (generator, discriminator) = build(name), build(name, genres=["rock", "jazz"])
+    covers = plain(latents)
+    assert torch.equal(generator(latents, labels), covers) and torch.equal(generator(latents), covers)
+    assert torch.equal(discriminator(covers, labels), judge(covers))
+    for one, other in ((plain, generator), (judge, discriminator)):
+        assert other.state_dict().keys() - one.state_dict().keys() == {"genre_embedding.weight"}
+        assert all(torch.equal(other.get_parameter(key), value) for key, value in one.named_parameters())
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_each_genre_has_covers_and_logits_of_its_own(name: str) -> None:
+    inputs = torch.randn(1, 16).expand(4, -1), torch.randn(1, 3, 16, 16).expand(4, -1, -1, -1)
+    for network, same in zip(build(name, genres=["rock", "jazz"]), inputs, strict=True):
+        network.eval()
+        torch.nn.init.normal_(network.genre_embedding.weight)
+        rock, jazz, any_, rock_again = network(same, torch.tensor([0, 1, 2, 0])).detach()
+        torch.testing.assert_close(rock, rock_again)
+        torch.testing.assert_close(any_, network(same)[0].detach())
+        gaps = [(a - b).abs().max() for a, b in ((rock, jazz), (rock, any_), (jazz, any_))]
+        assert min(gaps) > 0.01
+        for wrong in (-1, 3):
+            with pytest.raises(IndexError):
+                network(same, torch.full((4,), wrong))

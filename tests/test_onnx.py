@@ -19,15 +19,17 @@ from gan.pipeline import latents_from_seeds
 
 
 @pytest.mark.parametrize("name", TINY)
-def test_onnxruntime_draws_what_pytorch_draws_in_any_batch(name: str, tmp_path: Path):
-    generator = tiny_pipeline(name).synthesis
+@pytest.mark.parametrize("genres", [[], ["rock", "jazz"]], ids=["plain", "genres"])
+def test_onnxruntime_draws_what_pytorch_draws_in_any_batch(name: str, genres: list[str], tmp_path: Path):
+    generator = tiny_pipeline(name, genres=genres).synthesis
     assert export_onnx(generator, tmp_path / "generator.onnx") <= TOLERANCE
     assert [file.name for file in tmp_path.iterdir()] == ["generator.onnx"]
     session = onnxruntime.InferenceSession(tmp_path / "generator.onnx")
     latents = latents_from_seeds(list(range(5)), 10)
     for some in (latents, latents[:1]):
-        (covers,) = session.run(["covers"], {"latents": some.numpy()})
-        np.testing.assert_allclose(covers, generator(some).detach(), atol=1e-4)
+        inputs = {"latents": some} | ({"labels": torch.arange(len(some)) % 3} if genres else {})
+        (covers,) = session.run(["covers"], {name: tensor.numpy() for name, tensor in inputs.items()})
+        np.testing.assert_allclose(covers, generator(*inputs.values()).detach(), atol=1e-4)
     content = (tmp_path / "generator.onnx").read_bytes()
     for place in (PROJECT, Path(torch.__file__).parents[1]):
         assert str(place).encode() not in content

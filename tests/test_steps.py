@@ -11,6 +11,7 @@ from accelerate import Accelerator, debug_launcher
 from torch import nn
 
 from gan.augment import draw_augmentation
+from gan.losses import LOSSES
 from train.recipes import CONFIGS, Recipe, load_recipe
 from train.steps import Batch, Trainer
 from train.sync_batch_norm import synchronise
@@ -19,6 +20,7 @@ from train.train_gan import build
 
 RECIPES = sorted(p.stem for p in CONFIGS.glob("*.yaml"))
 N = 8
+GENRES = ["rock", "jazz"]
 
 
 def small(name: str, **changes) -> Recipe:
@@ -32,7 +34,8 @@ def small(name: str, **changes) -> Recipe:
 
 def trainer(recipe: Recipe, micro_batches: int = 1) -> Trainer:
     accelerator = Accelerator(cpu=True)
-    made = Trainer(build(recipe, accelerator.device), recipe, accelerator, bf16=False, micro_batches=micro_batches)
+    gan = build(recipe, accelerator.device, GENRES if recipe.class_conditional else [])
+    made = Trainer(gan, recipe, accelerator, bf16=False, micro_batches=micro_batches)
     random = torch.Generator().manual_seed(1)
     for network in (made.gan.generator, made.gan.discriminator):
         for weight in network.parameters():  # some begin at zero, and would hide others' gradients
@@ -45,7 +48,11 @@ def random_batch(recipe: Recipe) -> Batch:
     covers = torch.rand(2, N, 3, 16, 16, generator=random) * 2 - 1
     draws = (draw_augmentation(N, 0.5, random), draw_augmentation(N, 0.5, random))
     latents = torch.randn(N, recipe.generator["latent_dim"], generator=random)
-    return Batch(latents, covers[0], covers[1], draws, torch.rand(N, 1, 1, 1, generator=random))
+    batch = Batch(latents, covers[0], covers[1], draws, torch.rand(N, 1, 1, 1, generator=random))
+    if not recipe.class_conditional:
+        return batch
+    labels = torch.randint(0, len(GENRES) + 1, (2, N), generator=random)
+    return replace(batch, labels=labels[0], other_labels=labels[1] if LOSSES[recipe.loss].compares else None)
 
 
 def gradients(trainer: Trainer) -> dict[str, torch.Tensor]:
@@ -68,8 +75,9 @@ def assert_equal_gradients(one: dict[str, torch.Tensor], other: dict[str, torch.
 
 
 @pytest.mark.parametrize("parts", [2, 4])
-def test_accumulated_gradients_are_those_of_the_whole_batch(parts: int) -> None:
-    recipe = small("r3gan-64")
+@pytest.mark.parametrize("genres", [False, True], ids=["plain", "genres"])
+def test_accumulated_gradients_are_those_of_the_whole_batch(parts: int, genres: bool) -> None:
+    recipe = small("r3gan-64", class_conditional=genres)
     whole, split = trainer(recipe), trainer(recipe, micro_batches=parts)
     shown = [t.step(random_batch(recipe), 0) for t in (whole, split)]
     assert_equal_gradients(gradients(whole), gradients(split))
@@ -85,10 +93,15 @@ def test_several_parts_take_one_step_of_each_network() -> None:
         assert {slot["step"].item() for slot in optimizer.state.values()} == {1}
 
 
+def all_recipes() -> dict[str, Recipe]:
+    """And one of each network with genres."""
+    with_genres = {f"{n}-genres": small(n, class_conditional=True) for n in ("tiny", "dcgan-64", "wgan-gp-64")}
+    return {name: small(name) for name in RECIPES} | with_genres
+
+
 def _share_of_two(folder: str) -> None:
     torch.set_num_threads(1)
-    for name in RECIPES:
-        recipe = small(name)
+    for name, recipe in all_recipes().items():
         mine = trainer(recipe)
         rank = mine.accelerator.process_index
         assert mine.accelerator.num_processes == 2
@@ -99,7 +112,7 @@ def _share_of_two(folder: str) -> None:
 
 
 def test_two_processes_compute_what_one_does_with_the_whole_batch(tmp_path: Path) -> None:
-    """Every recipe, its second derivatives and its batch normalisation included."""
+    """Every recipe, its second derivatives, its batch normalisation and its genres included."""
     # from a new process: a fork of one that has used several threads waits for them for ever
     new = multiprocessing.get_context("spawn").Process(
         target=debug_launcher, args=(_share_of_two, (str(tmp_path),), 2)
@@ -107,8 +120,7 @@ def test_two_processes_compute_what_one_does_with_the_whole_batch(tmp_path: Path
     new.start()
     new.join()
     assert new.exitcode == 0
-    for name in RECIPES:
-        recipe = small(name)
+    for name, recipe in all_recipes().items():
         alone = trainer(recipe)
         assert alone.accelerator.num_processes == 1
         alone.step(random_batch(recipe), 0)
@@ -145,3 +157,30 @@ def test_a_gradient_that_is_no_number_is_not_followed() -> None:
     taught.step(batch, N)
     moved = zip(before, taught.gan.discriminator.parameters(), strict=True)
     assert not all(torch.equal(a, b) for a, b in moved)
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("name", ["r3gan-64", "wgan-gp-64", "dcgan-64"])
+def test_a_pair_shares_its_genre(name: str, parts: int) -> None:
+    """What the networks are told: the covers drawn beside real ones, and between them, have the genres of these."""
+    recipe = small(name, class_conditional=True)
+    taught, batch = trainer(recipe, parts), random_batch(recipe)
+    told = {"generator": [], "discriminator": []}
+    for role, heard in told.items():
+        getattr(taught.gan, role).register_forward_pre_hook(lambda _, inputs, heard=heard: heard.append(inputs[1]))
+    taught.step(batch, 0)
+    expected = {role: [] for role in told}
+    for part in batch.split(parts):
+        expected["generator"] += [part.labels]
+        # real, generated, and for WGAN-GP's penalty what lies between
+        expected["discriminator"] += [part.labels] * (3 if name == "wgan-gp-64" else 2)
+    for part in batch.split(parts):
+        if name == "r3gan-64":  # which compares with other real covers
+            expected["generator"] += [part.other_labels]
+            expected["discriminator"] += [part.other_labels] * 2
+        else:
+            expected["generator"] += [part.labels] if parts > 1 else []
+            expected["discriminator"] += [part.labels]
+    for role, heard in told.items():
+        assert len(heard) == len(expected[role])
+        assert all(torch.equal(a, b) for a, b in zip(heard, expected[role], strict=True)), role

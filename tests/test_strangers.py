@@ -29,7 +29,8 @@ for folder in sys.argv[1:]:
     except ValueError as error:
         assert "trust_remote_code" in str(error)
     pipe = DiffusionPipeline.from_pretrained(folder, trust_remote_code=True)
-    images = pipe(seeds=[1, 2, 4294967295], truncation=0.7).images
+    more = {"genres": ["jazz", None, "rock"]} if pipe.genres else {}
+    images = pipe(seeds=[1, 2, 4294967295], truncation=0.7, **more).images
     numpy.save(os.path.basename(folder), numpy.stack([numpy.asarray(image) for image in images]))
 """
 WITH_TORCH = """
@@ -44,9 +45,9 @@ sys.meta_path.insert(0, Absent())
 import torch
 
 for folder in sys.argv[1:]:
-    latents = torch.load(f"{os.path.basename(folder)}.latents", weights_only=True)
+    inputs = torch.load(f"{os.path.basename(folder)}.inputs", weights_only=True)
     generator = torch.export.load(f"{folder}/generator.pt2").module()
-    covers = [generator(latents[:n]) for n in (1, 2, 5)]
+    covers = [generator(*(tensor[:n] for tensor in inputs)) for n in (1, 2, 5)]
     torch.save(covers, f"{os.path.basename(folder)}.covers")
 assert "diffusers" not in sys.modules
 """
@@ -54,11 +55,12 @@ assert "diffusers" not in sys.modules
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A pipeline folder of every network."""
+    """A pipeline folder of every network, without genres and with."""
     parent = tmp_path_factory.mktemp("pipelines")
     for name in TINY:
         gan.save_pipeline(tiny_pipeline(name), parent / name)
-    return {name: parent / name for name in TINY}
+        gan.save_pipeline(tiny_pipeline(name, genres=["rock", "jazz"]), parent / f"{name}-genres")
+    return {folder.name: folder for folder in sorted(parent.iterdir())}
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +84,8 @@ def run(python: Path, code: str, folders: dict[str, Path], cwd: Path) -> None:
 def test_three_lines_with_diffusers_alone(folders: dict[str, Path], python: Path, tmp_path: Path):
     run(python, WITH_DIFFUSERS, folders, tmp_path)
     for name, folder in folders.items():
-        ours = gan.load_pipeline(folder)(seeds=SEEDS, truncation=0.7).images
+        genres = ["jazz", None, "rock"] if name.endswith("genres") else None
+        ours = gan.load_pipeline(folder)(seeds=SEEDS, truncation=0.7, genres=genres).images
         np.testing.assert_array_equal(
             np.load(tmp_path / f"{name}.npy"), np.stack([np.asarray(image) for image in ours])
         )
@@ -90,16 +93,19 @@ def test_three_lines_with_diffusers_alone(folders: dict[str, Path], python: Path
 
 def test_generator_pt2_with_torch_alone(folders: dict[str, Path], python: Path, tmp_path: Path):
     latents = torch.randn(5, 10, generator=torch.Generator().manual_seed(0))
+    labels = torch.tensor([2, 0, 1, 1, 2])
+    inputs = {name: (latents, labels) if name.endswith("genres") else (latents,) for name in folders}
     for name in folders:
-        torch.save(latents, tmp_path / f"{name}.latents")
+        torch.save(inputs[name], tmp_path / f"{name}.inputs")
     run(python, WITH_TORCH, folders, tmp_path)
     for name, folder in folders.items():
         generator = gan.load_pipeline(folder).synthesis
         for covers in torch.load(tmp_path / f"{name}.covers", weights_only=True):
-            torch.testing.assert_close(covers, generator(latents[: len(covers)]), atol=1e-5, rtol=0)
+            expected = generator(*(tensor[: len(covers)] for tensor in inputs[name]))
+            torch.testing.assert_close(covers, expected, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", [*TINY, "r3gan-genres"])
 def test_nothing_in_the_folder_is_a_pickle_or_tells_where_it_was_made(folders: dict[str, Path], name: str):
     files = {path.name: path.read_bytes() for path in folders[name].rglob("*") if path.is_file()}
     assert not [file for file in files if file.endswith((".bin", ".pt", ".pth", ".pkl", ".ckpt"))]

@@ -26,11 +26,13 @@ RECIPES = sorted(p.stem for p in CONFIGS.glob("*.yaml"))
 
 def trainer(recipe: Recipe, bf16: bool = False) -> Trainer:
     accelerator = Accelerator(cpu=True)
-    return Trainer(build(recipe, accelerator.device), recipe, accelerator, bf16)
+    genres = ["rock", "jazz"] if recipe.class_conditional else []
+    return Trainer(build(recipe, accelerator.device, genres), recipe, accelerator, bf16)
 
 
-def plain_covers(colour: tuple[int, int, int], resolution: int, count: int = 32) -> Covers:
-    return Covers(Dataset.from_dict({"pixels": [bytes(colour) * resolution**2] * count}), resolution)
+def plain_covers(colour: tuple[int, int, int], resolution: int, count: int = 32, genres: bool = False) -> Covers:
+    labels = torch.arange(count) % 3 if genres else None
+    return Covers(Dataset.from_dict({"pixels": [bytes(colour) * resolution**2] * count}), resolution, labels=labels)
 
 
 def small(name: str, **changes) -> Recipe:
@@ -43,13 +45,16 @@ def small(name: str, **changes) -> Recipe:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-@pytest.mark.parametrize("bf16", [False, True], ids=["fp32", "bf16"])
-def test_every_recipe_takes_steps_with_finite_losses(name: str, bf16: bool) -> None:
-    recipe = small(name, total_images=8 * 10)
+@pytest.mark.parametrize(
+    ("bf16", "genres"), [(False, False), (True, False), (True, True)], ids=["fp32", "bf16", "bf16-genres"]
+)
+def test_every_recipe_takes_steps_with_finite_losses(name: str, bf16: bool, genres: bool) -> None:
+    recipe = small(name, total_images=8 * 10, class_conditional=genres)
     seen = []
     start = trainer(recipe, bf16)
     before = [p.clone() for p in start.gan.generator.parameters()]
-    images = train(start, plain_covers((200, 30, 60), 16), 0, lambda i, m: seen.append((i, m)) or False)
+    covers = plain_covers((200, 30, 60), 16, genres=genres)
+    images = train(start, covers, 0, lambda i, m: seen.append((i, m)) or False)
     assert images == 80 and [i for i, _ in seen] == list(range(8, 88, 8))
     assert all(torch.isfinite(v).all() for _, measured in seen for v in measured.values())
     assert sum("loss_g" in measured for _, measured in seen) == 10 // recipe.discriminator_steps
@@ -67,8 +72,10 @@ def test_it_learns_a_colour() -> None:
     assert gap < 25, drawn.mean((0, 1, 2))
 
 
-def test_stopping_and_going_on_changes_nothing() -> None:
-    recipe, covers = small("r3gan-64", total_images=8 * 12), plain_covers((9, 99, 200), 16)
+@pytest.mark.parametrize("genres", [False, True], ids=["plain", "genres"])
+def test_stopping_and_going_on_changes_nothing(genres: bool) -> None:
+    recipe = small("r3gan-64", total_images=8 * 12, class_conditional=genres)
+    covers = plain_covers((9, 99, 200), 16, genres=genres)
     straight, halves = trainer(recipe), trainer(recipe)
     train(straight, covers, 0, lambda *_: False)
     stopped = train(halves, covers, 0, lambda images, _: images == 40)

@@ -13,7 +13,7 @@ TINY = {
 }
 
 
-def tiny_pipeline(name: str, seed: int = 0, **config: int) -> AlbumCoverPipeline:
+def tiny_pipeline(name: str, seed: int = 0, **config: int | list[str]) -> AlbumCoverPipeline:
     """A pipeline for covers of 16 px; `name` is a key of NETWORKS, `config` changes the network's arguments."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)

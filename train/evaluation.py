@@ -19,7 +19,8 @@ ALIKE = 6  # of 64 bits may differ between the hashes of two pictures that look 
 
 
 class Evaluation:
-    """Compares generated with held-out covers: without any downloaded network, so it is not FID.
+    """Compares generated with held-out covers, of the same genres where there are any: without any downloaded network,
+    so it is not FID.
 
     Args:
         train: covers that are trained on.
@@ -31,7 +32,8 @@ class Evaluation:
         self, train: Covers, held_out: Covers, features: Callable[[nn.Module], dict[str, float]] | None = None
     ):
         self.train, self.features = train, features
-        self.held_out = held_out.batch(0, min(COUNT, len(held_out)))
+        count = min(COUNT, len(held_out))
+        self.held_out, self.labels = held_out.batch(0, count), held_out.batch_labels(0, count)
         self.best_by = "sliced_wasserstein" if features is None else "kid"
 
     def __call__(self, generator: nn.Module) -> dict[str, float]:
@@ -42,7 +44,7 @@ class Evaluation:
         `features` measures.
         """
         count = len(self.held_out)
-        fake = draw(generator, count)
+        fake = draw(generator, count, self.labels)
         distances = sliced_wasserstein(self.held_out, fake).values()
         return {
             "sliced_wasserstein": round(sum(distances) / len(distances), 3),
@@ -57,7 +59,7 @@ class Evaluation:
         known = _hashes(self.train.batch(0, min(HASHED, len(self.train))))
         counts = [
             int((_distances(_hashes(covers), known) <= ALIKE).sum())
-            for covers in (draw(generator, len(self.held_out)), self.held_out)
+            for covers in (draw(generator, len(self.held_out), self.labels), self.held_out)
         ]
         return (
             f"of {len(self.held_out)} generated covers {counts[0]} look like one of {len(known):,} training covers; "
@@ -66,11 +68,13 @@ class Evaluation:
 
 
 @torch.no_grad()
-def draw(generator: nn.Module, count: int) -> torch.Tensor:
-    """The covers of seeds 0, 1, 2, ...: (count, H, W, 3) uint8 on the CPU."""
+def draw(generator: nn.Module, count: int, labels: torch.Tensor | None = None) -> torch.Tensor:
+    """The covers of seeds 0, 1, 2, ..., of the genres (count,) `labels`: (count, H, W, 3) uint8 on the CPU."""
     device = next(generator.parameters()).device
-    latents = latents_from_seeds(list(range(count)), generator.config.latent_dim).to(device)
-    return torch.cat([to_uint8(generator(part)) for part in latents.split(64)])
+    latents = latents_from_seeds(list(range(count)), generator.config.latent_dim)
+    inputs = [latents] if labels is None else [latents, labels]
+    parts = zip(*(tensor.to(device).split(64) for tensor in inputs), strict=True)
+    return torch.cat([to_uint8(generator(*part)) for part in parts])
 
 
 def _hashes(covers: torch.Tensor) -> np.ndarray:

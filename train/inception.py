@@ -62,11 +62,12 @@ class FeatureDistances:
 
     def __init__(self, network: torch.nn.Module, train: Covers, device: torch.device):
         self.network, self.device = network.to(device), device
-        self.real = self._features(train.batch(0, min(COVERS, len(train))))
+        count = min(COVERS, len(train))
+        self.real, self.labels = self._features(train.batch(0, count)), train.batch_labels(0, count)
 
     def __call__(self, generator: torch.nn.Module) -> dict[str, float]:
         """`fid`, `kid`, `precision`, `recall`, and `inception_covers`: how many of each kind were compared."""
-        fake = self._features(draw(generator, len(self.real)))
+        fake = self._features(draw(generator, len(self.real), self.labels))
         precision, recall = precision_recall(self.real, fake)
         return {
             "fid": round(frechet_distance(self.real, fake), 3),

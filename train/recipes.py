@@ -44,6 +44,7 @@ class Recipe:
     total_images: int = 1_000_000  # real covers shown to the discriminator
     checkpointing_images: int = 50_000
     seed: int = 0
+    class_conditional: bool = False  # learn the genres of the dataset, so that covers of one can be asked for
 
     def at(self, name: str, images: int) -> float:
         """The value of the schedule `name` after `images` covers."""
@@ -54,12 +55,12 @@ class Recipe:
         start, end = value
         return end + (start - end) * (1 + math.cos(math.pi * done)) / 2
 
-    def build(self) -> tuple[nn.Module, nn.Module]:
+    def build(self, genres: list[str]) -> tuple[nn.Module, nn.Module]:
         """A new generator and discriminator. Raises UserError where the recipe's arguments do not fit the network."""
         networks = []
         for role, network in zip(("generator", "discriminator"), NETWORKS[self.network], strict=True):
             try:
-                networks.append(network(resolution=self.resolution, **getattr(self, role)))
+                networks.append(network(resolution=self.resolution, genres=genres, **getattr(self, role)))
             except (TypeError, ValueError, ZeroDivisionError, IndexError, RuntimeError) as error:
                 raise UserError(f"recipe: {role}: {error}") from error
         return networks[0], networks[1]
@@ -125,6 +126,8 @@ def _check(recipe: Recipe, config: str) -> None:
         if not all(_is_number(v) and low <= v < high for v in (value if is_schedule else [value])):
             hint = " (YAML takes 2.0e-4, not 2e-4, for a number)" if isinstance(value, str) else ""
             raise UserError(f"{name} cannot be {value!r}{hint}")
+    if not isinstance(recipe.class_conditional, bool):
+        raise UserError(f"class_conditional must be true or false, not {recipe.class_conditional!r}")
     sigmas = recipe.ema_sigma
     if not isinstance(sigmas, list) or not sigmas or not all(_is_number(v) and 1e-3 <= v < 0.28 for v in sigmas):
         raise UserError(f"ema_sigma must be a list of numbers from 0.001 to 0.28, not {sigmas!r}")

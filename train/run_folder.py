@@ -19,7 +19,7 @@ from PIL import Image
 from safetensors import SafetensorError
 
 from gan.covers import to_uint8
-from gan.pipeline import AlbumCoverPipeline, latents_from_seeds
+from gan.pipeline import AlbumCoverPipeline, genres_of, latents_from_seeds
 from gan.pipeline_folder import save_pipeline
 from train.cli import UserError, check_output_dir, first_line
 from train.recipes import Recipe
@@ -79,7 +79,8 @@ class RunFolder:
             raise UserError(f"--output_dir {self.folder} holds another program's config.json; name a new folder")
         if not self._saved():
             return  # nothing was trained that another recipe would contradict
-        for name in new.keys() - MAY_CHANGE:
+        old = {"class_conditional": False, "genres": []} | old  # of a run that knew of none
+        for name in sorted(new.keys() - MAY_CHANGE):
             if name in old and old[name] != new[name]:
                 raise UserError(
                     f"--output_dir {self.folder} holds a run with {name} {old[name]}, not {new[name]}: "
@@ -190,10 +191,16 @@ class RunFolder:
 
 @torch.no_grad()
 def draw_sheet(generator: torch.nn.Module, seeds: range = range(SHEET_SEEDS), columns: int = 8) -> Image.Image:
-    """One picture of the covers of `seeds`, in rows of `columns`."""
+    """One picture of the covers of `seeds`, in rows of `columns`.
+
+    Where there are genres they take turns: seed s is drawn as genre s modulo their number.
+    """
     device = next(generator.parameters()).device
-    latents = latents_from_seeds(list(seeds), generator.config.latent_dim).to(device)
-    covers = torch.cat([to_uint8(generator(part)) for part in latents.split(16)])
+    inputs = [latents_from_seeds(list(seeds), generator.config.latent_dim)]
+    if genres := genres_of(generator):
+        inputs.append(torch.tensor(list(seeds)) % len(genres))
+    parts = zip(*(tensor.to(device).split(16) for tensor in inputs), strict=True)
+    covers = torch.cat([to_uint8(generator(*part)) for part in parts])
     rows = [torch.cat(list(row), dim=1) for row in covers.split(columns)]
     return Image.fromarray(torch.cat(rows).numpy())
 

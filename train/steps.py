@@ -1,7 +1,7 @@
 """One step of each network: the algorithm of a GAN on one screen."""
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import compress
 
 import torch
@@ -37,6 +37,8 @@ class Batch:
         others: as many other ones for the generator's, where the loss compares with real covers; else None.
         draws: how to augment in the discriminator's step and in the generator's; None: not at all.
         mix: (N, 1, 1, 1) in 0..1, where between real and generated covers WGAN-GP's penalty is taken.
+        labels: (N,) int64, the genres of `real`, which the covers generated beside them share.
+        other_labels: those of `others`; both are None without genres.
     """
 
     latents: torch.Tensor
@@ -44,6 +46,8 @@ class Batch:
     others: torch.Tensor | None
     draws: tuple[Augmentation | None, Augmentation | None]
     mix: torch.Tensor
+    labels: torch.Tensor | None = None
+    other_labels: torch.Tensor | None = None
 
     def split(self, parts: int) -> list["Batch"]:
         """Equal parts of it, one after the other."""
@@ -52,8 +56,10 @@ class Batch:
 
     def _rows(self, rows: slice) -> "Batch":
         draws = tuple(draw and draw[rows] for draw in self.draws)
-        others = None if self.others is None else self.others[rows]
-        return Batch(self.latents[rows], self.real[rows], others, draws, self.mix[rows])
+        others, labels, other_labels = (
+            None if tensor is None else tensor[rows] for tensor in (self.others, self.labels, self.other_labels)
+        )
+        return Batch(self.latents[rows], self.real[rows], others, draws, self.mix[rows], labels, other_labels)
 
 
 @dataclass(frozen=True)
@@ -88,15 +94,16 @@ class Trainer:
         recipe, gan, parts = self.recipe, self.gan, batch.split(self.micro_batches)
         every = recipe.discriminator_steps
         generator_too = (images // recipe.train_batch_size) % every == every - 1
-        # covers drawn once serve both steps; the graphs of several parts would need the memory of the whole batch
-        draw_once = generator_too and len(parts) == 1
+        # Covers drawn once serve both steps. The graphs of several parts would need the memory of the whole batch, and
+        # beside other real covers generated ones have other genres.
+        draw_once = generator_too and len(parts) == 1 and batch.other_labels is None
 
         shown = []
         gan.discriminator_optimizer.zero_grad()
         for part in parts:
             with torch.set_grad_enabled(draw_once):
-                fake = self.generate(part.latents)
-            loss, values = self.discriminator_loss(part.real, fake.detach(), part.draws[0], part.mix, images)
+                fake = self.generate(part.latents, part.labels)
+            loss, values = self.discriminator_loss(part, fake.detach(), images)
             (loss / len(parts)).backward()
             shown.append(values)
         norm = self._update(gan.discriminator, gan.discriminator_optimizer, images)
@@ -108,8 +115,9 @@ class Trainer:
         gan.generator_optimizer.zero_grad()
         gan.discriminator.requires_grad_(False)  # gradients pass through it; its own are not computed
         for part in parts:
-            fake = fake if draw_once else self.generate(part.latents)
-            loss = self.generator_loss(part.others, fake, part.draws[1])
+            labels = part.labels if part.other_labels is None else part.other_labels
+            fake = fake if draw_once else self.generate(part.latents, labels)
+            loss = self.generator_loss(part.others, fake, part.draws[1], labels)
             (loss / len(parts)).backward()
             shown.append({"loss_g": loss.detach()})
         gan.discriminator.requires_grad_(True)
@@ -118,46 +126,53 @@ class Trainer:
         return measured | _mean(shown) | {"gradient_norm_g": norm}
 
     def discriminator_loss(
-        self, real: torch.Tensor, fake: torch.Tensor, draw: Augmentation | None, mix: torch.Tensor, images: int
+        self, batch: Batch, fake: torch.Tensor, images: int
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """How badly real covers are told from generated ones, with the penalty; `fake` comes without its graph."""
-        recipe = self.recipe
+        recipe, real, draw = self.recipe, batch.real, batch.draws[0]
+        discriminate = partial(self.discriminate, labels=batch.labels)
         if draw is not None:
             real, fake = augment(real, draw), augment(fake, draw)
         zero_centred = recipe.gradient_penalty == "zero-centred"
         # the penalty is taken at the images that the discriminator sees, so augmentation needs no second derivative
         real, fake = real.detach().requires_grad_(zero_centred), fake.detach().requires_grad_(zero_centred)
 
-        real_logits, fake_logits = self.discriminate(real), self.discriminate(fake)
+        real_logits, fake_logits = discriminate(real), discriminate(fake)
         loss = LOSSES[recipe.loss].discriminator(real_logits, fake_logits)
         shown = {"loss_d": loss.detach(), "pair_accuracy": (real_logits > fake_logits).float().mean()}
         if zero_centred:
             penalty = zero_centred_penalty(real_logits, real) + zero_centred_penalty(fake_logits, fake)
         elif recipe.gradient_penalty == "one-centred":
-            penalty = one_centred_penalty(self.discriminate, real, fake, mix)
+            penalty = one_centred_penalty(discriminate, real, fake, batch.mix)
         if recipe.gradient_penalty != "none":
             shown["gradient_penalty"] = penalty.detach()
             loss = loss + recipe.at("gradient_penalty_weight", images) * penalty
         return loss, shown
 
-    def generator_loss(self, real: torch.Tensor | None, fake: torch.Tensor, draw: Augmentation | None) -> torch.Tensor:
+    def generator_loss(
+        self,
+        real: torch.Tensor | None,
+        fake: torch.Tensor,
+        draw: Augmentation | None,
+        labels: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """How far generated covers are from being taken for real; `real` is needed by relativistic losses only."""
         loss, real_logits = LOSSES[self.recipe.loss], None
         if loss.compares:
             with torch.no_grad():
-                real_logits = self.discriminate(real if draw is None else augment(real, draw))
-        fake_logits = self.discriminate(fake if draw is None else augment(fake, draw))
+                real_logits = self.discriminate(real if draw is None else augment(real, draw), labels)
+        fake_logits = self.discriminate(fake if draw is None else augment(fake, draw), labels)
         return loss.generator(real_logits, fake_logits)
 
-    def discriminate(self, images: torch.Tensor) -> torch.Tensor:
-        """(N, 3, H, W) to (N,) logits in float32."""
+    def discriminate(self, images: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        """(N, 3, H, W), and (N,) int64 genres, to (N,) logits in float32."""
         with self.autocast():
-            return self.gan.discriminator(images).float()
+            return self.gan.discriminator(images, labels).float()
 
-    def generate(self, latents: torch.Tensor) -> torch.Tensor:
-        """(N, latent_dim) to (N, 3, H, W) in float32."""
+    def generate(self, latents: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        """(N, latent_dim), and (N,) int64 genres, to (N, 3, H, W) in float32."""
         with self.autocast():
-            return self.gan.generator(latents).float()
+            return self.gan.generator(latents, labels).float()
 
     def autocast(self) -> torch.autocast:
         """The context in which the networks run."""
@@ -195,16 +210,20 @@ class Trainer:
                     average.copy_(new)
 
     @torch.no_grad()
-    def adapt_augmentation(self, batch: Batch, held_out: torch.Tensor, images: int) -> None:
+    def adapt_augmentation(
+        self, batch: Batch, held_out: torch.Tensor, images: int, held_out_labels: torch.Tensor | None = None
+    ) -> None:
         """Augment more or less, as the discriminator takes `held_out` covers (none of them augmented here).
 
         Args:
             batch: of the step before.
             held_out: (N, 3, H, W) in -1..1, never trained on.
             images: real covers shown since the last time.
+            held_out_labels: (N,) int64, the genres of `held_out`; None without genres.
         """
-        kinds = (batch.real, held_out, self.generate(batch.latents))
-        logits = torch.stack([self.discriminate(covers).mean() for covers in kinds])
+        generated = self.generate(batch.latents, batch.labels)
+        kinds = ((batch.real, batch.labels), (held_out, held_out_labels), (generated, batch.labels))
+        logits = torch.stack([self.discriminate(*kind).mean() for kind in kinds])
         self.gan.augmentation.update(*self.accelerator.reduce(logits, "mean").tolist(), images)
 
 

@@ -10,7 +10,7 @@ import logging
 import os
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,7 +23,9 @@ from gan.augment import AdaptiveProbability, Augmentation, draw_augmentation, in
 from gan.covers import Covers, CoversError, load_covers, mixed_seed, seeded, to_float
 from gan.losses import LOSSES
 from train.cli import Parser, UserError, first_line, run
+from train.describe import describe
 from train.evaluation import Evaluation
+from train.genres import dropped, genres_to_learn
 from train.inception import FeatureDistances, load_inception
 from train.recipes import CONFIGS, Recipe, load_recipe
 from train.run_folder import RunFolder
@@ -34,7 +36,7 @@ from train.watch import Watch
 
 # Independent streams of random numbers, so that none depends on how often another was drawn from.
 # (`Covers` has 0 and 1 for its orders.)
-INITIALISATION, LATENTS, AUGMENTATION, MIX = range(2, 6)
+INITIALISATION, LATENTS, AUGMENTATION, MIX, DROPPED_LABELS = range(2, 7)
 ADAPTING_STEPS = 16  # steps between two looks at the held-out covers
 
 
@@ -49,7 +51,7 @@ def train(
 
     Args:
         trainer: takes the steps.
-        covers: the real covers.
+        covers: the real covers, with labels where genres are learned.
         start: covers shown so far.
         on_step: called after each step with the covers shown and what was measured; True stops.
         held_out: covers that are never trained on, to adapt the augmentation by, where the recipe leaves it to them.
@@ -68,6 +70,13 @@ def train(
         pixels = covers.batch(images + mine.start, share, stream).to(device)
         return to_float(pixels).to(memory_format=torch.channels_last)
 
+    def genres(covers: Covers, position: int, stream: int, images: int) -> torch.Tensor | None:
+        labels = covers.batch_labels(position + mine.start, share, stream)
+        if labels is None:
+            return None
+        chance = torch.rand(batch, generator=seeded(recipe.seed, DROPPED_LABELS, images, stream))[mine]
+        return dropped(labels, chance, len(gan.generator.config.genres)).to(device)
+
     def augmentation(images: int, step: int) -> Augmentation | None:
         if recipe.augmentation == 0:
             return None
@@ -78,25 +87,33 @@ def train(
     while images < recipe.total_images:
         latents = torch.randn(batch, latent_dim, generator=seeded(recipe.seed, LATENTS, images))[mine]
         mix = torch.rand(batch, 1, 1, 1, generator=seeded(recipe.seed, MIX, images))[mine]
-        others = take(covers, images, stream=1) if LOSSES[recipe.loss].compares else None
-        draws = (augmentation(images, 0), augmentation(images, 1))
-        drawn = Batch(latents.to(device), take(covers, images, stream=0), others, draws, mix.to(device))
+        compares = LOSSES[recipe.loss].compares
+        drawn = Batch(
+            latents.to(device),
+            real=take(covers, images, stream=0),
+            others=take(covers, images, stream=1) if compares else None,
+            draws=(augmentation(images, 0), augmentation(images, 1)),
+            mix=mix.to(device),
+            labels=genres(covers, images, 0, images),
+            other_labels=genres(covers, images, 1, images) if compares else None,
+        )
         measured = trainer.step(drawn, images)
         step = images // batch
         if adapts and held_out and step % ADAPTING_STEPS == ADAPTING_STEPS - 1:
-            unseen = take(held_out, images // ADAPTING_STEPS, stream=0)
-            trainer.adapt_augmentation(drawn, unseen, ADAPTING_STEPS * batch)
+            position = images // ADAPTING_STEPS
+            unseen, unseen_labels = take(held_out, position, stream=0), genres(held_out, position, 0, images)
+            trainer.adapt_augmentation(drawn, unseen, ADAPTING_STEPS * batch, unseen_labels)
         images += batch
         if on_step(images, measured):
             break
     return images
 
 
-def build(recipe: Recipe, device: torch.device) -> GAN:
+def build(recipe: Recipe, device: torch.device, genres: Sequence[str] = ()) -> GAN:
     """New networks and optimisers; the same seed builds the same ones. Raises UserError as `Recipe.build` does."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mixed_seed(recipe.seed, INITIALISATION))
-        generator, discriminator = recipe.build()
+        generator, discriminator = recipe.build(list(genres))
     networks = [n.to(device, memory_format=torch.channels_last).train() for n in (generator, discriminator)]
     ema = nn.ModuleList(copy.deepcopy(generator) for _ in recipe.ema_sigma).eval().requires_grad_(False)
     optimizers = [torch.optim.Adam(network.parameters(), fused=True) for network in networks]
@@ -106,7 +123,7 @@ def build(recipe: Recipe, device: torch.device) -> GAN:
 def load_held_out(dataset_name: str, recipe: Recipe) -> Covers | None:
     """The split that is never trained on, or None where the dataset has none."""
     try:
-        return load_covers(dataset_name, recipe.resolution, "validation", recipe.seed)
+        return load_covers(dataset_name, recipe.resolution, "validation", recipe.seed, recipe.class_conditional)
     except CoversError as error:
         print(f"{error}: nothing is measured on held-out covers, nor augmentation adapted by them", file=sys.stderr)
         return None
@@ -136,35 +153,6 @@ def cpu_threads() -> int:
     return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
-def describe(gan: GAN, recipe: Recipe) -> str:
-    """What `--dry_run` prints: the recipe, the size of both networks, every layer's output for one cover."""
-    lines = [f"{name}: {value}" for name, value in vars(recipe).items()]
-    inputs = {
-        "generator": torch.zeros(2, gan.generator.config.latent_dim),
-        "discriminator": torch.zeros(2, 3, recipe.resolution, recipe.resolution),
-    }
-    for role, example in inputs.items():
-        network = getattr(gan, role)
-        count = sum(p.numel() for p in network.parameters())
-        lines += ["", f"{role}: {type(network).__name__}, {count:,} parameters", f"  {'input':<28} {_shape(example)}"]
-
-        def show(module: nn.Module, _, output: torch.Tensor, name: str, lines: list[str] = lines) -> None:
-            own = sum(p.numel() for p in module.parameters(recurse=False))
-            lines.append(f"  {name:<28} {_shape(output):<18} {type(module).__name__:<16} {own:>10,}")
-
-        layers = [(n, m) for n, m in network.named_modules() if n and not isinstance(m, nn.Sequential | nn.Identity)]
-        hooks = [m.register_forward_hook(lambda *a, n=n: show(*a, name=n)) for n, m in layers]
-        with torch.no_grad():
-            network(example.to(next(network.parameters()).device))
-        for hook in hooks:
-            hook.remove()
-    return "\n".join(lines)
-
-
-def _shape(tensor: torch.Tensor) -> str:
-    return "x".join(map(str, tensor.shape[1:])) or "1"
-
-
 def arguments() -> Parser:
     """The command line. What is left out is as the recipe says."""
     parser = Parser(prog="train.train_gan", description=__doc__.strip().splitlines()[0])
@@ -178,6 +166,11 @@ def arguments() -> Parser:
         type=int,
         default=1,
         help="parts in which each process computes its share of a batch, one after the other: needs less memory",
+    )
+    parser.add_argument(
+        "--class_conditional",
+        action="store_true",
+        help="learn the dataset's genres: covers of one can then be asked for",
     )
     parser.add_argument("--learning_rate", type=float, help="of both networks; default: the recipe's")
     parser.add_argument("--total_images", type=int, help="covers to show in all; default: the recipe's")
@@ -206,7 +199,8 @@ def main() -> str:
     """Run the program; returns its last line."""
     args = arguments().parse_args()
     overrides = ("train_batch_size", "learning_rate", "total_images", "checkpointing_images", "seed")
-    recipe = load_recipe(args.config, {name: getattr(args, name) for name in overrides})
+    chosen = {name: getattr(args, name) for name in overrides}
+    recipe = load_recipe(args.config, chosen | {"class_conditional": args.class_conditional or None})
     # precision is the trainer's: no autocast around whole forwards. One process may decode a large dataset for hours.
     patience = InitProcessGroupKwargs(timeout=timedelta(hours=12))
     accelerator = Accelerator(mixed_precision="no", kwargs_handlers=[patience])
@@ -222,7 +216,9 @@ def main() -> str:
         # `accelerate launch` gives a single process one thread, whatever the machine has
         torch.set_num_threads(cpu_threads())
     torch.backends.cudnn.benchmark = True  # every batch has the same shape
-    gan = build(recipe, accelerator.device)
+    with accelerator.local_main_process_first():
+        genres = genres_to_learn(args.dataset_name) if recipe.class_conditional else []
+    gan = build(recipe, accelerator.device, genres)
     if args.dry_run:
         return describe(gan, recipe) if accelerator.is_main_process else ""
     for flag in ("dataset_name", "output_dir"):
@@ -244,10 +240,13 @@ def main() -> str:
         "processes": accelerator.num_processes,
         "gradient_accumulation_steps": parts,
         "torch": torch.__version__,
+        "genres": genres,
     }
     try:
         with accelerator.local_main_process_first():
-            covers = load_covers(args.dataset_name, recipe.resolution, seed=recipe.seed)
+            covers = load_covers(
+                args.dataset_name, recipe.resolution, seed=recipe.seed, labelled=recipe.class_conditional
+            )
             held_out = load_held_out(args.dataset_name, recipe)
     except CoversError as error:
         raise UserError(str(error)) from error

@@ -6,6 +6,7 @@ on the generator's output nor the discriminator's input; no hidden fully connect
 last), LeakyReLU(0.2) in the discriminator. As in the common PyTorch form the kernels are 4x4 and the latents normal.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -30,6 +31,17 @@ def _initialise(module: nn.Module) -> None:
         nn.init.normal_(module.weight, 1.0, 0.02)
 
 
+class GenreEmbedding(nn.Embedding):
+    """A vector for each genre, the last one for "any". All start at zero: a run begins as if there were no genres."""
+
+    def __init__(self, genres: Sequence[str], features: int):
+        super().__init__(len(genres) + 1, features, _weight=torch.zeros(len(genres) + 1, features))
+
+    def forward(self, labels: torch.Tensor | None) -> torch.Tensor:
+        """(N,) int64 to (N, features); None to (1, features), that of "any"."""
+        return self.weight[-1:] if labels is None else super().forward(labels)
+
+
 class DCGANGenerator(ModelMixin, ConfigMixin):
     """Latents to covers.
 
@@ -37,10 +49,12 @@ class DCGANGenerator(ModelMixin, ConfigMixin):
         resolution: height and width of a cover in pixels, a power of two.
         width: channels of the last hidden layer; each layer towards the latents has twice as many.
         latent_dim: length of a latent vector.
+        genres: names of what can be asked for, or none. An embedding concatenated with the latents (Mirza and Osindero
+            2014, section 3.2) adds a vector to the first layer's output; here that vector is learned.
     """
 
     @register_to_config
-    def __init__(self, resolution: int = 64, width: int = 64, latent_dim: int = 100):
+    def __init__(self, resolution: int = 64, width: int = 64, latent_dim: int = 100, genres: Sequence[str] = ()):
         super().__init__()
         channels = _channels(resolution, width)
         layers = [nn.ConvTranspose2d(latent_dim, channels[0], 4, bias=False)]  # 1x1 -> 4x4
@@ -51,10 +65,17 @@ class DCGANGenerator(ModelMixin, ConfigMixin):
         layers += [nn.ConvTranspose2d(channels[-1], 3, 4, stride=2, padding=1), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
         self.apply(_initialise)
+        self.genre_embedding = GenreEmbedding(genres, channels[0] * 4 * 4) if genres else None
 
-    def forward(self, latents: torch.Tensor) -> torch.Tensor:
-        """(N, latent_dim) normal latents to (N, 3, resolution, resolution) covers in -1..1."""
-        return self.layers(latents[:, :, None, None])
+    def forward(self, latents: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        """(N, latent_dim) normal latents to (N, 3, resolution, resolution) covers in -1..1.
+
+        `labels`: (N,) int64 in 0..len(genres), the last one is "any"; None: all of them "any".
+        """
+        latents = latents[:, :, None, None]
+        if self.genre_embedding is None:
+            return self.layers(latents)
+        return self.layers[1:](self.layers[0](latents) + self.genre_embedding(labels).unflatten(1, (-1, 4, 4)))
 
 
 class DCGANDiscriminator(ModelMixin, ConfigMixin):
@@ -65,10 +86,12 @@ class DCGANDiscriminator(ModelMixin, ConfigMixin):
     Args:
         resolution: height and width of a cover in pixels, a power of two.
         width: channels of the first layer; each layer after it has twice as many.
+        genres: as in `DCGANGenerator`. Each has a logit of its own, linear in the pooled features, added to that of
+            all (Miyato and Koyama 2018, "cGANs with Projection Discriminator", section 3).
     """
 
     @register_to_config
-    def __init__(self, resolution: int = 64, width: int = 64):
+    def __init__(self, resolution: int = 64, width: int = 64, genres: Sequence[str] = ()):
         super().__init__()
         channels = _channels(resolution, width)[::-1]
         layers = [nn.Conv2d(3, channels[0], 4, stride=2, padding=1), nn.LeakyReLU(0.2, True)]
@@ -78,7 +101,12 @@ class DCGANDiscriminator(ModelMixin, ConfigMixin):
         layers += [nn.Conv2d(channels[-1], 1, 4)]  # 4x4 -> 1x1
         self.layers = nn.Sequential(*layers)
         self.apply(_initialise)
+        self.genre_embedding = GenreEmbedding(genres, channels[-1]) if genres else None
 
-    def forward(self, covers: torch.Tensor) -> torch.Tensor:
-        """(N, 3, resolution, resolution) covers in -1..1 to (N,) logits."""
-        return self.layers(covers).flatten()
+    def forward(self, covers: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        """(N, 3, resolution, resolution) covers in -1..1 to (N,) logits; `labels` as in `DCGANGenerator`."""
+        features = self.layers[:-1](covers)
+        logits = self.layers[-1](features).flatten()
+        if self.genre_embedding is not None:
+            logits = logits + (features.sum((2, 3)) * self.genre_embedding(labels)).sum(1)
+        return logits

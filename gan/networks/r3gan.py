@@ -6,6 +6,7 @@ what is drawn for one seed never depends on its neighbours. Both networks are mi
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +32,17 @@ def _channels(resolution: int, width: int, max_width: int) -> list[int]:
         raise ValueError(f"resolution must be a power of two from 8 on, not {resolution}")
     stages = resolution.bit_length() - 2
     return [min(max_width, width * 2**stage) for stage in reversed(range(stages))]
+
+
+class GenreEmbedding(nn.Embedding):
+    """A vector for each genre, the last one for "any". All start at zero: a run begins as if there were no genres."""
+
+    def __init__(self, genres: Sequence[str], features: int):
+        super().__init__(len(genres) + 1, features, _weight=torch.zeros(len(genres) + 1, features))
+
+    def forward(self, labels: torch.Tensor | None) -> torch.Tensor:
+        """(N,) int64 to (N, features); None to (1, features), that of "any"."""
+        return self.weight[-1:] if labels is None else super().forward(labels)
 
 
 class ResidualBlock(nn.Module):
@@ -91,6 +103,8 @@ class R3GANGenerator(ModelMixin, ConfigMixin):
         blocks: residual blocks in each stage.
         group_size: channels in each group of the 3x3 convolutions (the paper: 16; its authors' later code: 32).
         latent_dim: length of a latent vector.
+        genres: names of what can be asked for, or none. The embedding that its authors' code concatenates with the
+            latents adds a vector to the first layer's output; here that vector is learned.
     """
 
     @register_to_config
@@ -102,6 +116,7 @@ class R3GANGenerator(ModelMixin, ConfigMixin):
         blocks: int = 2,
         group_size: int = 32,
         latent_dim: int = 64,
+        genres: Sequence[str] = (),
     ):
         super().__init__()
         widths = _channels(resolution, width, max_width)
@@ -115,10 +130,17 @@ class R3GANGenerator(ModelMixin, ConfigMixin):
             layers += [ResidualBlock(channels, group_size, depth) for _ in range(blocks)]
         self.layers = nn.Sequential(*layers)
         self.to_rgb = _conv(widths[-1], 3, 1, 1.0)
+        self.genre_embedding = GenreEmbedding(genres, widths[0]) if genres else None
 
-    def forward(self, latents: torch.Tensor) -> torch.Tensor:
-        """(N, latent_dim) normal latents to (N, 3, resolution, resolution) covers, about -1..1 (not clipped)."""
-        return self.to_rgb(self.layers(self.basis * self.scale(latents)[:, :, None, None]))
+    def forward(self, latents: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        """(N, latent_dim) normal latents to (N, 3, resolution, resolution) covers, about -1..1 (not clipped).
+
+        `labels`: (N,) int64 in 0..len(genres), the last one is "any"; None: all of them "any".
+        """
+        scale = self.scale(latents)
+        if self.genre_embedding is not None:
+            scale = scale + self.genre_embedding(labels)
+        return self.to_rgb(self.layers(self.basis * scale[:, :, None, None]))
 
 
 class R3GANDiscriminator(ModelMixin, ConfigMixin):
@@ -126,11 +148,19 @@ class R3GANDiscriminator(ModelMixin, ConfigMixin):
 
     Args:
         resolution, width, max_width, blocks, group_size: as in `R3GANGenerator`.
+        genres: as in `R3GANGenerator`. Each has a logit of its own, linear in the pooled features, added to that of
+            all (Miyato and Koyama 2018, "cGANs with Projection Discriminator", section 3).
     """
 
     @register_to_config
     def __init__(
-        self, resolution: int = 64, width: int = 192, max_width: int = 384, blocks: int = 2, group_size: int = 32
+        self,
+        resolution: int = 64,
+        width: int = 192,
+        max_width: int = 384,
+        blocks: int = 2,
+        group_size: int = 32,
+        genres: Sequence[str] = (),
     ):
         super().__init__()
         widths = _channels(resolution, width, max_width)
@@ -145,9 +175,14 @@ class R3GANDiscriminator(ModelMixin, ConfigMixin):
         nn.init.normal_(self.basis.weight, 0.0, 1 / 4)
         self.to_logit = nn.Linear(widths[0], 1, bias=False)
         nn.init.normal_(self.to_logit.weight, 0.0, 1 / math.sqrt(widths[0]))
+        self.genre_embedding = GenreEmbedding(genres, widths[0]) if genres else None
 
-    def forward(self, covers: torch.Tensor) -> torch.Tensor:
-        """(N, 3, resolution, resolution) covers to (N,) logits."""
+    def forward(self, covers: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        """(N, 3, resolution, resolution) covers to (N,) logits; `labels` as in `R3GANGenerator`."""
         features = self.basis(self.layers(self.from_rgb(covers))).flatten(1)
         with torch.autocast(features.device.type, enabled=False):  # only differences of logits count: no rounding here
-            return self.to_logit(features.float()).flatten()
+            features = features.float()
+            logits = self.to_logit(features).flatten()
+            if self.genre_embedding is not None:
+                logits = logits + (features * self.genre_embedding(labels)).sum(1)
+            return logits

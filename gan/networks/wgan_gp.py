@@ -5,6 +5,7 @@ The critic has layer normalisation, never batch normalisation: the gradient pena
 (section 4, "No critic batch normalization").
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -30,6 +31,17 @@ def _initialise(module: nn.Module) -> None:
             nn.init.xavier_uniform_(layer.weight, gain=2**0.5 if after_relu else 1.0)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+
+
+class GenreEmbedding(nn.Embedding):
+    """A vector for each genre, the last one for "any". All start at zero: a run begins as if there were no genres."""
+
+    def __init__(self, genres: Sequence[str], features: int):
+        super().__init__(len(genres) + 1, features, _weight=torch.zeros(len(genres) + 1, features))
+
+    def forward(self, labels: torch.Tensor | None) -> torch.Tensor:
+        """(N,) int64 to (N, features); None to (1, features), that of "any"."""
+        return self.weight[-1:] if labels is None else super().forward(labels)
 
 
 class UpBlock(nn.Module):
@@ -74,10 +86,12 @@ class WGANGPGenerator(ModelMixin, ConfigMixin):
         resolution: height and width of a cover in pixels, a power of two.
         width: channels at full resolution; doubled at each halving of the size, up to 8 times.
         latent_dim: length of a latent vector.
+        genres: names of what can be asked for, or none. An embedding concatenated with the latents (Mirza and Osindero
+            2014, section 3.2) adds a vector to the first layer's output; here that vector is learned.
     """
 
     @register_to_config
-    def __init__(self, resolution: int = 64, width: int = 64, latent_dim: int = 128):
+    def __init__(self, resolution: int = 64, width: int = 64, latent_dim: int = 128, genres: Sequence[str] = ()):
         super().__init__()
         channels = _channels(resolution, width)
         self.first = nn.Linear(latent_dim, channels[0] * 4 * 4)
@@ -85,11 +99,18 @@ class WGANGPGenerator(ModelMixin, ConfigMixin):
         self.norm = nn.BatchNorm2d(channels[-1])
         self.to_rgb = nn.Conv2d(channels[-1], 3, 3, padding=1)
         _initialise(self)
+        self.genre_embedding = GenreEmbedding(genres, channels[0] * 4 * 4) if genres else None
 
-    def forward(self, latents: torch.Tensor) -> torch.Tensor:
-        """(N, latent_dim) normal latents to (N, 3, resolution, resolution) covers in -1..1."""
-        x = self.first(latents).unflatten(1, (-1, 4, 4))
-        return torch.tanh(self.to_rgb(F.relu(self.norm(self.blocks(x)))))
+    def forward(self, latents: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        """(N, latent_dim) normal latents to (N, 3, resolution, resolution) covers in -1..1.
+
+        `labels`: (N,) int64 in 0..len(genres), the last one is "any"; None: all of them "any".
+        """
+        x = self.first(latents)
+        if self.genre_embedding is not None:
+            x = x + self.genre_embedding(labels)
+        x = self.blocks(x.unflatten(1, (-1, 4, 4)))
+        return torch.tanh(self.to_rgb(F.relu(self.norm(x))))
 
 
 class WGANGPDiscriminator(ModelMixin, ConfigMixin):
@@ -98,19 +119,26 @@ class WGANGPDiscriminator(ModelMixin, ConfigMixin):
     Args:
         resolution: height and width of a cover in pixels, a power of two.
         width: channels at full resolution; doubled at each halving of the size, up to 8 times.
+        genres: as in `WGANGPGenerator`. Each has a logit of its own, linear in the pooled features, added to that of
+            all (Miyato and Koyama 2018, "cGANs with Projection Discriminator", section 3).
     """
 
     @register_to_config
-    def __init__(self, resolution: int = 64, width: int = 64):
+    def __init__(self, resolution: int = 64, width: int = 64, genres: Sequence[str] = ()):
         super().__init__()
         channels = _channels(resolution, width)[::-1]
         self.first = nn.Conv2d(3, channels[0], 3, padding=1)
         self.blocks = nn.Sequential(*[DownBlock(a, b) for a, b in pairwise(channels)])
         self.to_score = nn.Linear(channels[-1] * 4 * 4, 1)
         _initialise(self)
+        self.genre_embedding = GenreEmbedding(genres, channels[-1]) if genres else None
 
-    def forward(self, covers: torch.Tensor) -> torch.Tensor:
-        """(N, 3, resolution, resolution) covers in -1..1 to (N,) scores."""
-        features = self.blocks(self.first(covers)).flatten(1)
+    def forward(self, covers: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        """(N, 3, resolution, resolution) covers in -1..1 to (N,) scores; `labels` as in `WGANGPGenerator`."""
+        features = self.blocks(self.first(covers))
         with torch.autocast(features.device.type, enabled=False):  # scores grow without bounds: no rounding here
-            return self.to_score(features.float()).flatten()
+            features = features.float()
+            scores = self.to_score(features.flatten(1)).flatten()
+            if self.genre_embedding is not None:
+                scores = scores + (features.sum((2, 3)) * self.genre_embedding(labels)).sum(1)
+            return scores

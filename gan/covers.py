@@ -1,5 +1,6 @@
 """A prepared dataset as batches of covers, in an order that is a pure function of (seed, position)."""
 
+import copy
 import io
 from pathlib import Path
 
@@ -53,6 +54,7 @@ class Covers:
         self.seed = seed
         self.labels = labels
         self._order: dict[tuple[int, int], torch.Tensor] = {}
+        self._resident: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -74,12 +76,21 @@ class Covers:
         """(size,) int64, the genres of the covers that `batch` gives; None where they were not loaded."""
         return None if self.labels is None else self.labels[self._indices(position, size, stream)]
 
+    def resident(self, device: torch.device) -> "Covers":
+        """The same covers with all pixels in the memory of `device`, where `batch` then gives them."""
+        covers = copy.copy(self)
+        parts = [range(first, min(first + 1024, len(self))) for first in range(0, len(self), 1024)]
+        covers._resident = torch.cat([self[list(part)].to(device) for part in parts])
+        return covers
+
     def of_genre(self, label: int) -> "Covers":
         """The covers of one genre alone; they may be none."""
         chosen = torch.nonzero(self.labels == label).flatten()
         return Covers(self.pixels.select(chosen.tolist()), self.resolution, self.seed, self.labels[chosen])
 
     def __getitem__(self, indices: list[int]) -> torch.Tensor:
+        if self._resident is not None:
+            return self._resident[torch.tensor(indices, device=self._resident.device)]
         rows = self.pixels[indices]["pixels"].to_pylist()
         flat = torch.frombuffer(bytearray(b"".join(rows)), dtype=torch.uint8)
         return flat.view(len(rows), self.resolution, self.resolution, 3)

@@ -28,6 +28,7 @@ from gan.covers import Covers, to_float
 from gan.losses import LOSSES
 from train.benchmark_piles import draw_cover
 from train.cli import UserError
+from train.memory import keep_freed_memory
 from train.recipes import CONFIGS, Recipe, load_recipe
 from train.run_folder import RunFolder
 from train.steps import Batch, Trainer
@@ -57,6 +58,7 @@ def benchmark_train(args: argparse.Namespace) -> str:
     threads = 0
     if device.type == "cpu":
         torch.set_num_threads(threads := cpu_threads())
+        keep_freed_memory()
     precisions = {"fp32": False} | ({"bf16": True} if can_bf16(device) else {})
     peaks = {name: matrix_speed(device, bf16) for name, bf16 in precisions.items()}
     print("matrix products alone: " + ", ".join(f"{peak / 1e9:,.0f} GFLOP/s {name}" for name, peak in peaks.items()))

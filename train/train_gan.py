@@ -20,13 +20,15 @@ from accelerate.utils import InitProcessGroupKwargs, gather_object
 from torch import nn
 
 from gan.augment import AdaptiveProbability, Augmentation, draw_augmentation, initial_probability
-from gan.covers import Covers, CoversError, load_covers, mixed_seed, seeded, to_float
+from gan.covers import Covers, CoversError, mixed_seed, seeded, to_float
 from gan.losses import LOSSES
 from train.cli import Parser, UserError, first_line, run
+from train.data import known, near, open_covers, send
 from train.describe import describe
 from train.evaluation import Evaluation
 from train.genres import dropped, genres_to_learn
 from train.inception import FeatureDistances, load_inception
+from train.memory import keep_freed_memory
 from train.recipes import CONFIGS, Recipe, load_recipe
 from train.run_folder import RunFolder
 from train.steps import GAN, Batch, Trainer
@@ -67,15 +69,15 @@ def train(
     mine = slice(trainer.accelerator.process_index * share, (trainer.accelerator.process_index + 1) * share)
 
     def take(covers: Covers, images: int, stream: int) -> torch.Tensor:
-        pixels = covers.batch(images + mine.start, share, stream).to(device)
-        return to_float(pixels).to(memory_format=torch.channels_last)
+        pixels = covers.batch(images + mine.start, share, stream)
+        return to_float(send(pixels, device)).to(memory_format=torch.channels_last)
 
     def genres(covers: Covers, position: int, stream: int, images: int) -> torch.Tensor | None:
         labels = covers.batch_labels(position + mine.start, share, stream)
         if labels is None:
             return None
         chance = torch.rand(batch, generator=seeded(recipe.seed, DROPPED_LABELS, images, stream))[mine]
-        return dropped(labels, chance, len(gan.generator.config.genres)).to(device)
+        return send(dropped(labels, chance, len(gan.generator.config.genres)), device)
 
     def augmentation(images: int, step: int) -> Augmentation | None:
         if recipe.augmentation == 0:
@@ -83,17 +85,17 @@ def train(
         probability = gan.augmentation.probability if adapts else recipe.at("augmentation", images)
         return draw_augmentation(batch, probability, seeded(recipe.seed, AUGMENTATION, images, step))[mine].to(device)
 
-    images = start
+    covers, images = near(covers, device), start
     while images < recipe.total_images:
         latents = torch.randn(batch, latent_dim, generator=seeded(recipe.seed, LATENTS, images))[mine]
         mix = torch.rand(batch, 1, 1, 1, generator=seeded(recipe.seed, MIX, images))[mine]
         compares = LOSSES[recipe.loss].compares
         drawn = Batch(
-            latents.to(device),
+            send(latents, device),
             real=take(covers, images, stream=0),
             others=take(covers, images, stream=1) if compares else None,
             draws=(augmentation(images, 0), augmentation(images, 1)),
-            mix=mix.to(device),
+            mix=send(mix, device),
             labels=genres(covers, images, 0, images),
             other_labels=genres(covers, images, 1, images) if compares else None,
         )
@@ -118,15 +120,6 @@ def build(recipe: Recipe, device: torch.device, genres: Sequence[str] = ()) -> G
     ema = nn.ModuleList(copy.deepcopy(generator) for _ in recipe.ema_sigma).eval().requires_grad_(False)
     optimizers = [torch.optim.Adam(network.parameters(), fused=True) for network in networks]
     return GAN(generator, discriminator, ema, *optimizers, AdaptiveProbability())
-
-
-def load_held_out(dataset_name: str, recipe: Recipe) -> Covers | None:
-    """The split that is never trained on, or None where the dataset has none."""
-    try:
-        return load_covers(dataset_name, recipe.resolution, "validation", recipe.seed, recipe.class_conditional)
-    except CoversError as error:
-        print(f"{error}: nothing is measured on held-out covers, nor augmentation adapted by them", file=sys.stderr)
-        return None
 
 
 def features(inception: str | None, covers: Covers, device: torch.device) -> FeatureDistances | None:
@@ -159,6 +152,9 @@ def arguments() -> Parser:
     recipes = ", ".join(sorted(p.stem for p in CONFIGS.glob("*.yaml")))
     parser.add_argument("--config", required=True, help=f"a recipe ({recipes}) or a YAML file")
     parser.add_argument("--dataset_name", help="folder written by train.prepare, or a Hub dataset")
+    parser.add_argument(
+        "--streaming", action="store_true", help="read the dataset from the Hub while training, and keep none of it"
+    )
     parser.add_argument("--output_dir", type=Path, help="folder of the run")
     parser.add_argument("--train_batch_size", type=int, help="over all processes together; default: the recipe's")
     parser.add_argument(
@@ -215,6 +211,7 @@ def main() -> str:
     if accelerator.device.type == "cpu":
         # `accelerate launch` gives a single process one thread, whatever the machine has
         torch.set_num_threads(cpu_threads())
+        keep_freed_memory()
     torch.backends.cudnn.benchmark = True  # every batch has the same shape
     with accelerator.local_main_process_first():
         genres = genres_to_learn(args.dataset_name) if recipe.class_conditional else []
@@ -241,15 +238,10 @@ def main() -> str:
         "gradient_accumulation_steps": parts,
         "torch": torch.__version__,
         "genres": genres,
+        "streaming": args.streaming,
     }
-    try:
-        with accelerator.local_main_process_first():
-            covers = load_covers(
-                args.dataset_name, recipe.resolution, seed=recipe.seed, labelled=recipe.class_conditional
-            )
-            held_out = load_held_out(args.dataset_name, recipe)
-    except CoversError as error:
-        raise UserError(str(error)) from error
+    with accelerator.local_main_process_first():
+        covers, held_out = open_covers(args.dataset_name, recipe, args.streaming)
     gan.augmentation.probability = initial_probability(len(covers))
     if accelerator.is_main_process:
         folder.open(recipe, facts | {"covers": len(covers)})
@@ -266,12 +258,14 @@ def main() -> str:
     trainer = Trainer(gan, recipe, accelerator, bf16, parts)
     evaluation = None
     if held_out and accelerator.is_main_process:
-        evaluation = Evaluation(covers, held_out, features(args.inception, covers, device))
+        evaluation = Evaluation(known(covers), held_out, features(args.inception, known(covers), device))
     every = args.evaluation_images or recipe.checkpointing_images
     watch = Watch(trainer, folder, start, seconds, evaluation, every)
     try:
         with watch.bar:  # closed before the last line, whatever that says
             return watch.finish(train(trainer, covers, start, watch, held_out))
+    except CoversError as error:  # of a stream
+        raise UserError(str(error), 1) from error
     except torch.OutOfMemoryError as error:
         raise UserError(
             "not enough memory on the device; raise --gradient_accumulation_steps (the result stays the same), "

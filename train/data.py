@@ -1,0 +1,64 @@
+"""Where a run's covers come from, and how they reach the device."""
+
+import sys
+
+import torch
+
+from gan.covers import Covers, CoversError, load_covers
+from gan.covers_stream import StreamedCovers, first_covers, stream_covers
+from train.cli import UserError
+from train.recipes import Recipe
+
+
+RESIDENT_SHARE = 0.25  # of the free memory of a GPU that covers may take; training needs the rest
+KEPT = 2048  # covers of a stream to measure against
+NOT_HELD_OUT = "{}: nothing is measured on held-out covers, nor augmentation adapted by them"
+
+
+def open_covers(dataset_name: str, recipe: Recipe, streaming: bool) -> tuple[Covers | StreamedCovers, Covers | None]:
+    """The covers to train on, and those that are never trained on; None where the dataset has none.
+
+    Raises:
+        UserError: no such dataset, or one that this recipe cannot be trained on.
+    """
+    if streaming and recipe.class_conditional:
+        raise UserError("--streaming brings no genres; train --class_conditional without it")
+    wanted = (recipe.resolution, "train", recipe.seed)
+    held_out = None
+    try:
+        if streaming:
+            covers = stream_covers(dataset_name, *wanted)
+        else:
+            covers = load_covers(dataset_name, *wanted, labelled=recipe.class_conditional)
+        try:
+            wanted = (recipe.resolution, "validation", recipe.seed)
+            if streaming:
+                held_out = first_covers(stream_covers(dataset_name, *wanted), KEPT)
+            else:
+                held_out = load_covers(dataset_name, *wanted, labelled=recipe.class_conditional)
+        except CoversError as error:
+            print(NOT_HELD_OUT.format(error), file=sys.stderr)
+    except CoversError as error:
+        raise UserError(str(error)) from error
+    return covers, held_out
+
+
+def known(covers: Covers | StreamedCovers) -> Covers:
+    """Training covers to compare with again and again: all, or the first ones of a stream."""
+    return covers if isinstance(covers, Covers) else first_covers(covers, KEPT)
+
+
+def near(covers: Covers | StreamedCovers, device: torch.device) -> Covers | StreamedCovers:
+    """The covers in the memory of a GPU, where they take little of what is free; else as they are."""
+    if device.type != "cuda" or not isinstance(covers, Covers):
+        return covers
+    free, _ = torch.cuda.mem_get_info(device)
+    fits = len(covers) * 3 * covers.resolution**2 <= RESIDENT_SHARE * free
+    return covers.resident(device) if fits else covers
+
+
+def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """`tensor` on the device. The program goes on to prepare the next step while a GPU is still at this one."""
+    if device.type != "cuda" or tensor.device.type == "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)

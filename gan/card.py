@@ -16,12 +16,16 @@ TASK = "unconditional-image-generation"
 # what train.evaluate measures: key, as people call it
 METRICS = {
     "sliced_wasserstein": "sliced Wasserstein distance x1000, lower is better",
+    "fd_covers": "fd_covers (Frechet distance on features of covers; not FID), lower is better",
+    "precision_covers": "precision on the same features, higher is better",
+    "recall_covers": "recall on the same features, higher is better",
     "fid": "FID, lower is better",
     "kid": "KID, lower is better",
     "precision": "precision, higher is better",
     "recall": "recall, higher is better",
     "pairwise_distance": "difference of two covers (0..255), nearer to that of real ones is better",
 }
+INCEPTION = ("fid", "kid", "precision", "recall")  # measured on other covers than the rest
 LIMITS = """## What it is for, and what it cannot do
 
 For looking, playing, learning how a GAN works, and as a start for a cover of your own.
@@ -168,7 +172,7 @@ def _scores(scores: dict[str, float], run: Run) -> str:
     rows = ""
     for key, value in scores.items():
         real = number(run.scores.get(f"real_{key}"))
-        rows += f"| {METRICS[key]} | {_cell(value)} | {'' if real is None else _cell(real)} |\n"
+        rows += f"| {_label(key, run)} | {_cell(value)} | {'' if real is None else _cell(real)} |\n"
     return f"""## How good it is
 
 | {_counted(run)} | generated | real |
@@ -178,8 +182,19 @@ The right column says the same of real covers, as the yardstick. Numbers of othe
 """
 
 
-def _counted(run: Run) -> str:
+def _label(key: str, run: Run) -> str:
+    """A metric as people call it, and of how many covers where that is not the number above the table."""
+    return f"{METRICS[key]} ({_counted(run, key)})" if _by_inception(key, run) else METRICS[key]
+
+
+def _by_inception(key: str, run: Run) -> bool:
+    return key in INCEPTION and isinstance(run.scores.get("inception_covers"), int)
+
+
+def _counted(run: Run, key: str = "") -> str:
     """How many covers were compared, and which."""
+    if _by_inception(key, run):
+        return f"{run.scores['inception_covers']:,} covers against as many training covers"
     count = run.scores.get("count")
     if not isinstance(count, int):
         return "number of covers not noted"
@@ -194,9 +209,9 @@ def _eval_result(key: str, value: float, run: Run) -> EvalResult:
         dataset_name=dataset,
         # the Hub takes letters, digits and - _ . / here
         dataset_type=re.sub(r"[^\w./-]+", "-", dataset),
-        dataset_split="validation",
+        dataset_split="train" if _by_inception(key, run) else "validation",
         metric_type=key,
-        metric_name=f"{METRICS[key].split(',')[0]}; {_counted(run)}",
+        metric_name=f"{METRICS[key].split(',')[0]}; {_counted(run, key)}",
         metric_value=value,
     )
 
@@ -206,8 +221,9 @@ def _copies(copies: dict) -> str:
     if not all(isinstance(value, int) for value in (samples, bits, found)):
         return ""
     verdict = "none was" if found == 0 else f"{found:,} {'was' if found == 1 else 'were'}"
-    return f"""Is it a copy? {samples:,} of its covers were compared with all that it learned from, by perceptual hash:
-{verdict} near enough to be one; the nearest pair differs in {bits} of 64 bits. That finds copies, not likenesses.
+    return f"""Is it a copy? {samples:,} of its covers were compared with all that it learned from, by perceptual hash
+and colours: {verdict} near enough to be one; the nearest hashes differ in {bits} of 64 bits. That finds copies, not
+likenesses.
 """
 
 

@@ -9,7 +9,7 @@ from huggingface_hub import HfApi, RepoCard
 from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
 
 from gan.card import draw_card_picture, model_card
-from gan.hub_commit import Files, Upload, is_ours, send
+from gan.hub_commit import Files, Upload, is_ours, open_repo, send
 from gan.hub_errors import HubError, check_id, errors_in_one_line
 from gan.onnx_file import check_onnx_packages, export_onnx
 from gan.pipeline_folder import COVERS_INDEX, load_pipeline, save_pipeline
@@ -17,7 +17,7 @@ from gan.run_facts import read_run
 from gan.space import space_files
 
 
-__all__ = ["HubError", "Upload", "upload_dataset", "upload_model", "upload_space"]
+__all__ = ["HubError", "Upload", "claim_model", "upload_dataset", "upload_model", "upload_space"]
 
 PROJECT = Path(__file__).parent.parent
 # What an upload consists of. Files of an earlier upload that match and are not sent again are deleted: a Parquet or
@@ -41,6 +41,17 @@ DATASET_FILES = ("README.md", "report.html", "report.json", "*.parquet", "data/*
 SPACE_FILES = ("README.md", "app.py", "requirements.txt", "gan/*")
 
 
+def claim_model(repo_id: str, private: bool = False) -> None:
+    """Make the repository of a generator, or see that the one which is there will take an upload later.
+
+    Raises:
+        HubError: it holds something else, or the token may not write to it, or the Hub cannot be reached.
+    """
+    open_repo("model", repo_id, private)
+    with errors_in_one_line("model", repo_id):
+        HfApi().auth_check(repo_id, write=True)  # one that is there is found with a token that may only read, too
+
+
 def upload_model(
     folder: str | Path,
     repo_id: str,
@@ -51,6 +62,7 @@ def upload_model(
     license: str | None = None,
     tag: str | None = None,
     onnx: bool = False,
+    move_tag: bool = False,
 ) -> Upload:
     """Send a generator to the Hub so that strangers load it with diffusers, or with torch alone.
 
@@ -66,6 +78,7 @@ def upload_model(
         license: identifier that the card names, as the Hub spells it; None is the one of the card that is there.
         tag: name of this snapshot; None is `images-<covers shown>` where the run tells how many.
         onnx: send a generator.onnx too.
+        move_tag: move a tag that is there, as a run may that is shown the same covers again.
 
     Raises:
         HubError: the folder is not there, the id is none, or the Hub cannot be reached or refuses.
@@ -101,7 +114,7 @@ def upload_model(
             files["README.md"] = own_card
         else:
             files["README.md"] = model_card(pipeline, repo_id, run, license, onnx).encode()
-        upload = send("model", repo_id, files, MODEL_FILES, private, commit_message, dry_run, force, tag)
+        upload = send("model", repo_id, files, MODEL_FILES, private, commit_message, dry_run, force, tag, move_tag)
     if license is None and not own_card.is_file() and not dry_run:
         return _with_note(upload, "its card names no licence, so others may look at it and nothing else (--license)")
     return upload

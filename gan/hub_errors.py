@@ -80,7 +80,7 @@ def _meaning(error: BaseException, kind: str, repo_id: str) -> str:
     meaning = {
         401: "the Hub does not know the token; log in anew with `hf auth login`, or set HF_TOKEN",
         402: f"{said}; a {kind} made on the Hub's website can be updated from here",
-        403: f"the token may not write to it ({said}); use one with the right to write, or name another --repo_id",
+        403: f"the token may not write to it ({said}); use one with the right to write, or name another repository",
         404: f"there is no {kind} of this name, or the token may not see it, or the name is taken by something else",
         429: "the Hub asks to wait: too many requests; try again in a few minutes",
     }

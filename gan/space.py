@@ -12,6 +12,7 @@ from gan.hub_errors import HubError
 
 LARGEST_FILE = 10_000_000  # bytes; above it a Space takes no plain `git push`
 OLDEST_PYTHON = (3, 11)
+YARDSTICK = "cover_features.safetensors"  # gan/cover_features.py reads it; the page does not measure
 COLOURS = ("red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray")
 
 
@@ -58,12 +59,12 @@ def _modules(project: Path, app_file: str) -> list[Path]:
 
 
 def _others(project: Path) -> list[Path]:
-    """Pictures, weights, styles, fonts: all of gan/ that is no Python, and nothing hidden."""
+    """Pictures, weights, styles, fonts: all of gan/ that is no Python, and nothing hidden nor for measuring only."""
     found = []
     for path in sorted((project / "gan").rglob("*")):
         parts = path.relative_to(project).parts
         hidden = any(part.startswith(".") or part == "__pycache__" for part in parts)
-        if path.is_file() and path.suffix != ".py" and not hidden:
+        if path.is_file() and path.suffix != ".py" and path.name != YARDSTICK and not hidden:
             found.append(path)
     return found
 

@@ -58,7 +58,8 @@ def hub(hub_server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     for store in (hub_server.repos, hub_server.requests, hub_server.taken, hub_server.large):
         store.clear()
     hub_server.paid_only = hub_server.full = False
-    hub_server.cut_after, hub_server.received = None, 0
+    hub_server.cut_after = hub_server.hold = None
+    hub_server.received = 0
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))

@@ -7,6 +7,7 @@ Models, datasets and Spaces with commits, branches, tags, large files and variab
 the Hub. No pull requests, no Xet, no paging.
 """
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -39,6 +40,7 @@ class Hub:
         requests: "METHOD /path" of everything that was asked.
         paid_only: whether making a Space asks for payment, as of free accounts on the Hub.
         full: whether large files are refused.
+        hold: requests for a path with this in it wait until it is another.
         cut_after: as soon as so many large files are stored, every connection is cut; None never.
         received: bytes of large files that came in, whether they were stored or not.
     """
@@ -49,6 +51,7 @@ class Hub:
         self.taken: set[str] = set()
         self.requests: list[str] = []
         self.paid_only = self.full = False
+        self.hold: str | None = None
         self.cut_after: int | None = None
         self.received = 0
         self.large: dict[str, bytes] = {}
@@ -56,7 +59,9 @@ class Hub:
     def __enter__(self) -> "Hub":
         listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        self.server = uvicorn.Server(uvicorn.Config(_application(self), log_level="warning", lifespan="off"))
+        self.server = uvicorn.Server(
+            uvicorn.Config(_application(self), log_level="warning", lifespan="off", timeout_graceful_shutdown=5)
+        )
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [listener]}, daemon=True)
         self.thread.start()
         while not self.server.started:
@@ -64,7 +69,7 @@ class Hub:
         return self
 
     def __exit__(self, *_) -> None:
-        self.server.should_exit = True
+        self.hold, self.server.should_exit = None, True
         self.thread.join()
 
     def environment(self, home: Path, token: str | None = "hf_x", **more: str) -> dict[str, str]:
@@ -127,7 +132,10 @@ def _application(hub: Hub) -> Starlette:
         async def answer(request: Request) -> Response:
             hub.requests.append(f"{request.method} {request.url.path}")
             try:
-                return handler(hub, request, await hub.body(request))
+                body = await hub.body(request)
+                while hub.hold and hub.hold in request.url.path:
+                    await asyncio.sleep(0.01)
+                return handler(hub, request, body)
             except Refusal as refusal:
                 return refusal.response
             except ClientDisconnect:
@@ -148,6 +156,7 @@ def _application(hub: Hub) -> Starlette:
         route(f"{one}/commit/{{revision}}", _commit, "POST"),
         route(f"{one}/tag/{{revision}}", _tag, "POST", "DELETE"),
         route(f"{one}/refs", _references),
+        route(f"{one}/auth-check/write", _may_write),
         route(f"{one}/variables", _variables, "GET", "POST"),
         route(one, _info),
         route("/large/{oid}", _large, "GET", "HEAD", "PUT"),
@@ -210,6 +219,11 @@ def _info(hub: Hub, request: Request, body: bytes) -> Response:
     }
     facts |= {"downloads": 0, "likes": 0, "siblings": [{"rfilename": file} for file in files]}
     return JSONResponse(facts | {"lastModified": "2026-01-01T00:00:00.000Z", "createdAt": "2026-01-01T00:00:00.000Z"})
+
+
+def _may_write(hub: Hub, request: Request, body: bytes) -> Response:
+    hub.repo(request, write=True)
+    return Response()
 
 
 def _tree(hub: Hub, request: Request, body: bytes) -> Response:

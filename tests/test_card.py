@@ -93,15 +93,26 @@ def test_how_covers_were_chosen_is_told(run: Path):
     assert "1,835 covers (the best of three) against" in card_of(run).text
 
 
+def test_what_inception_measured_says_on_how_many_covers(run: Path):
+    (run / "scores.json").write_text(json.dumps(SCORES | {"fid": 12.5, "kid": 0.01, "inception_covers": 5000}))
+    card = card_of(run)
+    counted = "5,000 covers against as many training covers"
+    assert f"| FID, lower is better ({counted}) | 12.5 |  |" in card.text
+    assert "| sliced Wasserstein distance x1000, lower is better | 29.09 |" in card.text
+    results = {result.metric_type: result for result in card.data.eval_results}
+    assert results["fid"].metric_name == f"FID; {counted}" and results["fid"].dataset_split == "train"
+    assert results["sliced_wasserstein"].dataset_split == "validation"
+
+
 @pytest.mark.parametrize(
     ("found", "told"),
     [
         (
             0,
-            "1,000 of its covers were compared with all that it learned from, by perceptual hash:\nnone was near",
+            "1,000 of its covers were compared with all that it learned from, by perceptual hash\nand colours: none",
         ),
         (1, "1 was near enough"),
-        (23, "23 were near enough to be one; the nearest pair differs in 6 of 64 bits."),
+        (23, "23 were near enough to be one; the nearest hashes differ in 6 of 64 bits."),
     ],
 )
 def test_the_search_for_copies_is_told(run: Path, found: int, told: str):

@@ -13,6 +13,7 @@ from drawn import draw_cover
 
 from gan import load_pipeline
 from gan.covers import Covers, to_float
+from train.evaluate import evaluate, table
 from train.evaluation import Evaluation
 from train.inception import FeatureDistances, load_inception
 from train.recipes import load_recipe
@@ -39,18 +40,39 @@ class Copyist(torch.nn.Module):
         return self.covers[: len(latents)]
 
 
+def test_all_held_out_covers_serve_the_features_and_256_the_patches() -> None:
+    train, held_out = drawn(range(300)), drawn(range(300, 600))
+    scores = Evaluation(train, held_out)(Copyist(train.batch(0, 300)))
+    assert (scores["held_out"], scores["feature_covers"]) == (256, 300)
+
+
 def test_real_covers_measure_better_than_grey_ones_and_copies_are_counted() -> None:
     train, held_out = drawn(range(60)), drawn(range(100, 160))
     evaluation = Evaluation(train, held_out)
     copyist, grey = Copyist(train.batch(0, 60)), Copyist(torch.full((60, 16, 16, 3), 128, dtype=torch.uint8))
-    assert evaluation(copyist)["held_out"] == 60
-    assert evaluation(copyist)["sliced_wasserstein"] < evaluation(grey)["sliced_wasserstein"] / 2
-    assert evaluation(copyist)["pairwise_distance"] > 50 and evaluation(grey)["pairwise_distance"] == 0
-    line = evaluation.copies(copyist)
-    assert line.startswith(
-        "of 60 generated covers 60 look like one of 60 training covers; of as many held-out covers "
-    )
-    assert int(line.split()[-2]) < 10
+    good, bad = evaluation(copyist), evaluation(grey)
+    assert good["held_out"] == good["feature_covers"] == 60 and evaluation.best_by == "fd_covers"
+    assert good["sliced_wasserstein"] < bad["sliced_wasserstein"] / 2
+    assert good["fd_covers"] < bad["fd_covers"] / 2 and good["recall_covers"] > bad["recall_covers"] == 0
+    assert good["pairwise_distance"] > 50 and bad["pairwise_distance"] == 0
+    copies = evaluation.copies(copyist)
+    assert copies["held_out_found"] < 10
+    del copies["held_out_found"]
+    assert copies == {"samples": 60, "nearest_bits": 0, "found": 60, "training_covers": 60}
+
+
+def test_a_copy_is_alike_in_colour_too_and_found_among_all_covers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("train.evaluation.AT_ONCE", 7)  # several parts, the last a short one
+    train = drawn(range(60))
+    evaluation = Evaluation(train, drawn(range(100, 160)))
+    some = train[[3, 57]]
+    luma = (some.float() @ torch.tensor([0.299, 0.587, 0.114])).unsqueeze(3)
+    tinted = (luma + (luma - some) / 3).clamp(0, 255).round().to(torch.uint8)  # as light everywhere, in other colours
+    copies = evaluation.copies(Copyist(torch.cat([some, tinted, torch.full((56, 16, 16, 3), 128, dtype=torch.uint8)])))
+    assert (copies["found"], copies["nearest_bits"], copies["samples"]) == (2, 0, 60)
+    grey = torch.full((60, 16, 16, 3), 128, dtype=torch.uint8)
+    alone = evaluation.copies(Copyist(torch.cat([tinted, grey[2:]])))
+    assert alone["found"] == 0 and alone["nearest_bits"] <= 8  # the hash alone would take them for copies
 
 
 class Told:
@@ -142,6 +164,21 @@ def test_a_copyist_has_the_features_of_its_covers(network_file: Path) -> None:
     assert others["fid"] > 0.01 and others["kid"] > copyist["kid"] and others["inception_covers"] == 60
     evaluation = Evaluation(train, drawn(range(100, 160)), distances)
     assert evaluation.best_by == "kid" and evaluation(Copyist(train.batch(0, 60)))["fid"] == copyist["fid"]
+
+
+def test_train_evaluate_measures_it_too(network_file: Path) -> None:
+    train, held_out = drawn(range(60)), drawn(range(100, 130))
+    network = load_inception(str(network_file), hashlib.sha256(network_file.read_bytes()).hexdigest())
+    copyist = Copyist(train.batch(0, 60))
+    plain = evaluate(copyist, train, held_out, 30)
+    scores = evaluate(copyist, train, held_out, 30, FeatureDistances(network, train, torch.device("cpu")))
+    new = {name: scores[name] for name in scores.keys() - plain.keys()}
+    assert new.keys() == {"fid", "kid", "precision", "recall", "inception_covers"} and new["inception_covers"] == 60
+    assert plain["count"] == 30 and "Inception" not in table(plain)
+    assert "by Inception, 60 generated against as many training covers:" in table(scores)
+    assert [line.split() for line in table(scores).splitlines() if line.startswith("precision")] == [
+        ["precision", "1.0000"]
+    ]
 
 
 def test_only_the_known_file_is_run(network_file: Path, capsys: pytest.CaptureFixture) -> None:

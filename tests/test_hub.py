@@ -9,10 +9,12 @@ from hub_repo import Repo
 from hub_server import Hub
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError
-from sharing import program, tiny_run
+from sharing import IMAGES, program, tiny_run
+from tiny import tiny_pipeline
 
 import gan
-from gan.hub import HubError, upload_dataset, upload_model
+from gan.hub import HubError, claim_model, upload_dataset, upload_model
+from train.push import Push
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +150,52 @@ def test_a_refusal_is_one_line(
     assert captured.err.startswith(f"train.share: {line}")
     assert not environment.get("HF_TOKEN") or environment["HF_TOKEN"] not in captured.err
     assert {name: list(repo.commits) for name, repo in hub.repos.items()} == before
+
+
+@pytest.mark.parametrize(
+    ("token", "repo_id", "line"),
+    [
+        ("", "user/a", "there is no Hub token; log in with `hf auth login`"),
+        ("hf_wrong", "user/a", "user/a: the Hub does not know the token"),
+        ("hf_read", "user/a", "user/a: the token may not write to it (You"),
+        ("hf_read", "user/there", "user/there: the token may not write to it (Forbidden"),
+        ("hf_x", "other/a", "other/a: the token may not write to it"),
+        ("hf_x", "covers", "'covers' is no full Hub id; name its owner too: user/covers"),
+    ],
+)
+def test_what_would_be_refused_later_is_refused_at_once(hub: Hub, generator, monkeypatch, token, repo_id, line):
+    upload_model(generator, "user/there")
+    before = {name: list(repo.commits) for name, repo in hub.repos.items()}
+    monkeypatch.setenv("HF_TOKEN", token)
+    with pytest.raises(HubError) as raised:
+        claim_model(repo_id)
+    assert str(raised.value).startswith(line)
+    assert {name: list(repo.commits) for name, repo in hub.repos.items()} == before
+    monkeypatch.setenv("HF_TOKEN", "hf_x")
+    claim_model("user/there")
+    claim_model("user/new", private=True)
+    assert hub.repos["model", "user/new"].private and hub.repos["model", "user/new"].files == {}
+
+
+def test_what_is_pushed_is_what_there_was_when_it_began(hub: Hub, tmp_path: Path):
+    """The next checkpoint is written while the one before is still on its way."""
+    pipeline, said = tiny_run(tmp_path / "run"), []
+    first = {file.relative_to(pipeline).as_posix(): file.read_bytes() for file in pipeline.rglob("*.safetensors")}
+    push = Push(tmp_path / "run", "user/covers", private=False, say=said.append)
+    hub.hold = "/api/repos/create"
+    push.start(IMAGES)
+    gan.save_pipeline(tiny_pipeline("dcgan", seed=1), pipeline)
+    push.start(30720)  # left out
+    hub.hold = None
+    assert push.wait()
+    repo = hub.repos["model", "user/covers"]
+    assert first and {name: repo.files[name] for name in first} == first
+    push.last(30720)
+    assert list(repo.tags) == [f"images-{IMAGES}", "images-30720"]
+    assert all(repo.files[name] == (pipeline / name).read_bytes() != content for name, content in first.items())
+    assert [line for line in said if line.startswith("pushed")] == [
+        f"pushed after {images:,} covers: {hub.url}/user/covers" for images in (IMAGES, 30720)
+    ]
 
 
 def test_offline_and_unreachable_are_one_line(hub: Hub, tiny_dataset: Path, monkeypatch):

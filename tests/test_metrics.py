@@ -10,6 +10,7 @@ import pytest
 import torch
 from drawn import draw_cover
 from PIL import ImageFilter
+from sharing import IMAGES, tiny_run
 
 from gan import AlbumCoverPipeline, save_pipeline
 from gan.metrics import (
@@ -21,6 +22,7 @@ from gan.metrics import (
     sliced_wasserstein,
 )
 from gan.networks import DCGANGenerator
+from train.evaluate import shown_images
 
 
 ROOT = Path(__file__).parent.parent
@@ -111,16 +113,34 @@ def test_evaluate_compares_generated_with_held_out_covers(tiny_dataset: Path, tm
     assert shown.returncode == 0, shown.stderr
     assert "sliced Wasserstein x1000, 16 px" in shown.stdout
     assert "generated covers against" in shown.stdout.splitlines()[-1]
+    assert "fd_covers (not FID)" in shown.stdout
     scores = json.loads(launch(*command, "--json").stdout)
+    assert scores["count"] == 26 and scores["filter"] == "seeds 0 to 25, none left out"
+    assert scores["dataset_name"] == "covers-16" and scores["images"] is None and "fid" not in scores
     # grey mush is further from covers than covers are, and more alike
     assert scores["sliced_wasserstein"]["mean"] > 2 * scores["real_sliced_wasserstein"]["mean"]
     assert scores["pairwise_distance"] < scores["real_pairwise_distance"] / 2
+    assert (
+        scores["fd_covers"] > 2 * scores["real_fd_covers"] and scores["recall_covers"] < scores["real_recall_covers"]
+    )
+    shown_distances = next(line for line in shown.stdout.splitlines() if line.startswith("fd_covers")).split()[-2:]
+    assert shown_distances == [f"{scores[key]:.2f}" for key in ("fd_covers", "real_fd_covers")]
+
+
+def test_evaluate_says_which_covers_it_measured(tmp_path: Path) -> None:
+    generator = DCGANGenerator
+    run = tiny_run(tmp_path / "run")
+    assert shown_images(str(run), None, generator) == IMAGES
+    assert shown_images(None, None, generator) > 400_000  # the one that ships
+    assert shown_images("user/covers", "images-64", generator) == 64
+    assert shown_images("user/covers", "main", generator) is shown_images("user/covers", None, generator) is None
 
 
 def test_evaluate_mistakes_are_one_line(tiny_dataset: Path, tmp_path: Path) -> None:
     for arguments, complaint in (
         (("--model", str(tmp_path), "--dataset_name", str(tiny_dataset)), "not a pipeline folder"),
-        (("--dataset_name", str(tiny_dataset), "--num_images", "1"), "--num_images must be at least 2"),
+        (("--dataset_name", str(tiny_dataset), "--num_images", "3"), "--num_images must be at least 4"),
+        (("--dataset_name", str(tiny_dataset), "--inception", "none.pt"), "--inception none.pt: "),
         ((), "--dataset_name"),
     ):
         done = launch("train.evaluate", *arguments)

@@ -91,7 +91,7 @@ def straight(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 def test_a_run_leaves_what_the_manual_says(straight: Path) -> None:
     assert sorted(p.name for p in straight.iterdir()) == [
-        "best", "checkpoints", "config.json", "metrics.jsonl", "pipeline", "samples",
+        "best", "checkpoints", "config.json", "copies.json", "film.webp", "metrics.jsonl", "pipeline", "samples",
     ]  # fmt: skip
     lines = [json.loads(line) for line in (straight / "metrics.jsonl").read_text().splitlines()]
     assert [line["images"] for line in lines] == [200, 400, 400, 600, 800, 800]
@@ -103,6 +103,8 @@ def test_a_run_leaves_what_the_manual_says(straight: Path) -> None:
     best = min((line for line in lines if "held_out" in line), key=lambda line: line["sliced_wasserstein"])
     assert best["held_out"] == 26 and len(load_pipeline(straight / "best")(seeds=[1]).images) == 1
     assert json.loads((straight / "config.json").read_text())["network"] == "r3gan"
+    copies = json.loads((straight / "copies.json").read_text())
+    assert copies["images"] == 800 and copies["samples"] == 26 and copies["found"] == 0 < copies["nearest_bits"]
     sheets = sorted((straight / "samples").iterdir())
     assert [p.name for p in sheets] == ["images-0000000400.png", "images-0000000800.png"]
     assert Image.open(sheets[-1]).size == (128, 128)
@@ -252,6 +254,25 @@ def test_two_processes_through_the_real_launcher_do_what_one_does(tiny_dataset: 
     assert a.keys() == b.keys()
     for key, value in a.items():
         torch.testing.assert_close(b[key], value, atol=1e-4, rtol=1e-4, msg=key)
+
+
+def test_begun_by_one_process_and_continued_by_two_it_is_nearly_the_same_run(
+    tiny_dataset: Path, straight: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    halfway = ("--resume_from_checkpoint", str(straight / "checkpoints" / "images-0000000400.pt"))
+    python, *program = command(tiny_dataset, run, *halfway)
+    both = [python, *LAUNCHER, "--multi_gpu", "--num_processes", "2", "--main_process_port", "0", *program]
+    done = launch(both, ACCELERATE_USE_CPU="true")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((run / "config.json").read_text())["processes"] == 2
+    one, other = weights(straight), weights(run)
+    assert one["images"] == other["images"] == 800
+    farthest = {
+        key: (value - other[key]).abs().max().item() for key, value in one.items() if value.is_floating_point()
+    }
+    print(f"at most {max(farthest.values()):.1e} apart")
+    assert 0 < max(farthest.values()) <= 1e-5, {key: gap for key, gap in farthest.items() if gap > 1e-5}
 
 
 def test_processes_and_parts_of_a_batch_may_change_on_the_way(

@@ -1,9 +1,10 @@
-"""Measure speed on this machine.
+"""Measure speed on this machine, and what our other measures are worth.
 
 python -m train.benchmark train
 python -m train.benchmark generate --model runs/first/pipeline
 python -m train.benchmark prepare
 python -m train.benchmark duplicates covers/
+python -m train.benchmark yardstick --dataset_name covers-64
 """
 
 import statistics
@@ -14,7 +15,7 @@ import torch
 from accelerate import Accelerator
 
 from gan.pipeline_folder import PipelineError, load_pipeline
-from train import benchmark_duplicates, benchmark_prepare, benchmark_train
+from train import benchmark_duplicates, benchmark_prepare, benchmark_train, benchmark_yardstick
 from train.cli import Parser, UserError, run
 
 
@@ -56,6 +57,7 @@ def main() -> str:
     benchmark_prepare.add_parser(programs)
     benchmark_train.add_parser(programs)
     benchmark_duplicates.add_parser(programs)
+    benchmark_yardstick.add_parser(programs)
     args = parser.parse_args()
     return args.function(args)
 

@@ -1,4 +1,4 @@
-"""What `--dry_run` prints."""
+"""A recipe and its networks for people: what `--dry_run` prints."""
 
 import torch
 from torch import nn
@@ -8,7 +8,7 @@ from train.steps import GAN
 
 
 def describe(gan: GAN, recipe: Recipe) -> str:
-    """What `--dry_run` prints: the recipe, the size of both networks, every layer's output for one cover."""
+    """The recipe, the size of both networks, every layer's output for one cover."""
     lines = [f"{name}: {value}" for name, value in vars(recipe).items()]
     inputs = {
         "generator": torch.zeros(2, gan.generator.config.latent_dim),

@@ -4,45 +4,80 @@ python -m train.evaluate --model runs/first/pipeline --dataset_name covers-64
 """
 
 import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from tqdm.auto import tqdm
+from torch import nn
 
-from gan.covers import Covers, CoversError, load_covers, load_genres, to_uint8
+from gan.cover_features import FEWEST, CoverDistances, load_features
+from gan.covers import Covers, CoversError, load_covers, load_genres
 from gan.metrics import pairwise_distance, sliced_wasserstein
-from gan.pipeline import AlbumCoverPipeline
-from gan.pipeline_folder import PipelineError, load_pipeline
+from gan.pipeline import AlbumCoverPipeline, genres_of
+from gan.pipeline_folder import PRETRAINED, PipelineError, load_pipeline
+from gan.run_facts import read_run
 from train.cli import Parser, UserError, run
+from train.evaluation import draw
+from train.inception import HELP, FeatureDistances, load_inception
+
+
+ROWS = {
+    "fd_covers": "fd_covers (not FID)",
+    "precision_covers": "precision, on the same features",
+    "recall_covers": "recall",
+    "pairwise_distance": "difference of two covers (0..255)",
+}
 
 
 def evaluate(
-    pipeline: AlbumCoverPipeline, train: Covers, validation: Covers, count: int, genre: str | None = None
+    generator: nn.Module,
+    train: Covers,
+    validation: Covers,
+    count: int,
+    features: Callable[[nn.Module], dict[str, float]] | None = None,
+    genre: str | None = None,
 ) -> dict:
     """Compare seeds 0, 1, 2, ... with held-out covers, and training covers with held-out covers as the yardstick.
 
     Args:
-        pipeline: the generator.
+        generator: on the device where it runs, in evaluation mode.
         train, validation: real covers of the generator's size.
         count: how many of each; no more than `validation` holds.
+        features: measures more of a generator, as `FeatureDistances` does.
         genre: what to draw; None is any.
 
     Returns:
-        `count`, `sliced_wasserstein` and `real_sliced_wasserstein` (side in pixels to distance x 1000, and their
-        mean), `pairwise_distance` and `real_pairwise_distance` (grey levels); `filter` where a genre was asked for.
+        `count`, `filter` (which covers these are, in words), `sliced_wasserstein` and `real_sliced_wasserstein` (side
+        in pixels to distance x 1000, and their mean), `pairwise_distance` and `real_pairwise_distance` (grey levels),
+        `fd_covers`, `precision_covers` and `recall_covers` (see `CoverDistances`), these three with `real_` before
+        them, and what `features` measures.
     """
     held_out = validation.batch(0, count)
-    batches = tqdm([range(first, min(first + 64, count)) for first in range(0, count, 64)], "Drawing", unit="batch")
-    drawn = (pipeline(seeds=list(seeds), output_type="pt", genres=genre).images for seeds in batches)
-    fake = torch.cat([to_uint8(images * 2 - 1) for images in drawn])
-    scores: dict = {"count": count} | ({"filter": f"seeds 0 to {count - 1}, all {genre}"} if genre else {})
+    labels = None if genre is None else torch.full((count,), genres_of(generator).index(genre))
+    fake = draw(generator, count, labels, progress=True)
+    device = next(generator.parameters()).device
+    distances_from_held_out = CoverDistances(load_features().to(device), held_out)
+    drawn = "none left out" if genre is None else f"all {genre}"
+    scores: dict = {"count": count, "filter": f"seeds 0 to {count - 1:,}, {drawn}"}
     for prefix, covers in (("", fake), ("real_", train.batch(0, count))):
         distances = sliced_wasserstein(held_out, covers)
         named = {str(side): round(value, 2) for side, value in distances.items()}
         mean = round(sum(distances.values()) / len(distances), 2)
         scores[f"{prefix}sliced_wasserstein"] = named | {"mean": mean}
+        scores |= {f"{prefix}{name}": value for name, value in distances_from_held_out(covers).items()}
         scores[f"{prefix}pairwise_distance"] = round(pairwise_distance(covers), 2)
-    return scores
+    return scores | (features(generator) if features else {})
+
+
+def shown_images(model: str | None, revision: str | None, network: type) -> int | None:
+    """How many covers a generator was shown, where its run or the name of its snapshot tells."""
+    folder = Path(model or PRETRAINED)
+    if folder.is_dir():
+        return read_run(folder, network).images
+    number = (revision or "").removeprefix("images-")
+    return int(number) if number.isdecimal() else None
 
 
 def table(scores: dict) -> str:
@@ -52,8 +87,11 @@ def table(scores: dict) -> str:
     for side in generated:
         unit = "" if side == "mean" else " px"
         lines.append(f"{'sliced Wasserstein x1000, ' + side + unit:<34}{generated[side]:>12.2f}{real[side]:>12.2f}")
-    distances = (scores["pairwise_distance"], scores["real_pairwise_distance"])
-    lines.append(f"{'difference of two covers (0..255)':<34}{distances[0]:>12.2f}{distances[1]:>12.2f}")
+    for key, name in ROWS.items():
+        lines.append(f"{name:<34}{scores[key]:>12.2f}{scores[f'real_{key}']:>12.2f}")
+    if "fid" in scores:
+        lines.append(f"by Inception, {scores['inception_covers']:,} generated against as many training covers:")
+        lines += [f"{name:<34}{scores[name]:>12.4f}" for name in ("fid", "kid", "precision", "recall")]
     return "\n".join(lines)
 
 
@@ -73,10 +111,12 @@ def main() -> str:
     parser.add_argument("--dataset_name", required=True, help="folder written by train.prepare, or a Hub dataset")
     parser.add_argument("--genre", help="draw covers of one genre, and compare them with those of the dataset")
     parser.add_argument("--num_images", type=int, default=2048, help="covers to compare, at most")
+    parser.add_argument("--inception", help=HELP)
     parser.add_argument("--json", action="store_true", help="print the scores as one JSON object")
     args = parser.parse_args()
-    if args.num_images < 2:
-        raise UserError(f"--num_images must be at least 2, not {args.num_images}")
+    if args.num_images < FEWEST:
+        raise UserError(f"--num_images must be at least {FEWEST}, not {args.num_images}")
+    network = load_inception(args.inception) if args.inception else None
     try:
         pipeline = load_pipeline(args.model, args.revision).to(Accelerator().device)
         side = pipeline.synthesis.config.resolution
@@ -91,11 +131,14 @@ def main() -> str:
         splits = [covers.of_genre(label) for covers in splits]
     kind = "" if args.genre is None else f" {args.genre}"
     count = min(args.num_images, *map(len, splits))
-    if count < 2:
-        raise UserError(
-            f"--dataset_name {args.dataset_name}: needs at least 2{kind} covers in train and in validation"
-        )
-    scores = evaluate(pipeline, *splits, count, args.genre)
+    if count < FEWEST:
+        raise UserError(f"--dataset_name {args.dataset_name}: needs {FEWEST}{kind} covers in train and in validation")
+    generator, features = pipeline.synthesis, None
+    if network is not None:
+        features = partial(FeatureDistances(network, splits[0], pipeline.device), progress=True)
+    name = Path(args.dataset_name).name if Path(args.dataset_name).is_dir() else args.dataset_name
+    scores = {"dataset_name": name, "images": shown_images(args.model, args.revision, type(generator))}
+    scores |= evaluate(generator, *splits, count, features, args.genre)
     if args.json:
         return json.dumps(scores)
     print(table(scores))

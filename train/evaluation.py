@@ -1,21 +1,29 @@
 """How good the covers are while training: measured now and then on held-out covers, so that the best are kept."""
 
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import nn
+from tqdm.auto import tqdm
 
+from gan.cover_features import CoverDistances, load_features
 from gan.covers import Covers, to_uint8
-from gan.fingerprints import perceptual_hash
+from gan.fingerprints import colours, perceptual_hash
 from gan.metrics import pairwise_distance, sliced_wasserstein
 from gan.pipeline import latents_from_seeds
+from train.duplicates import alike, contrast_of
 
 
 COUNT = 256  # covers of each kind: two seconds of one core, and 64 patches of each are compared
-HASHED = 50_000  # training covers looked through for copies, at most
-ALIKE = 6  # of 64 bits may differ between the hashes of two pictures that look the same to people
+FEATURES = 2048  # covers of each kind whose features are compared: fewer would not show what is rare
+AT_ONCE = 1_000  # training covers that are compared with all others
+# A copy is what train.prepare takes for one: hashes of which at most so many bits differ, and alike in colour. By the
+# hash alone 14 of the first 1,000 covers of the generator that ships would be copies, and none of them is.
+# (gan/copies.py, for the page, ranks the training covers nearest to one cover and passes no verdict.)
+COPY_BITS = 8
 
 
 class Evaluation:
@@ -24,64 +32,100 @@ class Evaluation:
 
     Args:
         train: covers that are trained on.
-        held_out: covers that never are; the first 256 of its shuffled order are used, or all if there are fewer.
+        held_out: covers that never are; the first 2,048 of its shuffled order are used, or all if there are fewer.
         features: more measurements of a generator, `kid` among them, by which the best is then chosen.
+        device: where the network of `fd_covers` runs.
     """
 
     def __init__(
-        self, train: Covers, held_out: Covers, features: Callable[[nn.Module], dict[str, float]] | None = None
+        self,
+        train: Covers,
+        held_out: Covers,
+        features: Callable[[nn.Module], dict[str, float]] | None = None,
+        device: torch.device | str = "cpu",
     ):
-        self.train, self.features = train, features
-        count = min(COUNT, len(held_out))
-        self.held_out, self.labels = held_out.batch(0, count), held_out.batch_labels(0, count)
-        self.best_by = "sliced_wasserstein" if features is None else "kid"
+        self.train, self.features, self.device = train, features, device
+        count = min(FEATURES, len(held_out))
+        self.real, self.labels = held_out.batch(0, count), held_out.batch_labels(0, count)
+        self.held_out = self.real[:COUNT]
+        self.best_by = "fd_covers" if features is None else "kid"
 
     def __call__(self, generator: nn.Module) -> dict[str, float]:
         """What `metrics.jsonl` shows.
 
         `sliced_wasserstein` (mean over the sizes of detail, 0 is best), `pairwise_distance` (grey levels; 0 if all
-        covers are the same one) and that of held-out covers, `held_out` (how many of each were compared), and what
-        `features` measures.
+        covers are the same one) and that of held-out covers, `held_out` (how many of each were compared),
+        `fd_covers`, `precision_covers` and `recall_covers` of `feature_covers` of each, and what `features` measures.
         """
         count = len(self.held_out)
-        fake = draw(generator, count, self.labels)
+        drawn = draw(generator, len(self.real), self.labels)
+        fake = drawn[:count]
         distances = sliced_wasserstein(self.held_out, fake).values()
         return {
             "sliced_wasserstein": round(sum(distances) / len(distances), 3),
             "pairwise_distance": round(pairwise_distance(fake), 3),
             "real_pairwise_distance": round(pairwise_distance(self.held_out), 3),
             "held_out": count,
+            **self.distances(drawn),
+            "feature_covers": len(drawn),
             **(self.features(generator) if self.features else {}),
         }
 
-    def copies(self, generator: nn.Module) -> str:
-        """One line: how many generated covers look like a training cover, and how many held-out ones do."""
-        known = _hashes(self.train.batch(0, min(HASHED, len(self.train))))
-        counts = [
-            int((_distances(_hashes(covers), known) <= ALIKE).sum())
-            for covers in (draw(generator, len(self.held_out), self.labels), self.held_out)
-        ]
-        return (
-            f"of {len(self.held_out)} generated covers {counts[0]} look like one of {len(known):,} training covers; "
-            f"of as many held-out covers {counts[1]} do"
-        )
+    @cached_property
+    def distances(self) -> CoverDistances:
+        """Those on features, from the held-out covers; made when first needed, where a failure ends no run."""
+        return CoverDistances(load_features().to(self.device), self.real)
+
+    def copies(self, generator: nn.Module) -> dict[str, int]:
+        """Look for each generated cover among all training covers, and for as many held-out ones to compare with.
+
+        Returns:
+            `samples` (how many of each were looked for), `nearest_bits` (of 64, in which the perceptual hashes of a
+            generated and a training cover differ at least), `found` (how many generated covers have a copy there),
+            `held_out_found`, `training_covers`.
+        """
+        count, labels = len(self.held_out), None if self.labels is None else self.labels[: len(self.held_out)]
+        some = Prints(torch.cat([draw(generator, count, labels), self.held_out]))
+        nearest, found = np.full(2 * count, 64), np.zeros(2 * count, bool)
+        for begin in range(0, len(self.train), AT_ONCE):
+            known = Prints(self.train[list(range(begin, min(begin + AT_ONCE, len(self.train))))])
+            bits = np.bitwise_count(some.hashes[:, None] ^ known.hashes)
+            nearest = np.minimum(nearest, bits.min(1))
+            found |= some.copies(known, bits <= COPY_BITS)
+        return {
+            "samples": count,
+            "nearest_bits": int(nearest[:count].min()),
+            "found": int(found[:count].sum()),
+            "held_out_found": int(found[count:].sum()),
+            "training_covers": len(self.train),
+        }
+
+
+class Prints:
+    """Perceptual hashes, (N,) uint64, and mean colours, (N, 192) uint8, of (N, H, W, 3) uint8 covers."""
+
+    def __init__(self, covers: torch.Tensor):
+        pictures = [Image.fromarray(cover.numpy()) for cover in covers]
+        self.hashes = np.array([perceptual_hash(picture) for picture in pictures], np.uint64)
+        self.colours = np.array([np.frombuffer(colours(picture), np.uint8) for picture in pictures])
+
+    def copies(self, known: "Prints", near: np.ndarray) -> np.ndarray:
+        """(N,) bool: which of these N covers have colours like one of the M known that are `near`, (N, M) bool."""
+        both = np.concatenate([self.colours, known.colours])
+        contrast = contrast_of(both)
+        found = np.zeros(len(near), bool)
+        for one in np.flatnonzero(near.any(1)):
+            found[one] = alike(both, contrast, one, len(near) + np.flatnonzero(near[one])).any()
+        return found
 
 
 @torch.no_grad()
-def draw(generator: nn.Module, count: int, labels: torch.Tensor | None = None) -> torch.Tensor:
+def draw(generator: nn.Module, count: int, labels: torch.Tensor | None = None, progress: bool = False) -> torch.Tensor:
     """The covers of seeds 0, 1, 2, ..., of the genres (count,) `labels`: (count, H, W, 3) uint8 on the CPU."""
     device = next(generator.parameters()).device
     latents = latents_from_seeds(list(range(count)), generator.config.latent_dim)
     inputs = [latents] if labels is None else [latents, labels]
-    parts = zip(*(tensor.to(device).split(64) for tensor in inputs), strict=True)
-    return torch.cat([to_uint8(generator(*part)) for part in parts])
-
-
-def _hashes(covers: torch.Tensor) -> np.ndarray:
-    """(N,) uint64 perceptual hashes."""
-    return np.array([perceptual_hash(Image.fromarray(c.numpy())) for c in covers], np.uint64)
-
-
-def _distances(some: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """To the nearest of `known`, in bits."""
-    return np.array([np.bitwise_count(one ^ known).min() for one in some])
+    parts = list(zip(*(tensor.to(device).split(64) for tensor in inputs), strict=True))
+    return torch.cat(
+        [to_uint8(generator(*part)) for part in tqdm(parts, "Drawing", unit="batch", disable=not progress)]
+    )

@@ -16,6 +16,10 @@ from train.evaluation import draw
 # NVIDIA's TorchScript file of the 2015 network (StyleGAN2-ADA, StyleGAN3, EDM): it scales covers to 299 px itself
 SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
 COVERS = 5_000  # of each kind, at most
+HELP = (  # of the flag --inception
+    "also measure FID, KID, precision and recall: NVIDIA's inception-2015-12-05.pt, as a file, an address "
+    "(https://...) or hf://user/repository/file"
+)
 
 
 def load_inception(source: str, sha256: str = SHA256) -> torch.jit.ScriptModule:
@@ -65,9 +69,9 @@ class FeatureDistances:
         count = min(COVERS, len(train))
         self.real, self.labels = self._features(train.batch(0, count)), train.batch_labels(0, count)
 
-    def __call__(self, generator: torch.nn.Module) -> dict[str, float]:
+    def __call__(self, generator: torch.nn.Module, progress: bool = False) -> dict[str, float]:
         """`fid`, `kid`, `precision`, `recall`, and `inception_covers`: how many of each kind were compared."""
-        fake = self._features(draw(generator, len(self.real), self.labels))
+        fake = self._features(draw(generator, len(self.real), self.labels, progress))
         precision, recall = precision_recall(self.real, fake)
         return {
             "fid": round(frechet_distance(self.real, fake), 3),

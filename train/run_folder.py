@@ -1,4 +1,4 @@
-"""What a run leaves on disk: config.json, metrics.jsonl, samples/, checkpoints/, pipeline/, best/."""
+"""What a run leaves on disk: config.json, metrics.jsonl, copies.json, samples/, checkpoints/, pipeline/, best/."""
 
 import dataclasses
 import io
@@ -32,7 +32,7 @@ except ImportError:  # Windows
     fcntl = None
 
 KEPT_CHECKPOINTS = 2
-SHEET_SEEDS = 64
+SHEET_SEEDS, SHEET_COLUMNS = 64, 8
 # What may differ when a run goes on; anything else would make it another run.
 MAY_CHANGE = {
     "total_images", "checkpointing_images", "device", "processes", "gradient_accumulation_steps", "torch",
@@ -130,7 +130,9 @@ class RunFolder:
         if not is_whole(file):
             raise UserError(f"--resume_from_checkpoint {file}: damaged; name another one")
         try:
-            state = torch.load(file, map_location=device, weights_only=True)
+            # accelerate numbers even the CPU where there are several processes, and torch.load knows no cpu:0
+            where = "cpu" if device.type == "cpu" else device
+            state = torch.load(file, map_location=where, weights_only=True)
             for part in GAN.__dataclass_fields__:
                 getattr(gan, part).load_state_dict(state[part])
             images, seconds = state["images"], state["seconds"]
@@ -176,6 +178,10 @@ class RunFolder:
         with open(self.folder / "metrics.jsonl", "a") as file:
             file.write(json.dumps(values) + "\n")
 
+    def save_copies(self, copies: dict[str, int], images: int) -> None:
+        """Write copies.json, which the card reads; `images` says to which weights it belongs."""
+        write_atomically(self.folder / "copies.json", (json.dumps({"images": images} | copies) + "\n").encode())
+
     def save_samples(self, pipeline: AlbumCoverPipeline, images: int) -> None:
         """Write the sheet of the first 64 seeds (no choosing) and the pipeline folder."""
         with replacing(self.samples / f"images-{images:010d}.png") as file:
@@ -190,7 +196,9 @@ class RunFolder:
 
 
 @torch.no_grad()
-def draw_sheet(generator: torch.nn.Module, seeds: range = range(SHEET_SEEDS), columns: int = 8) -> Image.Image:
+def draw_sheet(
+    generator: torch.nn.Module, seeds: range = range(SHEET_SEEDS), columns: int = SHEET_COLUMNS
+) -> Image.Image:
     """One picture of the covers of `seeds`, in rows of `columns`.
 
     Where there are genres they take turns: seed s is drawn as genre s modulo their number.

@@ -12,12 +12,14 @@ import platform
 import sys
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, gather_object
 from torch import nn
+from tqdm.auto import tqdm
 
 from gan.augment import AdaptiveProbability, Augmentation, draw_augmentation, initial_probability
 from gan.covers import Covers, CoversError, mixed_seed, seeded, to_float
@@ -27,12 +29,14 @@ from train.data import known, near, open_covers, send
 from train.describe import describe
 from train.evaluation import Evaluation
 from train.genres import dropped, genres_to_learn
-from train.inception import FeatureDistances, load_inception
+from train.inception import HELP, FeatureDistances, load_inception
 from train.memory import keep_freed_memory
+from train.push import Push
 from train.recipes import CONFIGS, Recipe, load_recipe
 from train.run_folder import RunFolder
 from train.steps import GAN, Batch, Trainer
 from train.sync_batch_norm import synchronise
+from train.trackers import TRACKERS, end_tracker, start_tracker, tracker_options
 from train.watch import Watch
 
 
@@ -172,11 +176,7 @@ def arguments() -> Parser:
     parser.add_argument("--total_images", type=int, help="covers to show in all; default: the recipe's")
     parser.add_argument("--checkpointing_images", type=int, help="covers between checkpoints; default: the recipe's")
     parser.add_argument("--evaluation_images", type=int, help="covers between evaluations; default: as checkpoints")
-    parser.add_argument(
-        "--inception",
-        help="also measure FID, KID, precision and recall: NVIDIA's inception-2015-12-05.pt, as a file, an address "
-        "(https://...) or hf://user/repository/file",
-    )
+    parser.add_argument("--inception", help=HELP)
     parser.add_argument("--seed", type=int, help="another seed is another run; default: the recipe's")
     parser.add_argument(
         "--mixed_precision",
@@ -185,6 +185,14 @@ def arguments() -> Parser:
         help="activations in bfloat16; auto: where the device computes in it faster",
     )
     parser.add_argument("--resume_from_checkpoint", default="latest", help="a checkpoint file, or latest")
+    parser.add_argument(
+        "--report_to", choices=TRACKERS, default="none", help="where the lines of metrics.jsonl are shown, too"
+    )
+    parser.add_argument(
+        "--push_to_hub", action="store_true", help="share the generator through the Hub at every checkpoint"
+    )
+    parser.add_argument("--hub_model_id", help="user/name on the Hub")
+    parser.add_argument("--hub_private_repo", action="store_true", help="visible to its owner alone")
     parser.add_argument(
         "--dry_run", action="store_true", help="print recipe, parameters and layer shapes, train nothing"
     )
@@ -199,7 +207,8 @@ def main() -> str:
     recipe = load_recipe(args.config, chosen | {"class_conditional": args.class_conditional or None})
     # precision is the trainer's: no autocast around whole forwards. One process may decode a large dataset for hours.
     patience = InitProcessGroupKwargs(timeout=timedelta(hours=12))
-    accelerator = Accelerator(mixed_precision="no", kwargs_handlers=[patience])
+    reported = tracker_options(args.report_to, args.output_dir)
+    accelerator = Accelerator(mixed_precision="no", kwargs_handlers=[patience], **reported)
     parts = args.gradient_accumulation_steps
     if parts < 1:
         raise UserError(f"--gradient_accumulation_steps must be at least 1, not {parts}")
@@ -225,7 +234,13 @@ def main() -> str:
         raise UserError(f"--evaluation_images must be at least 1, not {args.evaluation_images}")
     if args.resume_from_checkpoint != "latest" and not Path(args.resume_from_checkpoint).is_file():
         raise UserError(f"--resume_from_checkpoint {args.resume_from_checkpoint}: no such file")
+    if args.push_to_hub and args.hub_model_id is None:
+        raise UserError("--push_to_hub needs --hub_model_id user/name")
 
+    say = partial(tqdm.write, file=sys.stderr)  # above the progress bar
+    push = None
+    if args.push_to_hub and accelerator.is_main_process:  # first, because a large dataset takes hours to decode
+        push = Push(args.output_dir, args.hub_model_id, args.hub_private_repo, say)
     folder = RunFolder(args.output_dir)
     device, bf16 = accelerator.device, args.mixed_precision == "bf16"
     bf16 = can_bf16(device) if args.mixed_precision == "auto" else bf16
@@ -243,8 +258,9 @@ def main() -> str:
     with accelerator.local_main_process_first():
         covers, held_out = open_covers(args.dataset_name, recipe, args.streaming)
     gan.augmentation.probability = initial_probability(len(covers))
+    facts["covers"] = len(covers)
     if accelerator.is_main_process:
-        folder.open(recipe, facts | {"covers": len(covers)})
+        folder.open(recipe, facts)
     accelerator.wait_for_everyone()
     with accelerator.main_process_first():  # which puts a damaged checkpoint aside
         start, seconds = folder.load_checkpoint(gan, args.resume_from_checkpoint, device)
@@ -258,12 +274,15 @@ def main() -> str:
     trainer = Trainer(gan, recipe, accelerator, bf16, parts)
     evaluation = None
     if held_out and accelerator.is_main_process:
-        evaluation = Evaluation(known(covers), held_out, features(args.inception, known(covers), device))
+        evaluation = Evaluation(known(covers), held_out, features(args.inception, known(covers), device), device)
     every = args.evaluation_images or recipe.checkpointing_images
-    watch = Watch(trainer, folder, start, seconds, evaluation, every)
+    start_tracker(accelerator, args.output_dir, vars(recipe) | facts)
+    watch = Watch(trainer, folder, start, seconds, evaluation, every, push)
     try:
         with watch.bar:  # closed before the last line, whatever that says
-            return watch.finish(train(trainer, covers, start, watch, held_out))
+            line = watch.finish(train(trainer, covers, start, watch, held_out))
+        end_tracker(accelerator, say)
+        return line
     except CoversError as error:  # of a stream
         raise UserError(str(error), 1) from error
     except torch.OutOfMemoryError as error:
@@ -272,6 +291,9 @@ def main() -> str:
             "or lower --train_batch_size",
             1,
         ) from error
+    finally:
+        if push:
+            push.wait()
 
 
 if __name__ == "__main__":

@@ -16,9 +16,12 @@ from gan.pipeline import AlbumCoverPipeline
 from gan.pipeline_folder import save_pipeline
 from train.cli import UserError, first_line
 from train.evaluation import Evaluation
+from train.film import make_film
 from train.health import Health
+from train.push import Push
 from train.run_folder import RunFolder, full_disk_in_one_line
 from train.steps import Trainer
+from train.trackers import report
 
 
 try:
@@ -46,6 +49,7 @@ class Watch:
         seconds: trained so far.
         evaluation: measures covers against held-out ones; None where there are none.
         every: covers shown between two evaluations.
+        push: sends the generator to the Hub; None: nobody asked for it.
     """
 
     def __init__(
@@ -56,8 +60,9 @@ class Watch:
         seconds: float,
         evaluation: Evaluation | None = None,
         every: int = 50_000,
+        push: Push | None = None,
     ):
-        self.evaluation, self.every = evaluation, every
+        self.evaluation, self.every, self.push = evaluation, every, push
         self.trainer, self.folder, self.start, self.before = trainer, folder, start, seconds
         self.main = trainer.accelerator.is_main_process
         self.began = self.lap = time.monotonic()
@@ -102,6 +107,8 @@ class Watch:
             self._evaluate(images)
         if self._passed(images, recipe.checkpointing_images):
             self._save(images)
+            if self.push and not stop and images < recipe.total_images:  # else `finish` sends it, with all that is new
+                self.push.start(images)
         return stop
 
     def _warn(self, complaints: list[str]) -> None:
@@ -150,9 +157,14 @@ class Watch:
         self.lap, self.lap_images = now, images
         if self.main:
             seconds = round(self.before + now - self.began, 1)
-            with full_disk_in_one_line(self.folder.folder):
-                self.folder.log(images=images, **shown, images_per_second=round(rate, 2), seconds=seconds)
+            self._write(images=images, **shown, images_per_second=round(rate, 2), seconds=seconds)
             self.bar.set_postfix({k: f"{v:.2f}" for k, v in shown.items() if k.startswith("loss")})
+
+    def _write(self, **values: float) -> None:
+        """A line of metrics.jsonl, and the same for the trackers."""
+        with full_disk_in_one_line(self.folder.folder):
+            self.folder.log(**values)
+        report(self.trainer.accelerator, values, self.bar.write)
 
     def _evaluate(self, images: int) -> None:
         """Measure every average of the generator; keep the best that there ever was in best/."""
@@ -165,7 +177,7 @@ class Watch:
             with full_disk_in_one_line(self.folder.folder):
                 if self._follow(line):
                     save_pipeline(AlbumCoverPipeline(averages[self.chosen]), self.folder.folder / "best")
-                self.folder.log(**line, seconds=round(self.before + time.monotonic() - self.began, 1))
+            self._write(**line, seconds=round(self.before + time.monotonic() - self.began, 1))
             self._warn(self.health.look_at_covers(line["pairwise_distance"], line["real_pairwise_distance"]))
         self.lap += time.monotonic() - began
 
@@ -205,17 +217,28 @@ class Watch:
         """Save what is not saved yet; returns the program's last line."""
         if self.saved != images:
             self._save(images)
-        seconds = time.monotonic() - self.began
-        rate = (images - self.start) / seconds
-        if self.evaluation and images >= self.trainer.recipe.total_images:
-            with self._never_mind("the look for copies"):
-                self.bar.write(self.evaluation.copies(self.trainer.gan.ema[self.chosen]))
-        how = "stopped" if images < self.trainer.recipe.total_images else "done"
+        rate = (images - self.start) / (time.monotonic() - self.began)
+        done = images >= self.trainer.recipe.total_images
         if not self.main:
             return ""
+        if self.evaluation and done:
+            with self._never_mind("the look for copies"):
+                self._look_for_copies(images)
+        with self._never_mind("the film"):
+            make_film(self.folder.folder)
+        if self.push:
+            self.push.last(images)
         return (
-            f"{self.folder.folder}: {how} after {images:,} covers, {rate:.0f} a second; "
+            f"{self.folder.folder}: {'done' if done else 'stopped'} after {images:,} covers, {rate:.0f} a second; "
             f"play with it: python app.py --model {self.folder.folder / 'pipeline'}"
+        )
+
+    def _look_for_copies(self, images: int) -> None:
+        found = self.evaluation.copies(self.trainer.gan.ema[self.chosen])
+        self.folder.save_copies(found, images)
+        self.bar.write(
+            "of {samples} generated covers {found} look like one of {training_covers:,} training covers; "
+            "of as many held-out covers {held_out_found} do".format(**found)
         )
 
 

@@ -1,0 +1,80 @@
+"""The search for copies among many covers: what it finds, what it writes, what the card makes of it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+from drawn import draw_cover
+from PIL import Image
+from tiny import tiny_pipeline
+
+from gan import save_pipeline
+from gan.card import model_card
+from gan.cover_features import CoverFeatures, load_features
+from gan.covers import Covers
+from gan.run_facts import Run
+from train.copies import Described, nearest
+from train.faults import jpeg
+
+
+ROOT = Path(__file__).parent.parent
+
+
+def drawn(seeds: range) -> torch.Tensor:
+    return torch.stack([torch.from_numpy(np.array(draw_cover(seed, 64))) for seed in seeds])
+
+
+@pytest.fixture(scope="module")
+def network() -> CoverFeatures:
+    return load_features()
+
+
+def test_copies_are_found_wherever_they_are_and_others_are_not(network: CoverFeatures) -> None:
+    train = Covers(Dataset.from_dict({"pixels": [cover.numpy().tobytes() for cover in drawn(range(60))]}), 64)
+    asked = torch.cat([jpeg(drawn(range(50, 60)), 60), drawn(range(100, 110))])
+    found = nearest(Described(asked, network), train, network, at_once=7)  # several rounds, the last not full
+    assert found.by_bits[:10].tolist() == found.by_distance[:10].tolist() == list(range(50, 60))
+    assert found.copied.tolist() == [True] * 10 + [False] * 10
+    assert found.bits[:10].max() <= 8 < found.bits[10:].min()
+    assert found.distance[:10].mean() < 0.7 * found.distance[10:].mean()  # features tell of the JPEG, too
+    known = Described(train[list(range(60))], network)
+    gaps = torch.cdist(Described(asked, network).features, known.features)
+    np.testing.assert_allclose(found.distance, gaps.min(1).values, rtol=1e-3)
+    assert found.by_distance.tolist() == gaps.argmin(1).tolist()
+
+
+def test_another_colour_is_no_copy(network: CoverFeatures) -> None:
+    covers = drawn(range(20))
+    train = Covers(Dataset.from_dict({"pixels": [cover.numpy().tobytes() for cover in covers]}), 64)
+    # the same greys, in other colours
+    grey = (covers.float() @ torch.tensor([0.299, 0.587, 0.114]))[..., None]
+    other = (grey * torch.tensor([0.2, 1.2, 1.1])).clamp(0, 255).byte()
+    found = nearest(Described(other, network), train, network)
+    assert (found.bits <= 8).sum() > 15 and found.copied.sum() < (found.bits <= 8).sum() / 2
+
+
+def test_the_program_writes_what_the_card_reads(tiny_dataset: Path, tmp_path: Path) -> None:
+    pipeline = tiny_pipeline("dcgan")
+    save_pipeline(pipeline, tmp_path / "pipeline", for_strangers=False)
+    command = [sys.executable, "-m", "train.copies", "--model", tmp_path / "pipeline", "--dataset_name", tiny_dataset]
+    command += ["--num_images", "70", "--output_dir", tmp_path / "found"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    facts = json.loads((tmp_path / "found" / "copies.json").read_text())
+    assert (
+        facts["samples"] == 70 and facts["found"] == 0 and facts["training_covers"] + facts["held_out_samples"] == 120
+    )
+    assert facts["nearest_bits"] == facts["bits"]["0%"] > 0 and facts["feature_distance"]["0%"] > 0
+    assert done.stdout.splitlines()[1].split()[-5:] == [f"{value:.2f}" for value in facts["bits"].values()]
+    assert Image.open(tmp_path / "found" / "pairs.png").size == (4 * (128 + 8), 8 * (64 + 8))
+    assert "70 of its covers were compared" in model_card(pipeline, "user/covers", Run(copies=facts))
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert again.returncode == 0  # its own folder may be written again
+    (tmp_path / "found" / "copies.json").unlink()
+    refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert refused.returncode == 2 and "holds other files" in refused.stderr

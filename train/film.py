@@ -1,0 +1,80 @@
+"""A film of how the generator learned: the same seeds, one frame for each sheet of samples."""
+
+import io
+import shutil
+import subprocess
+from pathlib import Path
+
+from PIL import Image
+
+from train.run_folder import SHEET_COLUMNS, replacing
+
+
+COVERS = 4  # in each row and in each column of a frame
+LONGEST = 120  # frames
+FRAMES_PER_SECOND = 10
+LAST_SECONDS = 2  # that the last frame stays
+LARGEST = 5_000_000  # bytes, to be looked at on a card
+
+
+def make_film(folder: Path) -> None:
+    """Write film.webp, and film.mp4 where ffmpeg is on the PATH, from samples/ of a run folder.
+
+    A frame takes 15 ms for covers of 64 px and 190 ms for covers of 256 px (one core): a hundred of them may take as
+    long as a GPU trains between two checkpoints. So a film is made when a run stops, not at each checkpoint.
+
+    Raises:
+        OSError, subprocess.CalledProcessError: it cannot be written.
+    """
+    sheets = sorted((folder / "samples").glob("images-*.png"))
+    if not sheets:
+        return
+    frames = [_frame(sheet) for sheet in _spread(sheets, LONGEST)]
+    film = _webp(frames)
+    while len(film) > LARGEST and len(frames) > 1:
+        frames = _spread(frames, min(len(frames) - 1, len(frames) * LARGEST // len(film)))
+        film = _webp(frames)
+    with replacing(folder / "film.webp") as file:
+        file.write(film)
+    if ffmpeg := shutil.which("ffmpeg"):
+        _write_mp4(ffmpeg, frames, folder / "film.mp4")
+
+
+def _spread(items: list, count: int) -> list:
+    """`count` of the items, or all, evenly from the first to the last; of one alone the last."""
+    if len(items) <= count:
+        return items
+    return [items[round(i * (len(items) - 1) / (count - 1))] for i in range(count)] if count > 1 else items[-1:]
+
+
+def _frame(sheet: Path) -> Image.Image:
+    """The covers of seeds 0 to 15, in rows of four."""
+    with Image.open(sheet) as picture:
+        side = picture.width // SHEET_COLUMNS
+        frame = Image.new("RGB", (COVERS * side, COVERS * side))
+        for seed in range(COVERS * COVERS):
+            row, column = divmod(seed, SHEET_COLUMNS)
+            cover = picture.crop((column * side, row * side, (column + 1) * side, (row + 1) * side))
+            frame.paste(cover, (seed % COVERS * side, seed // COVERS * side))
+    return frame
+
+
+def _webp(frames: list[Image.Image]) -> bytes:
+    film = io.BytesIO()
+    duration = [1000 // FRAMES_PER_SECOND] * (len(frames) - 1) + [1000 * LAST_SECONDS]
+    options = {"duration": duration, "loop": 0, "quality": 85, "method": 2}
+    frames[0].save(film, "WEBP", save_all=True, append_images=frames[1:], **options)
+    return film.getvalue()
+
+
+def _write_mp4(ffmpeg: str, frames: list[Image.Image], target: Path) -> None:
+    """H.264 of at least 512 pixels, which every player takes and none shows as a stamp."""
+    side = max(512, frames[0].width)
+    source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", "{0}x{0}".format(frames[0].width)]
+    source += ["-r", str(FRAMES_PER_SECOND), "-i", "-"]
+    h264 = ["-vf", f"scale={side}:{side}:flags=lanczos", "-c:v", "libx264", "-crf", "18", "-pix_fmt", "yuv420p"]
+    pixels = b"".join(f.tobytes() for f in frames + frames[-1:] * (LAST_SECONDS * FRAMES_PER_SECOND - 1))
+    with replacing(target) as file:
+        # by its name, because the head of the file is written last
+        command = [ffmpeg, "-v", "error", "-y", *source, *h264, "-movflags", "+faststart", "-f", "mp4", file.name]
+        subprocess.run(command, input=pixels, check=True, timeout=600)

@@ -176,7 +176,7 @@ def test_train_evaluate_measures_it_too(network_file: Path) -> None:
     assert new.keys() == {"fid", "kid", "precision", "recall", "inception_covers"} and new["inception_covers"] == 60
     assert plain["count"] == 30 and "Inception" not in table(plain)
     assert "by Inception, 60 generated against as many training covers:" in table(scores)
-    assert [line.split() for line in table(scores).splitlines() if line.startswith("precision")] == [
+    assert [line.split() for line in table(scores).splitlines() if line.startswith("precision  ")] == [
         ["precision", "1.0000"]
     ]
 

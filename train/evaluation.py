@@ -126,6 +126,5 @@ def draw(generator: nn.Module, count: int, labels: torch.Tensor | None = None, p
     latents = latents_from_seeds(list(range(count)), generator.config.latent_dim)
     inputs = [latents] if labels is None else [latents, labels]
     parts = list(zip(*(tensor.to(device).split(64) for tensor in inputs), strict=True))
-    return torch.cat(
-        [to_uint8(generator(*part)) for part in tqdm(parts, "Drawing", unit="batch", disable=not progress)]
-    )
+    bar = tqdm(parts, "Drawing", unit="batch", disable=not progress)
+    return torch.cat([to_uint8(generator(*part)) for part in bar])

@@ -274,7 +274,8 @@ def main() -> str:
     trainer = Trainer(gan, recipe, accelerator, bf16, parts)
     evaluation = None
     if held_out and accelerator.is_main_process:
-        evaluation = Evaluation(known(covers), held_out, features(args.inception, known(covers), device), device)
+        training = known(covers)
+        evaluation = Evaluation(training, held_out, features(args.inception, training, device), device)
     every = args.evaluation_images or recipe.checkpointing_images
     start_tracker(accelerator, args.output_dir, vars(recipe) | facts)
     watch = Watch(trainer, folder, start, seconds, evaluation, every, push)

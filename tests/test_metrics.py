@@ -147,13 +147,6 @@ def test_evaluate_mistakes_are_one_line(tiny_dataset: Path, tmp_path: Path) -> N
         assert done.returncode == 2 and complaint in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
 
 
-def test_benchmark_train_times_a_recipe() -> None:
-    done = launch("train.benchmark", "train", "--config", "tiny", "--steps", "3")
-    assert done.returncode == 0, done.stderr
-    row = next(line for line in done.stdout.splitlines() if line.startswith("tiny"))
-    assert float(row.split()[1]) > 0
-
-
 def test_benchmark_generate_times_a_pipeline(tmp_path: Path) -> None:
     generator = DCGANGenerator(resolution=16, width=8, latent_dim=8)
     save_pipeline(AlbumCoverPipeline(generator.eval()), tmp_path / "pipeline", for_strangers=False)

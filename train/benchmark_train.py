@@ -28,11 +28,11 @@ from gan.covers import Covers, to_float
 from gan.losses import LOSSES
 from train.benchmark_piles import draw_cover
 from train.cli import UserError
-from train.memory import keep_freed_memory
+from train.device import can_bf16, cpu_threads, keep_freed_memory
 from train.recipes import CONFIGS, Recipe, load_recipe
 from train.run_folder import RunFolder
 from train.steps import Batch, Trainer
-from train.train_gan import build, can_bf16, cpu_threads, train
+from train.train_gan import build, train
 from train.watch import Watch
 
 

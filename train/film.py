@@ -7,7 +7,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from train.run_folder import SHEET_COLUMNS, replacing
+from train.files import replacing
+from train.run_folder import SHEET_COLUMNS
 
 
 COVERS = 4  # in each row and in each column of a frame

@@ -24,12 +24,8 @@ from urllib.request import Request, urlopen
 from tqdm import tqdm
 
 from train.cli import UserError, first_line
+from train.files import lock
 
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 ITEM = "audio-covers"
 LETTER = "[a-z0-9]+"  # a part of file names: nothing in it may lead out of a folder
@@ -139,7 +135,7 @@ def _fetch(remote: Remote, folder: Path, pause: float, timeout: float) -> Path:
                 break
             file.truncate(0)
             _say(f"{remote.name}: wrong {remote.algorithm} checksum")
-        if fcntl is None:  # Windows neither moves nor deletes an open file; elsewhere the lock must last until then
+        if os.name == "nt":  # Windows neither moves nor deletes an open file; elsewhere the lock must last until then
             file.close()
         if not right:
             part.unlink()
@@ -149,16 +145,8 @@ def _fetch(remote: Remote, folder: Path, pause: float, timeout: float) -> Path:
 
 
 def _lock(file: BinaryIO, part: Path) -> None:
-    try:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Between our opening and locking it, another process may have finished: then this is the whole file.
-        ours = part.exists() and os.path.samestat(os.fstat(file.fileno()), part.stat())
-    except BlockingIOError:
-        ours = False
-    except OSError:
-        ours = True  # a disk that knows no locks
-    if not ours:
+    # Between our opening and locking it, another process may have finished: then this is the whole file.
+    if not (lock(file) and part.exists() and os.path.samestat(os.fstat(file.fileno()), part.stat())):
         raise UserError(f"{part}: another process is fetching it; wait for it, then run this again", 1)
 
 

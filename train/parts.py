@@ -27,6 +27,7 @@ import pyarrow
 from pyarrow import parquet
 
 from train.clean import PICTURED, Cover, Refused, Settings, prepare_cover, thumbnail
+from train.files import replacing
 from train.items import Item, Place
 
 
@@ -141,15 +142,8 @@ def write_outcomes(path: Path, chunk: list[Item], outcomes: list[Outcome]) -> No
             picture = thumbnail(item.read())
             shown[outcome.reason] = shown.get(outcome.reason, 0) + (picture is not None)
         rows.append(row | {"reason": outcome.reason, "detail": outcome.detail, "image": picture})
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(unfinished, "wb") as file:
-            parquet.write_table(pyarrow.Table.from_pylist(rows, schema=SCHEMA), file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with replacing(path) as file:
+        parquet.write_table(pyarrow.Table.from_pylist(rows, schema=SCHEMA), file)
 
 
 def _is_whole(path: Path) -> bool:

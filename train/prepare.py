@@ -22,6 +22,7 @@ from train.clean import FITS, Settings
 from train.cli import Parser, UserError, check_output_dir, run
 from train.dataset_card import dataset_card
 from train.duplicates import LARGEST_DISTANCE
+from train.files import lock
 from train.internet_archive import fetch_letters, parse_letters
 from train.items import Item, Place
 from train.labels import FOLDER, check_labels, labelled
@@ -30,11 +31,6 @@ from train.report import Report, is_report, to_json
 from train.report_page import report_page
 from train.sources import check_source, expand, is_dataset, read_source
 
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 GO_ON = "the same command goes on where it stopped"
 TAR_BLOCK = 512
@@ -156,14 +152,9 @@ def work_folder(target: Path) -> Iterator[Path]:
     work = target.with_name(f"{target.name}.unfinished")
     work.mkdir(parents=True, exist_ok=True)
     held = os.open(work, os.O_RDONLY)  # freed by the system, however the process ends
-    try:
-        if fcntl is not None:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not lock(held):
         os.close(held)
-        raise UserError(f"another process is preparing {target.name}; wait for it") from None
-    except OSError:
-        pass  # a disk that knows no locks
+        raise UserError(f"another process is preparing {target.name}; wait for it")
     try:
         shutil.rmtree(work / "dataset", ignore_errors=True)
         for name in ("foreign", "parts", "dataset"):

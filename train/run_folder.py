@@ -6,13 +6,11 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
-from typing import IO
 
 import torch
 from PIL import Image
@@ -22,14 +20,10 @@ from gan.covers import to_uint8
 from gan.pipeline import AlbumCoverPipeline, genres_of, latents_from_seeds
 from gan.pipeline_folder import save_pipeline
 from train.cli import UserError, check_output_dir, first_line
+from train.files import lock, replacing, write_atomically
 from train.recipes import Recipe
 from train.steps import GAN
 
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 KEPT_CHECKPOINTS = 2
 SHEET_SEEDS, SHEET_COLUMNS = 64, 8
@@ -88,15 +82,11 @@ class RunFolder:
                 )
 
     def _lock(self) -> None:
-        if fcntl is None:
+        if os.name == "nt":  # where folders cannot be opened
             return
         self._held = os.open(self.folder, os.O_RDONLY)  # freed by the system, however the process ends
-        try:
-            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(f"--output_dir {self.folder}: another process is training here; wait for it") from error
-        except OSError:
-            pass  # a disk that knows no locks
+        if not lock(self._held):
+            raise UserError(f"--output_dir {self.folder}: another process is training here; wait for it")
 
     def save_checkpoint(self, gan: GAN, images: int, seconds: float) -> None:
         """Write all that a run needs to go on exactly, then drop all but the newest checkpoints."""
@@ -240,24 +230,3 @@ def full_disk_in_one_line(folder: Path) -> Iterator[None]:
             "checkpoint",
             1,
         ) from error
-
-
-def write_atomically(file: Path, content: bytes | memoryview) -> None:
-    """Replace `file` by `content`; whoever reads it meanwhile sees the old or the new, never a part."""
-    with replacing(file) as new:
-        new.write(content)
-
-
-@contextmanager
-def replacing(target: Path) -> Iterator[IO[bytes]]:
-    """A file to write to, which takes the place of `target` once it is whole and on the disk."""
-    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".", delete=False) as file:
-        try:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, target)
-        except BaseException:
-            os.unlink(file.name)
-            raise

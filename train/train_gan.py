@@ -7,7 +7,6 @@ The same command goes on where an interrupted run stopped.
 
 import copy
 import logging
-import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
@@ -27,10 +26,10 @@ from gan.losses import LOSSES
 from train.cli import Parser, UserError, first_line, run
 from train.data import known, near, open_covers, send
 from train.describe import describe
+from train.device import can_bf16, cpu_threads, keep_freed_memory
 from train.evaluation import Evaluation
 from train.genres import dropped, genres_to_learn
 from train.inception import HELP, FeatureDistances, load_inception
-from train.memory import keep_freed_memory
 from train.push import Push
 from train.recipes import CONFIGS, Recipe, load_recipe
 from train.run_folder import RunFolder
@@ -135,19 +134,6 @@ def features(inception: str | None, covers: Covers, device: torch.device) -> Fea
     except Exception as error:
         print(f"{first_line(error)}; FID and KID are not measured", file=sys.stderr)
         return None
-
-
-def can_bf16(device: torch.device) -> bool:
-    """Whether the device computes in bfloat16 faster than in float32."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-
-
-def cpu_threads() -> int:
-    """How many threads each process of this machine should use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def arguments() -> Parser:

@@ -1,0 +1,50 @@
+"""Files that are there whole or not at all, and folders that belong to one process at a time."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+
+def lock(opened: int | IO[bytes]) -> bool:
+    """Take an open file or folder for this process alone, until it is closed; False where another one has it.
+
+    Where there are no locks (Windows, some disks) everybody gets it.
+    """
+    try:
+        if fcntl is not None:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a disk that knows no locks
+        pass
+    return True
+
+
+def write_atomically(file: Path, content: bytes | memoryview) -> None:
+    """Replace `file` by `content`; whoever reads it meanwhile sees the old or the new, never a part."""
+    with replacing(file) as new:
+        new.write(content)
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[IO[bytes]]:
+    """A file to write to, which takes the place of `target` once it is whole and on the disk."""
+    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".", delete=False) as file:
+        try:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            os.chmod(file.name, 0o644)
+            os.replace(file.name, target)
+        except BaseException:
+            os.unlink(file.name)
+            raise

@@ -18,8 +18,8 @@ from tqdm.auto import tqdm
 from gan.cover_features import COMPONENTS, SIDE, CoverFeatures, save_features
 from gan.covers import Covers, CoversError, load_covers, mixed_seed, seeded, to_float
 from train.cli import Parser, UserError, run
+from train.device import can_bf16, cpu_threads
 from train.faults import blur, jpeg, noise, shuffled
-from train.train_gan import can_bf16, cpu_threads
 
 
 PART = 40  # pixels a side of the second view

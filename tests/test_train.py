@@ -99,8 +99,9 @@ def test_a_run_leaves_what_the_manual_says(straight: Path) -> None:
     assert shown <= lines[-2].keys()
     measured = {"images", "ema_sigma", "sliced_wasserstein", "held_out", "seconds"}
     measured |= {"pairwise_distance", "real_pairwise_distance"}
+    measured |= {"fd_covers", "precision_covers", "recall_covers", "feature_covers"}
     assert lines[-1].keys() == measured
-    best = min((line for line in lines if "held_out" in line), key=lambda line: line["sliced_wasserstein"])
+    best = min((line for line in lines if "held_out" in line), key=lambda line: line["fd_covers"])
     assert best["held_out"] == 26 and len(load_pipeline(straight / "best")(seeds=[1]).images) == 1
     assert json.loads((straight / "config.json").read_text())["network"] == "r3gan"
     copies = json.loads((straight / "copies.json").read_text())

@@ -49,7 +49,7 @@ def test_every_endpoint_is_a_tool_and_generate_draws(address: str, tiny_pipeline
     endpoints = json.loads(httpx.get(f"{address}gradio_api/info", trust_env=False).text)["named_endpoints"]
     assert {name.removeprefix("/") for name in endpoints} == tools.keys()
     assert "same seed is the same cover" in tools["generate"].description
-    assert tools["generate"].inputSchema["properties"].keys() == {"seed", "truncation"}
+    assert tools["generate"].inputSchema["properties"].keys() == {"seed", "truncation", "genre"}
     assert not answer.isError
     (picture,) = (part for part in answer.content if part.type == "image")
     cover = Image.open(io.BytesIO(base64.b64decode(picture.data)))

@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 
 from gan.copies import Index
 from gan.pipeline import AlbumCoverPipeline
-from gan.studio.api import add_endpoints
+from gan.studio.api import Page, add_endpoints
 from gan.studio.api_tabs import add_tab_endpoints
 from gan.studio.body_limit import BodyLimit
 from gan.studio.breed import breed_tab
@@ -106,7 +106,7 @@ def build_page(
         snapshots: the tags of its training on the Hub, in order.
     """
     model = Model(pipeline, model_name, revision)
-    with gr.Blocks(title="Album Cover GAN", analytics_enabled=False, delete_cache=(HOUR, HOUR)) as page:
+    with Page(title="Album Cover GAN", analytics_enabled=False, delete_cache=(HOUR, HOUR)) as page:
         text(HEADER)
         if notice:
             gr.HTML(f'<p class="notice" role="alert">{escape(notice)}</p>', js_on_load=None, elem_id="notice")

@@ -33,6 +33,7 @@ class Address:
         seed: 0 to 4294967295, or None when there are latents.
         latents: float16, little-endian, one number after the other; None when there is a seed.
         truncation: 0 to 1.5.
+        genre: one of those that the generator knows, empty for any.
         model: what the generator is called, e.g. a Hub id.
         revision: branch, tag or commit of a Hub id, where one was asked for.
         weights: the generator's fingerprint (`Model.weights`): the same weights draw the same cover, whatever they
@@ -42,6 +43,7 @@ class Address:
     seed: int | None = None
     latents: bytes | None = None
     truncation: float = 1.0
+    genre: str = ""
     model: str = ""
     revision: str | None = None
     weights: str | None = None
@@ -78,7 +80,7 @@ class Address:
             seed=_seed(query["seed"]) if "seed" in query else None,
             latents=_latents(query["latents"]) if "latents" in query else None,
             truncation=_truncation(query["truncation"]) if "truncation" in query else 1.0,
-            **{name: str(query[name]) for name in ("model", "revision", "weights") if query.get(name)},
+            **{name: str(query[name]) for name in ("genre", "model", "revision", "weights") if query.get(name)},
         )
 
     def query(self) -> str:
@@ -88,7 +90,7 @@ class Address:
         else:
             parts = {"latents": base64.urlsafe_b64encode(self.latents).decode().rstrip("=")}
         parts["truncation"] = short(self.truncation)
-        named = {"model": self.model, "revision": self.revision, "weights": self.weights}
+        named = {"genre": self.genre, "model": self.model, "revision": self.revision, "weights": self.weights}
         return urlencode(parts | {name: value for name, value in named.items() if value}, safe="/")
 
     def text_chunks(self) -> dict[str, str]:
@@ -96,6 +98,8 @@ class Address:
         chunks = {"address": self.query(), "truncation": short(self.truncation), "model": self.model}
         if self.seed is not None:
             chunks["seed"] = str(self.seed)
+        if self.genre:
+            chunks["genre"] = self.genre
         return chunks | {"revision": self.revision or "none"}
 
     @property

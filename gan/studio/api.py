@@ -1,7 +1,9 @@
 """What programs may call: the same covers as on the page, as files."""
 
 import gradio as gr
+from gradio.blocks import BlockFunction
 from gradio.processing_utils import save_bytes_to_cache
+from gradio.state_holder import SessionState
 
 from gan.studio import checks
 from gan.studio.address import HEAD_OF_A_PNG, Address, from_png
@@ -9,6 +11,17 @@ from gan.studio.crate import FARTHEST, address_at
 from gan.studio.files import FRAMES_PER_SECOND, cover_png, loop_mp4, loop_webp
 from gan.studio.model import Model
 from gan.studio.walk import FRAMES, Order
+
+
+class Page(gr.Blocks):
+    """A page whose endpoints go on taking what they took before they had another input."""
+
+    async def preprocess_data(
+        self, block_fn: BlockFunction, inputs: list, state: SessionState | None, explicit_call: bool = False
+    ) -> list:
+        """Gradio's own; what a plain HTTP call leaves out at its end is what Gradio's clients send then."""
+        inputs = [*inputs, *(block.value for block in block_fn.inputs[len(inputs) :])]
+        return await super().preprocess_data(block_fn, inputs, state, explicit_call)
 
 
 def add_endpoints(model: Model) -> None:
@@ -25,6 +38,7 @@ def add_endpoints(model: Model) -> None:
         position = gr.Number(0.5, label="Position")
         frames = gr.Number(FRAMES, label="Frames", precision=0)
         truncation = gr.Number(1.0, label="Truncation")
+        genre = gr.Textbox("", label="Genre")
         addresses = gr.JSON(label="Addresses")
         straight = gr.Checkbox(False, label="Straight lines")
         speed = gr.Number(FRAMES_PER_SECOND, label="Frames a second")
@@ -39,17 +53,18 @@ def add_endpoints(model: Model) -> None:
         return save(cover_png(model.draw([address])[0], address), f"album-cover-{address.name}.png")
 
     @checks.in_words
-    def generate(seed: int, truncation: float = 1.0) -> str:
+    def generate(seed: int, truncation: float = 1.0, genre: str = "") -> str:
         """Draw one album cover. The same seed is the same cover for ever.
 
         Args:
             seed: a whole number from 0 to 4294967295.
             truncation: 0 to 1.5; lower is safer and more alike, higher is wilder.
+            genre: one that the generator knows, empty for any.
 
         Returns:
             A PNG file in the generator's own resolution; its text chunks hold the cover's address.
         """
-        return save_cover(model.address(checks.seed(seed), checks.truncation(truncation)))
+        return save_cover(model.address(checks.seed(seed), checks.truncation(truncation), genre))
 
     @checks.in_words
     def cover(address: str) -> str:
@@ -76,19 +91,20 @@ def add_endpoints(model: Model) -> None:
         return model.read(from_png(png[:HEAD_OF_A_PNG] if isinstance(png, bytes) else b"").query()).query()
 
     @checks.in_words
-    def plane(x: float, y: float, truncation: float = 1.0) -> str:
+    def plane(x: float, y: float, truncation: float = 1.0, genre: str = "") -> str:
         """Draw the album cover at a place of the crate's endless plane.
 
         Args:
             x: whole places are seeds: x modulo 65536, plus 65536 times y modulo 65536. Between them covers blend.
             y: the same downwards.
             truncation: 0 to 1.5; lower is safer and more alike, higher is wilder.
+            genre: one that the generator knows, empty for any.
 
         Returns:
             A PNG file in the generator's own resolution; its text chunks hold the cover's address.
         """
         x, y = (checks.number(value, "a place", -FARTHEST, FARTHEST) for value in (x, y))
-        return save_cover(address_at(model, x, y, checks.truncation(truncation)))
+        return save_cover(address_at(model, x, y, checks.truncation(truncation), genre))
 
     @checks.in_words
     def walk(seed_a: int, seed_b: int, position: float = 0.5, truncation: float = 1.0) -> str:
@@ -132,7 +148,7 @@ def add_endpoints(model: Model) -> None:
         """Draw a film without a seam through album covers, in order and back to the first.
 
         Args:
-            addresses: of 2 to 60 covers.
+            addresses: of 2 to 60 covers; a frame is of the genre of the nearer one.
             frames: 12 to 120, and at least as many as covers.
             straight: along straight lines instead of the round path.
             speed: frames a second, 1 to 50.
@@ -143,15 +159,15 @@ def add_endpoints(model: Model) -> None:
         """
         asked = {"addresses": addresses, "frames": frames, "straight": straight, "speed": speed, "kind": kind}
         order = Order(model, asked)
-        images = model.film(order.path(order.straight))
+        images = model.film(order.path(order.straight), order.genres)
         return save((loop_mp4 if order.kind == "mp4" else loop_webp)(images, order.speed), f"covers.{order.kind}")
 
     # the raw values (`preprocess=False`), so that everything wrong is refused in the same words
     raw = {"preprocess": False, "show_progress": "hidden"}
     for endpoint, inputs in (
-        (generate, [seed, truncation]),
+        (generate, [seed, truncation, genre]),
         (cover, query),
-        (plane, [x, y, truncation]),
+        (plane, [x, y, truncation, genre]),
         (walk, [seed_a, seed_b, position, truncation]),
     ):
         # any number at once: in the model they take turns with the visitors of the page

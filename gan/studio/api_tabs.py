@@ -53,7 +53,7 @@ def add_tab_endpoints(breed: Breed, finish: Finish, yours: Yours, training: Trai
         """Cross two album covers: six between them, and six that have each latent from one of them by chance.
 
         Args:
-            address_a: of one cover, such as seed=7.
+            address_a: of one cover, such as seed=7; the crosses are of its genre.
             address_b: of the other one.
             seed: of chance, a whole number from 0 to 4294967295.
 

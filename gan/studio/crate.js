@@ -1,15 +1,16 @@
 // The plane: whole places are seeds, seed = x mod 65536 + 65536 * (y mod 65536); the middle of the picture is at (x, y).
 const $ = selector => element.querySelector(selector);
 const canvas = $('canvas'), pen = canvas.getContext('2d'), stand = $('.stand'), seedBox = $('#seed');
+const genreBox = $('#genre');  // only where the generator has genres
 const calm = matchMedia('(prefers-reduced-motion: reduce)');
 const MOST_KEPT = 800, ASIDE = 8;  // tiles in the browser's memory; tiles that come along with a cover while moving
 const mod = n => ((n % props.side) + props.side) % props.side;
 const seedAt = (i, j) => mod(i) + props.side * mod(j);
 
-let x = 0, y = 0, across = 3, truncation = 1;
+let x = 0, y = 0, across = 3, truncation = 1, genre = '';
 let guest = null;      // a cover that is shown although it lies nowhere on the plane, such as a child
-let shown = '';        // the place and truncation of the cover in the sleeve
-let tiles = new Map(); // seed to {image, truncation, born}
+let shown = '';        // the place of the cover in the sleeve, and how it is drawn
+let tiles = new Map(); // seed to {image, drawn, born}
 let lens = new Image();
 let jumps = 0;         // an answer from before the last jump is not shown: it would be a cover from far away
 let begun = false;     // nothing is shown before the link is read
@@ -115,14 +116,16 @@ function zoom(to) {
 
 // ---- what the server draws: one question at a time, and always about where the middle is now
 
+const how = () => `${truncation} ${genre}`;
+
 function missing() {
-  const seeds = visible().map(({i, j}) => seedAt(i, j)).filter(seed => tiles.get(seed)?.truncation !== truncation);
+  const seeds = visible().map(({i, j}) => seedAt(i, j)).filter(seed => tiles.get(seed)?.drawn !== how());
   return [...new Set(seeds)];
 }
 
 async function ask() {
   if (busy || !begun || !canvas.clientWidth) return;
-  const place = `${x} ${y} ${truncation}`, question = {truncation};
+  const drawn = how(), place = `${x} ${y} ${drawn}`, question = {truncation, genre};
   const cover = place !== shown && !guest, jump = jumps;
   if (cover) Object.assign(question, {x, y});
   question.tiles = missing().slice(0, cover && (drifting || fingers.size) ? ASIDE : props.most_tiles);
@@ -134,7 +137,7 @@ async function ask() {
     const answer = await server.look(question);
     if (answer.refused) return complain(refusal(answer));
     const images = await Promise.all((answer.tiles ?? []).map(decoded));
-    images.forEach((image, n) => keepTile(question.tiles[n], {image, truncation: question.truncation, born: last}));
+    images.forEach((image, n) => keepTile(question.tiles[n], {image, drawn, born: last}));
     const image = answer.cover && await decoded(answer.cover.src);
     if (image && jump === jumps) show(image, answer.cover, place, start);
     dirty = true;
@@ -188,9 +191,10 @@ async function open(query) {
   drift(false);
   glide = null;
   setTruncation(Number(parts.get('truncation')));
+  setGenre(parts.get('genre') ?? '');
   guest = parts.has('latents') ? answer.cover : null;
   if (!guest) x = seed % props.side, y = Math.floor(seed / props.side);
-  show(image, answer.cover, guest ? 'guest' : `${x} ${y} ${truncation}`);
+  show(image, answer.cover, guest ? 'guest' : `${x} ${y} ${how()}`);
   rest();
   ask();
   return true;

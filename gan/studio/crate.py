@@ -43,12 +43,15 @@ CRATE = (
       <label class="truncation" title="${word('truncation-help')}">${word('truncation')}
         <input id="truncation" type="range" min="0" max="1.5" step="0.01" value="1">
         <output>1</output></label>
+      [genre]
     </div>
     <p class="note" id="mistake" role="alert"></p>
   </div>
 </div>
 """
 )
+GENRE = """<label class="genre">${word('genre')}
+        <select id="genre"><option value="">${word('any-genre')}</option></select></label>"""
 
 
 def seed_at(x: int, y: int) -> int:
@@ -56,13 +59,13 @@ def seed_at(x: int, y: int) -> int:
     return x % SIDE + SIDE * (y % SIDE)
 
 
-def address_at(model: Model, x: float, y: float, truncation: float) -> Address:
+def address_at(model: Model, x: float, y: float, truncation: float, genre: str = "") -> Address:
     """The cover at any place: a seed, or between seeds the blend of the four around."""
     left, top = math.floor(x), math.floor(y)
     if x == left and y == top:
-        return model.address(seed_at(left, top), truncation)
+        return model.address(seed_at(left, top), truncation, genre)
     corners = [model.address(seed_at(left + right, top + below)) for below in (0, 1) for right in (0, 1)]
-    return model.address_of(blend(model.points_of(corners), x - left, y - top), truncation)
+    return model.address_of(blend(model.points_of(corners), x - left, y - top), truncation, genre)
 
 
 class Crate:
@@ -75,21 +78,22 @@ class Crate:
         """The cover at a place, and tiles around it.
 
         Args:
-            payload: `{"x": 1.5, "y": 0, "truncation": 1, "tiles": [seed, ...]}`; without x and y only tiles.
+            payload: `{"x": 1.5, "y": 0, "truncation": 1, "genre": "", "tiles": [seed, ...]}`; without x and y only
+                tiles.
 
         Returns:
             `{"cover": {"src": data address, "address": query}, "tiles": [data address, ...]}`.
         """
         asked = payload if isinstance(payload, dict) else {}
-        truncation = checks.truncation(asked.get("truncation"))
+        truncation, genre = checks.truncation(asked.get("truncation")), self.model.genre(asked.get("genre"))
         tiles = asked.get("tiles", [])
         if not isinstance(tiles, list) or len(tiles) > MOST_TILES:
             raise checks.Refused("at most {most} covers are drawn at once", tiles, most=MOST_TILES)
-        addresses = [self.model.address(checks.seed(seed), truncation) for seed in tiles]
+        addresses = [self.model.address(checks.seed(seed), truncation, genre) for seed in tiles]
         answer = {}
         if "x" in asked:
             x, y = (checks.number(asked.get(axis), "a place", -FARTHEST, FARTHEST) for axis in "xy")
-            answer["cover"] = self.show(address_at(self.model, x, y, truncation))
+            answer["cover"] = self.show(address_at(self.model, x, y, truncation, genre))
         if addresses:
             images = self.model.draw(addresses)
             answer["tiles"] = [cover_uri(image, address) for image, address in zip(images, addresses, strict=True)]
@@ -110,7 +114,7 @@ def crate_tab(model: Model) -> None:
     with gr.Tab(word("crate"), id="crate"):
         gr.HTML(
             crate.show(model.address(FIRST_SEED)),  # travels with the page: something is there at once
-            html_template=CRATE,
+            html_template=CRATE.replace("[genre]", GENRE if model.genres else ""),
             js_on_load=script("crate.js") + script("crate_controls.js"),
             server_functions=[checks.for_the_page(crate.look), checks.for_the_page(crate.open)],
             apply_default_css=False,
@@ -118,4 +122,5 @@ def crate_tab(model: Model) -> None:
             side=SIDE,
             most_tiles=MOST_TILES,
             largest_seed=LARGEST_SEED,
+            genres=model.genres,
         )

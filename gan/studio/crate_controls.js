@@ -102,11 +102,24 @@ $('#truncation').addEventListener('input', event => {
   setTruncation(Number(event.target.value));
   guest ? ask() : touched();
 });
-$('#truncation').addEventListener('change', () => {
-  if (!guest) return;
+$('#truncation').addEventListener('change', () => { if (guest) openGuest(); });
+
+// The guest anew, as the tools say now.
+function openGuest() {
   const parts = new URLSearchParams(guest.address);
   parts.set('truncation', truncation);
+  parts.set('genre', genre);
   open(parts.toString());
+}
+
+function setGenre(name) {
+  genre = name;
+  if (genreBox) genreBox.value = name;
+}
+genreBox?.append(...props.genres.map(name => new Option(name, name)));
+genreBox?.addEventListener('change', () => {
+  setGenre(genreBox.value);
+  guest ? openGuest() : touched();
 });
 
 const stillness = () => { $('#drift').hidden = calm.matches; if (calm.matches) drift(false); };
@@ -123,7 +136,7 @@ async function begin() {
   zoom(across);
   requestAnimationFrame(frame);
   const linked = (link.has('seed') || link.has('latents')) && await open(location.search.slice(1));
-  if (!linked) show(await decoded(props.value.src), props.value, `${x} ${y} ${truncation}`);
+  if (!linked) show(await decoded(props.value.src), props.value, `${x} ${y} ${how()}`);
   begun = true;
   performance.mark('first-cover');
   ask();

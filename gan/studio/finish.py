@@ -93,7 +93,7 @@ class Finish:
         (point,) = self.model.points_of([order.cover])
         noise = latents_from_seeds([1, 2], self.model.latent_dim)
         round_trip = torch.cat([point[None], child(point, noise, LOOP_REACH)])
-        frames = self.model.film(closed_path(round_trip, LOOP_FRAMES))
+        frames = self.model.film(closed_path(round_trip, LOOP_FRAMES), [order.cover.genre] * LOOP_FRAMES)
         frames = [frame.resize((LOOP_SIZE, LOOP_SIZE), Image.Resampling.LANCZOS) for frame in frames]
         return loop_webp(set_on(frames, order.layout, order.artist, order.title).pictures, quality=PREVIEW_QUALITY)
 

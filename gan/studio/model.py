@@ -4,6 +4,7 @@ import copy
 import hashlib
 import re
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cached_property
 
 import torch
@@ -20,6 +21,7 @@ try:
 except ImportError:
     spaces = None
 
+MOST_NAMED = 20  # genres in a sentence
 FIRST_SEED = 1  # of the cover that is there before a visitor has chosen one
 UNNAMED = re.compile(r"[^\w ./@+-]")  # what an address does not take in a name: a folder may be called anything
 
@@ -69,6 +71,11 @@ class Model:
         """How many numbers the generator learned."""
         return sum(parameter.numel() for parameter in self.pipeline.synthesis.parameters())
 
+    @property
+    def genres(self) -> list[str]:
+        """The genres that can be asked for; empty where none can."""
+        return self.pipeline.genres
+
     @cached_property
     def weights(self) -> str:
         """The generator's fingerprint, 12 hexadecimal digits: the same weights have the same one wherever they lie."""
@@ -80,24 +87,25 @@ class Model:
 
     # ---- addresses
 
-    def address(self, seed: int, truncation: float = 1.0) -> Address:
-        """The address of a seed's cover. Raises Refused as `Address` does."""
-        return Address(seed=seed, truncation=truncation, **self._names())
+    def address(self, seed: int, truncation: float = 1.0, genre: str = "") -> Address:
+        """The address of a seed's cover. Raises Refused as `Address` and `genre` do."""
+        return Address(seed=seed, truncation=truncation, genre=self.genre(genre), **self._names())
 
-    def address_of(self, latents: torch.Tensor, truncation: float = 1.0) -> Address:
+    def address_of(self, latents: torch.Tensor, truncation: float = 1.0, genre: str = "") -> Address:
         """The address of any cover. `latents` has `latent_dim` numbers; they are rounded to float16."""
         rounded = latents.detach().reshape(-1).cpu().clamp(-LARGEST_LATENT, LARGEST_LATENT).half()
-        return Address(latents=rounded.numpy().astype("<f2").tobytes(), truncation=truncation, **self._names())
+        numbers = rounded.numpy().astype("<f2").tobytes()
+        return Address(latents=numbers, truncation=truncation, genre=self.genre(genre), **self._names())
 
     def read(self, query: str | dict[str, str]) -> Address:
         """The address that a link or a program gives.
 
         Raises:
-            Refused: it is wrong, or of another generator than this one.
+            Refused: it is wrong, of another generator than this one, or of a genre that this one does not know.
         """
         address = Address.from_query(query)
         self.check(address)
-        return Address(address.seed, address.latents, address.truncation, **self._names())
+        return replace(address, **self._names())
 
     def readable(self, query: object) -> Address | None:
         """What `read` gives, or None where it refuses."""
@@ -107,7 +115,7 @@ class Model:
             return None
 
     def check(self, address: Address) -> None:
-        """Raise Refused, in words, when another generator is needed to draw `address`."""
+        """Raise Refused, in words, when another generator is needed to draw `address`, or another genre."""
         if address.weights:
             same = address.weights == self.weights
         else:
@@ -120,6 +128,18 @@ class Model:
             count = len(address.latents) // 2
             sentence = "this generator draws from {wanted} latents, not {count}"
             raise Refused(sentence, address.query(), wanted=self.latent_dim, count=count)
+        self.genre(address.genre)
+
+    def genre(self, name: object) -> str:
+        """`name` as a genre, empty for any. Raises Refused unless the generator knows one of that name."""
+        if name in ("", None):
+            return ""
+        if not self.genres:
+            raise Refused("this generator knows no genres: leave it out", name)
+        if name not in self.genres:
+            some = self.genres[:MOST_NAMED] + ["…"] * (len(self.genres) > MOST_NAMED)
+            raise Refused("a genre is one of {genres}, or none for any", name, genres=", ".join(some))
+        return name
 
     def _names(self) -> dict[str, str | None]:
         names = {"model": self.name, "revision": self.revision, "weights": self.weights}
@@ -139,15 +159,17 @@ class Model:
 
     def draw(self, addresses: list[Address]) -> list[Image.Image]:
         """One cover for each of `addresses`, in one batch; they must have passed `check`."""
-        return self.draw_with(self.pipeline, self.points_of(addresses))
+        return self.draw_with(self.pipeline, addresses)
 
-    def draw_with(self, pipeline: AlbumCoverPipeline, points: torch.Tensor) -> list[Image.Image]:
-        """What `pipeline` makes of `points`, (N, latent_dim), in one batch."""
-        return self._two_at_a_time.submit(pipeline, latents=points, batch_size=len(points)).result().images
+    def draw_with(self, pipeline: AlbumCoverPipeline, addresses: list[Address]) -> list[Image.Image]:
+        """`draw` by another pipeline, which has as many latents and the same genres."""
+        points, genres = self.points_of(addresses), _asked([address.genre for address in addresses])
+        drawing = self._two_at_a_time.submit(pipeline, latents=points, batch_size=len(points), genres=genres)
+        return drawing.result().images
 
-    def film(self, points: torch.Tensor) -> list[Image.Image]:
-        """One cover for each of `points`, (N, latent_dim), on the GPU of a Space if it lends one."""
-        return self._draw_many(points, 1.0)
+    def film(self, points: torch.Tensor, genres: list[str]) -> list[Image.Image]:
+        """One cover for each of `points`, (N, latent_dim), and N `genres`, on the GPU of a Space if it lends one."""
+        return self._draw_many(points, 1.0, _asked(genres))
 
     def covers(self, seeds: list[int], truncation: float) -> list[Image.Image]:
         """One cover for each seed. Raises Refused as `Address` does."""
@@ -168,9 +190,16 @@ class Model:
         """The walk from seed a to seed b and back, as `frames` covers. Raises ValueError as the pipeline does."""
         return self._draw_many(walk(*self.pipeline.prepare_latents([seed_a, seed_b]), frames), truncation)
 
-    def _draw_many(self, latents: torch.Tensor, truncation: float) -> list[Image.Image]:
+    def _draw_many(
+        self, latents: torch.Tensor, truncation: float, genres: list[str | None] | None = None
+    ) -> list[Image.Image]:
         pipeline = self.pipeline
         if spaces and torch.cuda.is_available():
             # a copy: other visitors are drawing with the original meanwhile
             pipeline = AlbumCoverPipeline(copy.deepcopy(pipeline.synthesis)).to("cuda")
-        return pipeline(latents=latents, truncation=truncation).images
+        return pipeline(latents=latents, truncation=truncation, genres=genres).images
+
+
+def _asked(genres: list[str]) -> list[str | None] | None:
+    """`genres` as the pipeline is asked for them: one without genres takes none at all."""
+    return [genre or None for genre in genres] if any(genres) else None

@@ -18,10 +18,11 @@ window.refusal = ({words: [sentence, fields]}) => {
 // The address that opens a cover here: the one to share.
 window.linkTo = query => `${window.SPACE}?${query}`;
 
-// What a cover is called in a sentence: its seed, or that it is between seeds.
+// What a cover is called in a sentence: its seed, or that it is between seeds, and its genre.
 window.nameOf = query => {
-  const seed = new URLSearchParams(query).get("seed");
-  return seed === null ? word("between") : word("seed-n", {seed});
+  const parts = new URLSearchParams(query), seed = parts.get("seed");
+  const name = seed === null ? word("between") : word("seed-n", {seed});
+  return parts.has("genre") ? `${name}, ${parts.get("genre")}` : name;
 };
 
 // Shows a cover in the sleeve (pictures.py) inside of `stand`.

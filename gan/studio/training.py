@@ -65,7 +65,7 @@ class Training:
         Raises:
             Refused: there are no two snapshots that draw it.
         """
-        points, drawn = self.model.points_of([address]), 0
+        drawn = 0
         for tag in self.snapshots:
             try:
                 pipeline = self._load(tag)
@@ -75,7 +75,7 @@ class Training:
             if _shape(pipeline) != _shape(self.model.pipeline):  # the run of another network
                 continue
             drawn += 1
-            yield int(tag.rpartition("-")[2]), self.model.draw_with(pipeline, points)[0]
+            yield int(tag.rpartition("-")[2]), self.model.draw_with(pipeline, [address])[0]
         if drawn < 2:
             raise checks.Refused("there are no snapshots of this generator's training", address.query())
 
@@ -117,8 +117,8 @@ def evenly(values: list, most: int) -> list:
     return [values[round(place * (len(values) - 1) / (most - 1))] for place in range(most)]
 
 
-def _shape(pipeline) -> tuple[int, int]:
-    return pipeline.synthesis.config.latent_dim, pipeline.synthesis.config.resolution
+def _shape(pipeline) -> tuple[int, int, list[str]]:
+    return pipeline.synthesis.config.latent_dim, pipeline.synthesis.config.resolution, pipeline.genres
 
 
 def training_part(training: Training) -> None:

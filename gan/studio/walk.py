@@ -70,13 +70,14 @@ class Walk:
         """Every frame of the film as a still, along the round path and, to compare, along straight lines."""
         order = Order(self.model, asked)
         paths = [order.path(straight) for straight in ((False, True) if order.compare else (False,))]
-        stills = [data_uri(still_webp(image), "image/webp") for image in self.model.film(torch.cat(paths))]
+        images = self.model.film(torch.cat(paths), order.genres * len(paths))
+        stills = [data_uri(still_webp(image), "image/webp") for image in images]
         return {"round": stills[: order.frames], "straight": stills[order.frames :]}
 
     def save(self, asked: object) -> dict:
         """The film as a file."""
         order = Order(self.model, asked)
-        images = self.model.film(order.path(order.straight))
+        images = self.model.film(order.path(order.straight), order.genres)
         if order.kind == "mp4":
             return {"file": data_uri(loop_mp4(images, order.speed), "video/mp4"), "name": "album-covers.mp4"}
         return {"file": data_uri(loop_webp(images, order.speed), "image/webp"), "name": "album-covers.webp"}
@@ -85,7 +86,7 @@ class Walk:
         """One frame as a cover of its own."""
         order = Order(self.model, payload)
         place = checks.whole(payload.get("frame"), "a frame", 0, order.frames - 1)
-        address = self.model.address_of(order.path(order.straight)[place])
+        address = self.model.address_of(order.path(order.straight)[place], genre=order.genres[place])
         return {"src": cover_uri(self.model.draw([address])[0], address), "address": address.query()}
 
 
@@ -109,6 +110,9 @@ class Order:
         self.straight = bool(asked.get("straight"))
         self.compare = bool(asked.get("compare"))
         self._points = model.points_of(self.addresses)
+        # of each frame that of the nearest cover, half way of the next one
+        places = [(2 * n * len(queries) + self.frames) // (2 * self.frames) for n in range(self.frames)]
+        self.genres = [self.addresses[place % len(queries)].genre for place in places]
 
     def path(self, straight: bool) -> torch.Tensor:
         """(frames, latent_dim): what the network is given."""

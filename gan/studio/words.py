@@ -66,6 +66,8 @@ WORDS = {
         "1 is as it learned; lower is safer and more alike, higher is wilder",
         "1 ist wie gelernt; kleiner ist sicherer und ähnlicher, größer wilder",
     ),
+    "genre": ("Genre", "Genre"),
+    "any-genre": ("any", "alle"),
     # the shelf
     "shelf": ("Your shelf", "Dein Regal"),
     "shelf-hint": (

@@ -42,6 +42,8 @@ REFUSALS = {
     "this generator draws from {wanted} latents, not {count}": (
         "dieser Generator zeichnet aus {wanted} Latents, nicht aus {count}"
     ),
+    "this generator knows no genres: leave it out": "dieser Generator kennt keine Genres: lass es weg",
+    "a genre is one of {genres}, or none for any": "ein Genre ist eines von {genres}, oder keines für alle",
     "this is not a PNG that can be read": "das ist kein PNG, das sich lesen lässt",
     "this PNG holds no address: it was not made here, or was saved anew by another program": (
         "dieses PNG hat keine Adresse: es ist nicht von hier, oder ein anderes Programm hat es neu gespeichert"

@@ -76,7 +76,10 @@ class Yours:
         self.index = index
 
     def search(self, picture: Image.Image) -> Iterator[tuple[Address, float]]:
-        """The cover most like `picture` so far, and how far the search has come, 0 to 1; ends within SECONDS."""
+        """The cover most like `picture` so far, and how far the search has come, 0 to 1; ends within SECONDS.
+
+        Where the generator has genres, it is one of any.
+        """
         target = torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 127.5 - 1
         synthesis = self.model.pipeline.synthesis
         for found in project(synthesis, target.to(synthesis.device), steps=STEPS, seconds=SECONDS):

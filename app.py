@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     import logging
 
     from gan import PipelineError
-    from gan.studio import LAUNCH_OPTIONS, build_page
+    from gan.studio import build_page, launch_options
     from gan.studio.model import share_the_cpu
 
     gc.enable()
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             auth=args.auth,
             quiet=True,
             prevent_thread_lock=True,
-            **LAUNCH_OPTIONS,
+            **launch_options(),
         )
     except OSError as error:
         return _say(f"cannot listen at {args.host}: {error}; choose another --port or --host", 2)

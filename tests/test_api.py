@@ -22,7 +22,7 @@ from test_app import pixels, same
 from gan import load_pipeline
 from gan.latents import blend, closed_path, slerp, walk
 from gan.pipeline import LARGEST_SEED, AlbumCoverPipeline
-from gan.studio import LAUNCH_OPTIONS, build_page
+from gan.studio import build_page, launch_options
 from gan.studio.body_limit import LARGEST_BODY
 from gan.studio.crate import SIDE, Crate
 from gan.studio.files import FFMPEG, SMALLEST_FILM
@@ -44,7 +44,7 @@ def client(pipeline: AlbumCoverPipeline, tmp_path_factory: pytest.TempPathFactor
     page = build_page(pipeline, "user/covers", "v1")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    _, address, _ = page.launch(server_port=port, prevent_thread_lock=True, quiet=True, **LAUNCH_OPTIONS)
+    _, address, _ = page.launch(server_port=port, prevent_thread_lock=True, quiet=True, **launch_options())
     yield Client(address, verbose=False, download_files=tmp_path_factory.mktemp("downloads"))
     page.close()
 

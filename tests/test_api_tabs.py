@@ -14,7 +14,7 @@ from PIL import Image
 from gan import load_pipeline
 from gan.copies import build_index
 from gan.pipeline import AlbumCoverPipeline
-from gan.studio import LAUNCH_OPTIONS, build_page
+from gan.studio import build_page, launch_options
 from gan.studio.address import from_png
 
 
@@ -30,7 +30,7 @@ def client(pipeline: AlbumCoverPipeline, tmp_path_factory: pytest.TempPathFactor
     page = build_page(pipeline, "user/covers", "v1", index=index)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    _, address, _ = page.launch(server_port=port, prevent_thread_lock=True, quiet=True, **LAUNCH_OPTIONS)
+    _, address, _ = page.launch(server_port=port, prevent_thread_lock=True, quiet=True, **launch_options())
     yield Client(address, verbose=False, download_files=tmp_path_factory.mktemp("downloads"))
     page.close()
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from gan import load_pipeline
 from gan.copies import build_index
-from gan.studio import LAUNCH_OPTIONS, build_page
+from gan.studio import build_page, launch_options
 from gan.studio.address import from_png
 
 
@@ -42,7 +42,7 @@ def address(tiny_pipeline_folder: Path):
     )
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    _, address, _ = page.launch(server_port=port, prevent_thread_lock=True, quiet=True, **LAUNCH_OPTIONS)
+    _, address, _ = page.launch(server_port=port, prevent_thread_lock=True, quiet=True, **launch_options())
     yield address
     page.close()
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from gan import load_pipeline
-from gan.studio import LAUNCH_OPTIONS, build_page
+from gan.studio import build_page, launch_options
 
 
 pytest.importorskip("mcp")
@@ -26,7 +26,7 @@ def address(tiny_pipeline_folder: Path):
     page = build_page(load_pipeline(tiny_pipeline_folder), "user/covers")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    _, address, _ = page.launch(server_port=port, prevent_thread_lock=True, quiet=True, **LAUNCH_OPTIONS)
+    _, address, _ = page.launch(server_port=port, prevent_thread_lock=True, quiet=True, **launch_options())
     yield address
     page.close()
 

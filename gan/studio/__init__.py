@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
@@ -33,44 +34,47 @@ HOUR = 3600  # seconds
 # a Space's page is a frame inside another page, whose address is the one to share
 SPACE = f"https://huggingface.co/spaces/{os.environ['SPACE_ID']}" if "SPACE_ID" in os.environ else ""
 
-# What Gradio takes when the page is launched, not when it is built.
-LAUNCH_OPTIONS = {
-    # fonts that every computer has: the page asks no other host for anything
-    "theme": gr.themes.Base(
-        primary_hue="orange",
-        neutral_hue="stone",
-        font=["ui-sans-serif", "system-ui", "sans-serif"],
-        font_mono=["ui-monospace", "monospace"],
-    ).set(
-        # no cards: boxes and sliders stand on the page itself, in line with the pictures
-        block_background_fill="transparent",
-        block_background_fill_dark="transparent",
-        block_border_width="0px",
-        block_border_width_dark="0px",
-        block_shadow="none",
-        block_padding="0px",
-        # grey enough to be read: the theme's own are paler than WCAG's 4.5 to 1
-        body_text_color_subdued="*neutral_600",
-        body_text_color_subdued_dark="*neutral_400",
-        block_info_text_color="*neutral_600",
-        block_info_text_color_dark="*neutral_400",
-        button_primary_background_fill="*primary_700",
-        button_primary_background_fill_hover="*primary_800",
-        button_primary_background_fill_dark="*primary_700",
-        button_primary_background_fill_hover_dark="*primary_600",
-    ),
-    "css_paths": HERE / "style.css",
-    "head": f"<script>window.SPACE = {json.dumps(SPACE)};\n{script('page.js')}</script>",
-    "favicon_path": HERE / "record.svg",
-    "footer_links": ["api"],
-    "i18n": I18N,
-    "max_file_size": "8mb",
-    "app_kwargs": {"middleware": [Middleware(BodyLimit)]},
-    "mcp_server": find_spec("mcp") is not None,
-    "state_session_capacity": 256,  # of those whose state is remembered: each call of a program counts, none has any
-    "run_history": False,  # the covers that a visitor keeps are on the shelf
-    "ssr_mode": False,  # needs Node, and the page has nothing that it would make quicker
-}
+
+def launch_options() -> dict[str, Any]:
+    """What Gradio takes when the page is launched, not when it is built; each time anew, as Gradio writes into it."""
+    return {
+        # fonts that every computer has: the page asks no other host for anything
+        "theme": gr.themes.Base(
+            primary_hue="orange",
+            neutral_hue="stone",
+            font=["ui-sans-serif", "system-ui", "sans-serif"],
+            font_mono=["ui-monospace", "monospace"],
+        ).set(
+            # no cards: boxes and sliders stand on the page itself, in line with the pictures
+            block_background_fill="transparent",
+            block_background_fill_dark="transparent",
+            block_border_width="0px",
+            block_border_width_dark="0px",
+            block_shadow="none",
+            block_padding="0px",
+            # grey enough to be read: the theme's own are paler than WCAG's 4.5 to 1
+            body_text_color_subdued="*neutral_600",
+            body_text_color_subdued_dark="*neutral_400",
+            block_info_text_color="*neutral_600",
+            block_info_text_color_dark="*neutral_400",
+            button_primary_background_fill="*primary_700",
+            button_primary_background_fill_hover="*primary_800",
+            button_primary_background_fill_dark="*primary_700",
+            button_primary_background_fill_hover_dark="*primary_600",
+        ),
+        "css_paths": HERE / "style.css",
+        "head": f"<script>window.SPACE = {json.dumps(SPACE)};\n{script('page.js')}</script>",
+        "favicon_path": HERE / "record.svg",
+        "footer_links": ["api"],
+        "i18n": I18N,
+        "max_file_size": "8mb",
+        "app_kwargs": {"middleware": [Middleware(BodyLimit)]},
+        "mcp_server": find_spec("mcp") is not None,
+        "state_session_capacity": 256,  # whose state is remembered: each call of a program counts, none has any
+        "run_history": False,  # the covers that a visitor keeps are on the shelf
+        "ssr_mode": False,  # needs Node, and the page has nothing that it would make quicker
+    }
+
 
 HEADER = """
 <header class="headline">
@@ -95,7 +99,7 @@ def build_page(
     index: Index | None = None,
     snapshots: Sequence[str] = (),
 ) -> gr.Blocks:
-    """Build the page; launch it with LAUNCH_OPTIONS.
+    """Build the page; launch it with `launch_options`.
 
     Args:
         pipeline: draws the covers.

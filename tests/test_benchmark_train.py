@@ -34,7 +34,7 @@ def test_the_work_of_a_cover_is_counted():
     # one step draws a cover once and passes it through the discriminator twice, a real one once; a pass back through
     # inputs and weights costs two more, through one of them one more; first layers need less
     recipe = Recipe("dcgan", 16, "logistic", train_batch_size=4, **SMALL)
-    generator, discriminator = recipe.build()
+    generator, discriminator = recipe.build([])
     forward = []
     for network, example in ((generator, torch.zeros(1, 4)), (discriminator, torch.zeros(1, 3, 16, 16))):
         with FlopCounterMode(display=False) as counter:

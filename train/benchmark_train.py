@@ -194,7 +194,7 @@ def sprint_speeds(recipe: Recipe, steps: int, device: torch.device, threads: int
     loader = torch.utils.data.DataLoader(
         Decoded(files * steps, recipe.resolution), recipe.train_batch_size, shuffle=True, drop_last=True
     )
-    generator, discriminator = (network.to(device).train() for network in recipe.build())
+    generator, discriminator = (network.to(device).train() for network in recipe.build([]))
     betas = (recipe.adam_beta1, recipe.at("adam_beta2", 0))
     optimizers = [
         torch.optim.Adam(n.parameters(), recipe.at("learning_rate", 0), betas) for n in (generator, discriminator)

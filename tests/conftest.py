@@ -23,6 +23,7 @@ def _own_caches(tmp_path_factory: pytest.TempPathFactory):
     home = tmp_path_factory.mktemp("hf-home")
     os.environ["HF_HOME"] = str(home)  # for the programs that tests start
     datasets.config.HF_DATASETS_CACHE = home / "datasets"
+    datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN = 0.05  # seconds at the end of each epoch of a stream: 5 otherwise
     yield
 
 

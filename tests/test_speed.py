@@ -35,7 +35,10 @@ def shipped():
     command = [sys.executable, "app.py", "--port", port]
     process = subprocess.Popen(command, cwd=Path(__file__).parent.parent, stdout=subprocess.PIPE, text=True)
     try:
-        address = re.search(r"is at (http\S+)", process.stdout.readline())[1]
+        said = ""
+        while not (address := re.search(r"is at (http\S+)", said)):
+            said = process.stdout.readline() or pytest.fail("app.py ended")
+        address = address[1]
         yield address, process, time.perf_counter() - start
     finally:
         process.terminate()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value, load_dataset
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, IterableDataset, Value, load_dataset
 from PIL import Image as Pillow
 from PIL import ImageOps
 
@@ -126,21 +126,31 @@ def load_covers(
     """
     dataset = _open(dataset_name, split)
     labels = _labels(dataset, dataset_name) if labelled else None
-    columns = [name for name, feature in dataset.features.items() if isinstance(feature, Image)]
-    if not columns:
-        raise CoversError(f"--dataset_name {dataset_name} has no column of images, only {', '.join(dataset.features)}")
-    dataset = dataset.select_columns(columns[:1]).cast_column(columns[0], Image(decode=False))
+    dataset, column = encoded_images(dataset, dataset_name)
     pixels = dataset.map(
         _raw_pixels,
         with_indices=True,
-        fn_kwargs={"column": columns[0], "resolution": resolution},
+        fn_kwargs={"column": column, "resolution": resolution},
         batched=True,
         batch_size=256,
-        remove_columns=columns[:1],
+        remove_columns=[column],
         features=Features({"pixels": Value("binary")}),
         desc=f"Decoding {split} covers, once",
     )
     return Covers(pixels, resolution, seed, labels)
+
+
+def encoded_images(dataset: Dataset | IterableDataset, dataset_name: str) -> tuple[Dataset | IterableDataset, str]:
+    """The first column of images of a dataset alone, not decoded, and its name.
+
+    Raises:
+        CoversError: there is none.
+    """
+    features = dataset.features or {}
+    column = next((name for name, feature in features.items() if isinstance(feature, Image)), None)
+    if column is None:
+        raise CoversError(f"--dataset_name {dataset_name} has no column of images, only {', '.join(features)}")
+    return dataset.select_columns([column]).cast_column(column, Image(decode=False)), column
 
 
 def load_genres(dataset_name: str) -> list[str]:

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from itertools import islice
 
 import torch
-from datasets import Dataset, Image, IterableDataset, load_dataset
+from datasets import Dataset, IterableDataset, load_dataset
 
-from gan.covers import Covers, CoversError, mixed_seed, raw_pixels
+from gan.covers import Covers, CoversError, encoded_images, mixed_seed, raw_pixels
+from gan.hub_errors import first_line
 
 
 # As many rows are mixed with one another: prepared covers lie in the order of their sources.
@@ -31,7 +32,6 @@ class StreamedCovers:
 
     def __init__(self, dataset: IterableDataset, resolution: int, seed: int = 0):
         self.dataset, self.resolution, self.seed = dataset, resolution, seed
-        self.labels = None
         self._streams: dict[int, tuple[int, Iterator[tuple[int, dict]]]] = {}
         known = (dataset.info.splits or {}).get(str(dataset.split))
         if not known or not known.num_examples:
@@ -77,16 +77,11 @@ def stream_covers(dataset_name: str, resolution: int, split: str = "train", seed
     """
     try:
         dataset = load_dataset(dataset_name, split=split, streaming=True)
-        features = dataset.features or {}
     except Exception as error:  # as in gan/covers.py
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise CoversError(f"--dataset_name {dataset_name} cannot be streamed ({line})") from error
-    columns = [name for name, feature in features.items() if isinstance(feature, Image)]
-    if not columns:
-        raise CoversError(f"--dataset_name {dataset_name} has no column of images, only {', '.join(features)}")
-    dataset = dataset.select_columns(columns[:1]).cast_column(columns[0], Image(decode=False))
+        raise CoversError(f"--dataset_name {dataset_name} cannot be streamed ({first_line(error)})") from error
+    images, _ = encoded_images(dataset, dataset_name)
     try:
-        return StreamedCovers(dataset, resolution, seed)
+        return StreamedCovers(images, resolution, seed)
     except CoversError as error:
         raise CoversError(f"--dataset_name {dataset_name}: {error}") from None
 

@@ -108,15 +108,24 @@ def tiny_pipeline_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def genres_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pipeline folder whose generator knows genres."""
+    from tiny import GENRES, tiny_pipeline
+
+    from gan import save_pipeline
+
+    folder = tmp_path_factory.mktemp("with") / "genres"
+    save_pipeline(tiny_pipeline("dcgan", genres=GENRES), folder, for_strangers=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def running_app(tiny_pipeline_folder: Path):
     """`app.py` as a program of its own: its address, and what it said until it had one.
 
     It starts the hard way, and must work all the same: the model asked for is not there, so that it shows the one that
     ships with the project (here the tiny one), and what only training needs is not installed.
     """
-    import re
-    import socket
-    import subprocess
 
     code = f"""
 import runpy, sys
@@ -124,25 +133,11 @@ sys.modules |= dict.fromkeys(("train", "datasets"))
 import gan.pipeline_folder
 gan.pipeline_folder.PRETRAINED = {str(tiny_pipeline_folder)!r}
 runpy.run_path("app.py", run_name="__main__")"""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, "--model", "nobody/nothing", "--port", port],
-        cwd=Path(__file__).parent.parent,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        said = ""
-        while not (address := re.search(r"is at (http\S+)", said)):
-            line = process.stdout.readline()
-            assert line, f"the page did not start: {said}"
-            said += line
-        yield address[1], said
-    finally:
-        process.terminate()
-        process.communicate(timeout=20)
+    from serving import free_port, serving
+
+    command = [sys.executable, "-c", code, "--model", "nobody/nothing", "--port", free_port()]
+    with serving(command) as (address, said, process):
+        yield address, said
     assert process.returncode == 0
 
 

@@ -2,9 +2,9 @@ import io
 
 import numpy as np
 import pytest
+from drawn import draw_cover, encode, exif
 from PIL import Image
 
-from tests.drawn import draw_cover, encode, exif
 from train.clean import Settings, decode, make_square
 
 

@@ -1,10 +1,7 @@
 """Genres as programs ask for them and as a visitor chooses one: the real program in a real Chromium."""
 
 import base64
-import re
 import shutil
-import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,29 +9,22 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
+from serving import free_port, serving
 from test_app import same
-from tiny import tiny_pipeline
+from tiny import GENRES
 
-from gan import load_pipeline, save_pipeline
+from gan import load_pipeline
 from gan.pipeline import AlbumCoverPipeline
 from gan.studio.files import cover_png
 from gan.studio.model import Model
 
 
-GENRES = ["rock", "R&B", "música"]  # names are anything that can be printed
 seen = pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("with") / "genres"
-    save_pipeline(tiny_pipeline("dcgan", genres=GENRES), folder, for_strangers=False)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def model(folder: Path) -> Model:
-    return Model(load_pipeline(folder), "/".join(folder.parts[-2:]))
+def model(genres_folder: Path) -> Model:
+    return Model(load_pipeline(genres_folder), "/".join(genres_folder.parts[-2:]))
 
 
 @pytest.fixture(scope="module")
@@ -43,27 +33,10 @@ def pipeline(model: Model) -> AlbumCoverPipeline:
 
 
 @pytest.fixture(scope="module")
-def served(folder: Path):
+def served(genres_folder: Path):
     """The address of `app.py --model <folder>`."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
-    page = subprocess.Popen(
-        [sys.executable, "app.py", "--model", str(folder), "--port", port],
-        cwd=Path(__file__).parent.parent,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        said = ""
-        while not (address := re.search(r"is at (http\S+)", said)):
-            line = page.stdout.readline()
-            assert line, f"the page did not start: {said}"
-            said += line
-        yield address[1]
-    finally:
-        page.terminate()
-        page.communicate(timeout=20)
+    with serving([sys.executable, "app.py", "--model", str(genres_folder), "--port", free_port()]) as (address, _, _):
+        yield address
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from hub_server import Hub
 from PIL import Image
 from test_app import pixels, same
 from test_training_film import files
-from tiny import tiny_pipeline
+from tiny import GENRES, tiny_pipeline
 
-from gan import load_pipeline, save_pipeline
+from gan import load_pipeline
 from gan.copies import build_index
 from gan.latents import blend, closed_path
 from gan.pipeline import AlbumCoverPipeline
@@ -31,19 +31,9 @@ from gan.studio.walk import Order, Walk
 from gan.studio.yours import Yours
 
 
-GENRES = ["rock", "R&B", "música"]  # names are anything that can be printed
-
-
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("with") / "genres"
-    save_pipeline(tiny_pipeline("dcgan", genres=GENRES), folder, for_strangers=False)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def model(folder: Path) -> Model:
-    return Model(load_pipeline(folder), "/".join(folder.parts[-2:]))
+def model(genres_folder: Path) -> Model:
+    return Model(load_pipeline(genres_folder), "/".join(genres_folder.parts[-2:]))
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +44,8 @@ def pipeline(model: Model) -> AlbumCoverPipeline:
 # ---- addresses
 
 
-def test_an_address_names_its_genre(model: Model, folder: Path):
-    elsewhere = Model(load_pipeline(folder), "user/covers")
+def test_an_address_names_its_genre(model: Model, genres_folder: Path):
+    elsewhere = Model(load_pipeline(genres_folder), "user/covers")
     point = torch.randn(10, generator=torch.Generator().manual_seed(0))
     drawn = []
     for genre in ("", *GENRES):

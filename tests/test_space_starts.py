@@ -3,13 +3,13 @@
 import base64
 import json
 import re
-import socket
 import subprocess
 import sys
 import urllib.request
 from pathlib import Path
 
 from hub_server import Hub
+from serving import free_port, serving
 from sharing import tiny_run
 
 
@@ -46,21 +46,9 @@ def test_what_a_space_receives_starts_from_its_requirements_alone(tmp_path: Path
 
 def open_page(python: Path, space: Path, environment: dict[str, str]) -> tuple[str, list[bytes]]:
     """Start app.py; returns what it said until it was there, and the covers of seeds 1 and 2 as it gave them."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
-    environment = environment | {"GRADIO_SERVER_PORT": port}
-    command, pipe = [python, "app.py"], subprocess.PIPE
-    page = subprocess.Popen(command, cwd=space, env=environment, stdout=pipe, stderr=subprocess.STDOUT, text=True)
-    try:
-        said = ""
-        while "is at http" not in said:
-            line = page.stdout.readline()
-            assert line, f"the page did not start: {said}"
-            said += line
-        return said, [ask(f"http://127.0.0.1:{port}", seed) for seed in (1, 2)]
-    finally:
-        page.terminate()
-        page.communicate(timeout=20)
+    environment = environment | {"GRADIO_SERVER_PORT": free_port()}
+    with serving([python, "app.py"], space, environment) as (address, said, _):
+        return said, [ask(address.rstrip("/"), seed) for seed in (1, 2)]
 
 
 def ask(address: str, seed: int) -> bytes:

@@ -5,9 +5,7 @@ Times are not judged, that all of it works is.
 
 import json
 import os
-import re
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
@@ -19,6 +17,7 @@ import psutil
 import pytest
 from gradio_client import Client
 from load import line
+from serving import free_port, serving
 
 
 CHROMIUM = shutil.which("chromium")
@@ -29,20 +28,10 @@ FIRST = "performance.getEntriesByName('first-cover').at(-1).startTime / 1000"
 @pytest.fixture(scope="module")
 def shipped():
     """`app.py` with the generator that ships: its address, its process, and how long it took to answer."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
+    command = [sys.executable, "app.py", "--port", free_port()]
     start = time.perf_counter()
-    command = [sys.executable, "app.py", "--port", port]
-    process = subprocess.Popen(command, cwd=Path(__file__).parent.parent, stdout=subprocess.PIPE, text=True)
-    try:
-        said = ""
-        while not (address := re.search(r"is at (http\S+)", said)):
-            said = process.stdout.readline() or pytest.fail("app.py ended")
-        address = address[1]
+    with serving(command) as (address, _, process):
         yield address, process, time.perf_counter() - start
-    finally:
-        process.terminate()
-        process.communicate(timeout=20)
 
 
 @pytest.fixture(scope="module")

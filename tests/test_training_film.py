@@ -1,10 +1,7 @@
 """The training of a model as a film: its snapshots on a Hub of the tests' own, the real program, a real Chromium."""
 
 import json
-import re
 import shutil
-import socket
-import subprocess
 import sys
 import urllib.request
 from itertools import pairwise
@@ -17,6 +14,7 @@ from gradio_client.exceptions import AppError
 from hub_repo import Repo
 from hub_server import Hub
 from PIL import Image
+from serving import free_port, serving
 from tiny import tiny_pipeline
 
 from gan import AlbumCoverPipeline, load_pipeline, save_pipeline
@@ -62,21 +60,10 @@ def served(tmp_path_factory: pytest.TempPathFactory):
     home = tmp_path_factory.mktemp("film")
     with Hub() as hub:
         fill(hub, home)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = str(free.getsockname()[1])
         environment = hub.environment(home / "hf", token=None) | {"GRADIO_ANALYTICS_ENABLED": "False"}
-        command, pipe = [sys.executable, "app.py", "--model", "user/covers", "--port", port], subprocess.PIPE
-        page = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=subprocess.STDOUT, text=True)
-        try:
-            said = ""
-            while not (address := re.search(r"is at (http\S+)", said)):
-                line = page.stdout.readline()
-                assert line, f"the page did not start: {said}"
-                said += line
-            yield address[1], hub
-        finally:
-            page.terminate()
-            page.communicate(timeout=20)
+        command = [sys.executable, "app.py", "--model", "user/covers", "--port", free_port()]
+        with serving(command, environment=environment) as (address, _, _):
+            yield address, hub
 
 
 @pytest.fixture

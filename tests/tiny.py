@@ -11,6 +11,7 @@ TINY = {
     "wgan-gp": {"width": 4, "latent_dim": 10},
     "r3gan": {"width": 8, "max_width": 16, "blocks": 1, "group_size": 8, "latent_dim": 10},
 }
+GENRES = ["rock", "R&B", "música"]  # names are anything that can be printed
 
 
 def tiny_pipeline(name: str, seed: int = 0, **config: int | list[str]) -> AlbumCoverPipeline:

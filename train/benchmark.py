@@ -11,12 +11,12 @@ import statistics
 import time
 from collections.abc import Callable
 
-import torch
 from accelerate import Accelerator
 
 from gan.pipeline_folder import PipelineError, load_pipeline
 from train import benchmark_duplicates, benchmark_prepare, benchmark_train, benchmark_yardstick
 from train.cli import Parser, UserError, run
+from train.device import device_name
 
 
 def generate_speed(draw: Callable[[int], object], batch: int, repeats: int = 9) -> float:
@@ -38,13 +38,7 @@ def benchmark_generate(args) -> str:
     for batch in (1, 16, 64):
         speed = generate_speed(lambda n: pipeline(seeds=list(range(n)), batch_size=n), batch)
         print(f"{batch:>3} at a time: {speed:6.1f} ms a cover")
-    return f"on {_device_name(pipeline.device)}; seeds to pictures, medians"
-
-
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{torch.get_num_threads()} CPU threads"
+    return f"on {device_name(pipeline.device)}; seeds to pictures, medians"
 
 
 def main() -> str:

@@ -28,7 +28,7 @@ from gan.covers import Covers, to_float
 from gan.losses import LOSSES
 from train.benchmark_piles import draw_cover
 from train.cli import UserError
-from train.device import can_bf16, cpu_threads, keep_freed_memory
+from train.device import can_bf16, device_name, use_all_cores
 from train.recipes import CONFIGS, Recipe, load_recipe
 from train.run_folder import RunFolder
 from train.steps import Batch, Trainer
@@ -36,7 +36,7 @@ from train.train_gan import build, train
 from train.watch import Watch
 
 
-PICTURES = 512
+PICTURES, DRAWN = 512, 16  # so many to train on, and so many different ones for the sprint's way
 FEW, MANY, ROW_SIDE = 5_000, 1_000_000, 32
 MATRIX = 2048
 
@@ -55,21 +55,19 @@ def benchmark_train(args: argparse.Namespace) -> str:
     if args.steps < 1:
         raise UserError(f"--steps must be at least 1, not {args.steps}")
     device = Accelerator(mixed_precision="no").device
-    threads = 0
-    if device.type == "cpu":
-        torch.set_num_threads(threads := cpu_threads())
-        keep_freed_memory()
+    use_all_cores(device)
+    threads = torch.get_num_threads() if device.type == "cpu" else 0
     precisions = {"fp32": False} | ({"bf16": True} if can_bf16(device) else {})
     peaks = {name: matrix_speed(device, bf16) for name, bf16 in precisions.items()}
     print("matrix products alone: " + ", ".join(f"{peak / 1e9:,.0f} GFLOP/s {name}" for name, peak in peaks.items()))
     print(f"\n{'recipe':<30}{'batch':>6}{'covers/s':>10}{'bare':>10}{'loop costs':>12}{'of the peak':>13}")
     for config in args.config or sorted(p.stem for p in CONFIGS.glob("*.yaml")):
         recipe = load_recipe(config, {"train_batch_size": args.train_batch_size})
+        flops = flops_of_a_cover(recipe) if recipe.gradient_penalty == "none" else None
         for name, bf16 in precisions.items():
             whole, bare = paired_speeds(recipe, args.steps, bf16)
             print(f"{config + ', ' + name:<30}{recipe.train_batch_size:>6}{whole:>10.1f}{bare:>10.1f}", end="")
-            simple = recipe.gradient_penalty == "none"
-            used = f"{whole * flops_of_a_cover(recipe) / peaks[name]:.0%}" if simple else "-"
+            used = f"{whole * flops / peaks[name]:.0%}" if flops else "-"
             print(f"{bare / whole - 1:>12.1%}{used:>13}", flush=True)
         if recipe.network == "dcgan":
             for count in sorted({1, threads}) if threads else [0]:
@@ -78,7 +76,7 @@ def benchmark_train(args: argparse.Namespace) -> str:
                 print(f"{name:<30}{recipe.train_batch_size:>6}{old:>10.1f}   {whole / old:.1f}x", flush=True)
     few, many = (loader_seconds(count) for count in (FEW, MANY))
     print(f"\nreading a cover: {1e6 * few:.1f} us of {FEW:,} covers, {1e6 * many:.1f} us of {MANY:,}", flush=True)
-    where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{threads} CPU threads"
+    where = device_name(device)
     return f"on {where}; medians of {args.steps} steps; `accelerate launch` gives a program one thread, ours takes all"
 
 
@@ -188,11 +186,14 @@ def sprint_speeds(recipe: Recipe, steps: int, device: torch.device, threads: int
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     files = []
-    for seed in range(PICTURES):
-        draw_cover(seed % 16, 2 * recipe.resolution).save(file := io.BytesIO(), "JPEG", quality=90)
+    for seed in range(DRAWN):
+        draw_cover(seed, 2 * recipe.resolution).save(file := io.BytesIO(), "JPEG", quality=90)
         files.append(file.getvalue())
     loader = torch.utils.data.DataLoader(
-        Decoded(files * steps, recipe.resolution), recipe.train_batch_size, shuffle=True, drop_last=True
+        Decoded(files * (PICTURES // DRAWN) * steps, recipe.resolution),
+        recipe.train_batch_size,
+        shuffle=True,
+        drop_last=True,
     )
     generator, discriminator = (network.to(device).train() for network in recipe.build([]))
     betas = (recipe.adam_beta1, recipe.at("adam_beta2", 0))

@@ -23,28 +23,24 @@ def open_covers(dataset_name: str, recipe: Recipe, streaming: bool) -> tuple[Cov
     """
     if streaming and recipe.class_conditional:
         raise UserError("--streaming brings no genres; train --class_conditional without it")
-    wanted = (recipe.resolution, "train", recipe.seed)
-    held_out = None
+
+    def opened(split: str) -> Covers | StreamedCovers:
+        wanted = (dataset_name, recipe.resolution, split, recipe.seed)
+        return stream_covers(*wanted) if streaming else load_covers(*wanted, labelled=recipe.class_conditional)
+
     try:
-        if streaming:
-            covers = stream_covers(dataset_name, *wanted)
-        else:
-            covers = load_covers(dataset_name, *wanted, labelled=recipe.class_conditional)
-        try:
-            wanted = (recipe.resolution, "validation", recipe.seed)
-            if streaming:
-                held_out = first_covers(stream_covers(dataset_name, *wanted), KEPT)
-            else:
-                held_out = load_covers(dataset_name, *wanted, labelled=recipe.class_conditional)
-        except CoversError as error:
-            print(NOT_HELD_OUT.format(error), file=sys.stderr)
+        covers = opened("train")
     except CoversError as error:
         raise UserError(str(error)) from error
-    return covers, held_out
+    try:
+        return covers, known(opened("validation"))
+    except CoversError as error:
+        print(NOT_HELD_OUT.format(error), file=sys.stderr)
+        return covers, None
 
 
 def known(covers: Covers | StreamedCovers) -> Covers:
-    """Training covers to compare with again and again: all, or the first ones of a stream."""
+    """Covers to compare with again and again: all, or the first ones of a stream."""
     return covers if isinstance(covers, Covers) else first_covers(covers, KEPT)
 
 

@@ -35,3 +35,17 @@ def cpu_threads() -> int:
     """How many threads each process of this machine should use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
+def use_all_cores(device: torch.device) -> None:
+    """Make a CPU compute with all its cores: `accelerate launch` gives a single process one thread."""
+    if device.type == "cpu":
+        torch.set_num_threads(cpu_threads())
+        keep_freed_memory()
+
+
+def device_name(device: torch.device) -> str:
+    """What a benchmark was measured on."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{torch.get_num_threads()} CPU threads"

@@ -26,7 +26,7 @@ from gan.losses import LOSSES
 from train.cli import Parser, UserError, first_line, run
 from train.data import known, near, open_covers, send
 from train.describe import describe
-from train.device import can_bf16, cpu_threads, keep_freed_memory
+from train.device import can_bf16, use_all_cores
 from train.evaluation import Evaluation
 from train.genres import dropped, genres_to_learn
 from train.inception import HELP, FeatureDistances, load_inception
@@ -203,10 +203,7 @@ def main() -> str:
             f"--train_batch_size {recipe.train_batch_size} cannot be shared by {accelerator.num_processes} processes"
             + (f" in {parts} parts" if parts > 1 else "")
         )
-    if accelerator.device.type == "cpu":
-        # `accelerate launch` gives a single process one thread, whatever the machine has
-        torch.set_num_threads(cpu_threads())
-        keep_freed_memory()
+    use_all_cores(accelerator.device)
     torch.backends.cudnn.benchmark = True  # every batch has the same shape
     with accelerator.local_main_process_first():
         genres = genres_to_learn(args.dataset_name) if recipe.class_conditional else []

@@ -37,7 +37,9 @@ class PipelineError(Exception):
     """A folder or Hub repository that holds no pipeline of this project, in one line for the user."""
 
 
-def save_pipeline(pipeline: AlbumCoverPipeline, folder: str | Path, for_strangers: bool = True) -> None:
+def save_pipeline(
+    pipeline: AlbumCoverPipeline, folder: str | Path, for_strangers: bool = True, half: bool = False
+) -> None:
     """Write `pipeline` so that either all of the folder is new, or none of it.
 
     Args:
@@ -45,6 +47,7 @@ def save_pipeline(pipeline: AlbumCoverPipeline, folder: str | Path, for_stranger
         folder: where to; an earlier pipeline there is replaced, anything else is left alone.
         for_strangers: also the code that `DiffusionPipeline.from_pretrained(..., trust_remote_code=True)` runs, and
             `generator.pt2`, which `torch.export.load` reads with torch alone.
+        half: weights in float16, for `load_pipeline`: half as large, and covers differ by a fraction of a grey level.
 
     Raises:
         PipelineError: the folder holds something else than a pipeline.
@@ -56,7 +59,8 @@ def save_pipeline(pipeline: AlbumCoverPipeline, folder: str | Path, for_stranger
     new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         os.chmod(new, 0o755)
-        pipeline.synthesis.save_pretrained(new / "synthesis", max_shard_size="9MB")
+        generator = halved(pipeline.synthesis) if half else pipeline.synthesis
+        generator.save_pretrained(new / "synthesis", max_shard_size="9MB")
         for file in (new / "synthesis").iterdir():
             file.chmod(0o644)  # diffusers writes weights that nobody else may read
         network = type(pipeline.synthesis)
@@ -81,6 +85,16 @@ def save_pipeline(pipeline: AlbumCoverPipeline, folder: str | Path, for_stranger
             new.rename(folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+def halved(generator: torch.nn.Module) -> torch.nn.Module:
+    """A copy whose matrices and kernels are float16. What is added and scaled by stays float32: it is small, and a
+    running variance may be larger than float16 holds."""
+    generator = copy.deepcopy(generator)
+    for weight in generator.parameters():
+        if weight.ndim > 1:
+            weight.data = weight.data.half()
+    return generator
 
 
 def export_generator(generator: torch.nn.Module, file: Path) -> None:

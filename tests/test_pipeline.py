@@ -17,6 +17,9 @@ from gan import pipeline_folder
 from gan.pipeline import AlbumCoverPipeline, latents_from_seeds
 
 
+WEIGHTS = "synthesis/diffusion_pytorch_model.safetensors"
+
+
 @pytest.fixture(scope="module")
 def pipe() -> AlbumCoverPipeline:
     return tiny_pipeline("r3gan")
@@ -30,6 +33,20 @@ def folder(tmp_path: Path) -> Path:
 
 def pixels(pipeline: AlbumCoverPipeline, **call) -> np.ndarray:
     return np.stack([np.asarray(image) for image in pipeline(**call).images])
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_weights_of_half_the_bytes_draw_the_same_covers(tmp_path: Path, name: str):
+    pipe = tiny_pipeline(name, resolution=32)
+    gan.save_pipeline(pipe, tmp_path / "whole", for_strangers=False)
+    gan.save_pipeline(pipe, tmp_path / "half", for_strangers=False, half=True)
+    sizes = [(tmp_path / which / WEIGHTS).stat().st_size for which in ("whole", "half")]
+    assert sizes[1] < 0.7 * sizes[0]  # these small ones have a long list of names
+    assert {weight.dtype for weight in pipe.synthesis.parameters()} == {torch.float32}
+    again = gan.load_pipeline(tmp_path / "half")
+    assert {weight.dtype for weight in again.synthesis.parameters()} == {torch.float32}
+    gap = np.abs(pixels(again, seeds=list(range(64))).astype(int) - pixels(pipe, seeds=list(range(64))))
+    assert 0 < gap.mean() < 1  # grey levels
 
 
 def test_a_seed_means_the_same_latents_for_ever():
@@ -161,7 +178,6 @@ def test_a_save_replaces_all_of_an_earlier_one(folder: Path):
     assert type(gan.load_pipeline(folder).synthesis).__name__ == "R3GANGenerator"
 
 
-WEIGHTS = "synthesis/diffusion_pytorch_model.safetensors"
 FIRST = "layers.0.weight"
 
 

@@ -1,0 +1,65 @@
+"""Make the best generator of a run the one that ships with the project.
+
+    python -m train.ship runs/first
+
+Its weights go to gan/pretrained in float16, with the run's configuration, metrics and film, and a sheet of seeds 0 to
+63. What was measured of the one before (scores.json, copies.json, the index of its training covers) is deleted.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+from gan.pipeline_folder import COVERS_INDEX, PRETRAINED, PipelineError, load_pipeline, save_pipeline
+from train.cli import Parser, UserError, run
+from train.run_folder import draw_sheet
+
+
+OF_THE_ONE_BEFORE = ("scores.json", "copies.json", "film.webp", COVERS_INDEX)
+
+
+def ship(run_folder: Path, target: Path) -> int:
+    """Replace the generator in `target` by the best one of a run.
+
+    Returns:
+        How many covers that one was shown.
+
+    Raises:
+        UserError: it is not the folder of a run, or one that measured nothing.
+    """
+    try:
+        pipeline = load_pipeline(run_folder / "best")
+        lines = [json.loads(line) for line in (run_folder / "metrics.jsonl").read_text().splitlines()]
+        config = (run_folder / "config.json").read_bytes()
+    except (PipelineError, OSError, ValueError) as error:
+        raise UserError(f"{run_folder}: not a run folder with a generator in best/ ({error})") from error
+    scored = [(line["fd_covers"], line["images"]) for line in lines if "fd_covers" in line]
+    if not scored:
+        raise UserError(f"{run_folder}: its metrics.jsonl does not tell which covers were best")
+    _, images = min(scored)
+    shipped = run_folder / "shipped"
+    save_pipeline(pipeline, shipped, for_strangers=False, half=True)
+    for name in OF_THE_ONE_BEFORE:
+        (target / name).unlink(missing_ok=True)
+    shutil.rmtree(target / "synthesis", ignore_errors=True)
+    shutil.copytree(shipped, target, dirs_exist_ok=True)
+    (target / "config.json").write_bytes(config)
+    if (run_folder / "film.webp").is_file():
+        shutil.copy(run_folder / "film.webp", target)
+    (target / "metrics.jsonl").write_text("".join(f"{json.dumps(s)}\n" for s in lines if s["images"] <= images))
+    draw_sheet(load_pipeline(target).synthesis).save(target / "sheet.png")
+    return images
+
+
+def main() -> str:
+    """Run the program; returns its last line."""
+    parser = Parser(prog="train.ship", description=__doc__.strip().splitlines()[0])
+    parser.add_argument("run_folder", type=Path, help="folder of a run that has ended")
+    args = parser.parse_args()
+    images = ship(args.run_folder, PRETRAINED)
+    size = sum(file.stat().st_size for file in (PRETRAINED / "synthesis").iterdir())
+    return f"{PRETRAINED}: the generator after {images:,} covers, {size / 1e6:.1f} MB; measure it again"
+
+
+if __name__ == "__main__":
+    run(main, "train.ship")

@@ -86,6 +86,20 @@ def test_r3gan_downsampling_is_the_antialiased_bilinear_filter() -> None:
     torch.testing.assert_close(ours[..., 1:-1, 1:-1], theirs[..., 1:-1, 1:-1], atol=1e-6, rtol=0)
 
 
+def test_a_spectral_discriminator_stretches_by_one_at_most_and_judges_each_cover_alone() -> None:
+    discriminator = NETWORKS["dcgan"][1](resolution=16, width=4, spectral=True)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in discriminator.modules())
+    covers = torch.randn(6, 3, 16, 16)
+    for _ in range(100):  # each pass comes nearer to the largest singular value
+        discriminator(covers)
+    discriminator.eval()
+    kernels = [layer.weight for layer in discriminator.layers if isinstance(layer, torch.nn.Conv2d)]
+    assert len(kernels) == 3
+    for kernel in kernels:
+        assert torch.linalg.matrix_norm(kernel.flatten(1), 2).item() == pytest.approx(1, abs=0.01)
+    torch.testing.assert_close(discriminator(covers)[:2], discriminator(covers[:2]))
+
+
 def test_dcgan_64_is_the_published_size() -> None:
     generator, discriminator = (network() for network in NETWORKS["dcgan"])
     assert sum(p.numel() for p in generator.parameters()) == 3_576_707

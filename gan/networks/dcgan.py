@@ -13,6 +13,7 @@ import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 
 def _channels(resolution: int, width: int) -> list[int]:
@@ -88,19 +89,24 @@ class DCGANDiscriminator(ModelMixin, ConfigMixin):
         width: channels of the first layer; each layer after it has twice as many.
         genres: as in `DCGANGenerator`. Each has a logit of its own, linear in the pooled features, added to that of
             all (Miyato and Koyama 2018, "cGANs with Projection Discriminator", section 3).
+        spectral: instead of batch normalisation divide each layer's weights by their largest singular value (Miyato et
+            al. 2018, "Spectral Normalization for Generative Adversarial Networks", section 2).
     """
 
     @register_to_config
-    def __init__(self, resolution: int = 64, width: int = 64, genres: Sequence[str] = ()):
+    def __init__(self, resolution: int = 64, width: int = 64, genres: Sequence[str] = (), spectral: bool = False):
         super().__init__()
         channels = _channels(resolution, width)[::-1]
         layers = [nn.Conv2d(3, channels[0], 4, stride=2, padding=1), nn.LeakyReLU(0.2, True)]
         for above, below in pairwise(channels):
-            layers += [nn.Conv2d(above, below, 4, stride=2, padding=1, bias=False)]
-            layers += [nn.BatchNorm2d(below), nn.LeakyReLU(0.2, True)]
+            layers += [nn.Conv2d(above, below, 4, stride=2, padding=1, bias=spectral)]
+            layers += [nn.LeakyReLU(0.2, True)] if spectral else [nn.BatchNorm2d(below), nn.LeakyReLU(0.2, True)]
         layers += [nn.Conv2d(channels[-1], 1, 4)]  # 4x4 -> 1x1
         self.layers = nn.Sequential(*layers)
         self.apply(_initialise)
+        for layer in self.layers if spectral else ():
+            if isinstance(layer, nn.Conv2d):
+                spectral_norm(layer)
         self.genre_embedding = GenreEmbedding(genres, channels[-1]) if genres else None
 
     def forward(self, covers: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:

@@ -4,6 +4,7 @@ It learned from covers alone, without labels (train/train_features.py), and ship
 downloaded. It is not Inception: what is measured with it is no FID, and can be compared only with itself.
 """
 
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -55,18 +56,25 @@ class CoverFeatures(nn.Module):
         """(N, 3, 64, 64) covers in -1..1 to (N, 64) features."""
         return self.components(self.means(covers))
 
-    @torch.no_grad()
     def of(self, covers: torch.Tensor) -> torch.Tensor:
         """(N, H, H, 3) uint8 covers of any size to (N, 64) float32 features on the CPU.
 
         In float32, so that every machine measures the same up to rounding.
         """
+        return self._in_batches(self, covers)
+
+    def means_of(self, covers: torch.Tensor) -> torch.Tensor:
+        """The same covers to the (N, 14 * width) `means` that the features are made of."""
+        return self._in_batches(self.means, covers)
+
+    @torch.no_grad()
+    def _in_batches(self, look: Callable[[torch.Tensor], torch.Tensor], covers: torch.Tensor) -> torch.Tensor:
         device, found = self.components.weight.device, []
         for part in covers.split(BATCH):
             images = to_float(part.to(device))
             if part.shape[1] != SIDE:
                 images = F.interpolate(images, SIDE, mode="bilinear", antialias=True)
-            found.append(self(images.contiguous(memory_format=torch.channels_last)).cpu())
+            found.append(look(images.contiguous(memory_format=torch.channels_last)).cpu())
         return torch.cat(found)
 
 

@@ -4,7 +4,9 @@ python -m train.benchmark train
 python -m train.benchmark generate --model runs/first/pipeline
 python -m train.benchmark prepare
 python -m train.benchmark duplicates covers/
+python -m train.benchmark recipes --dataset_name covers-64 --output_dir runs/compare --recipe dcgan-64 r3gan-cpu
 python -m train.benchmark yardstick --dataset_name covers-64
+python -m train.benchmark genres --dataset_name covers-genres --model runs/genres/pipeline
 """
 
 import statistics
@@ -14,7 +16,14 @@ from collections.abc import Callable
 from accelerate import Accelerator
 
 from gan.pipeline_folder import PipelineError, load_pipeline
-from train import benchmark_duplicates, benchmark_prepare, benchmark_train, benchmark_yardstick
+from train import (
+    benchmark_duplicates,
+    benchmark_genres,
+    benchmark_prepare,
+    benchmark_recipes,
+    benchmark_train,
+    benchmark_yardstick,
+)
 from train.cli import Parser, UserError, run
 from train.device import device_name
 
@@ -50,8 +59,10 @@ def main() -> str:
     generating.set_defaults(function=benchmark_generate)
     benchmark_prepare.add_parser(programs)
     benchmark_train.add_parser(programs)
+    benchmark_recipes.add_parser(programs)
     benchmark_duplicates.add_parser(programs)
     benchmark_yardstick.add_parser(programs)
+    benchmark_genres.add_parser(programs)
     args = parser.parse_args()
     return args.function(args)
 

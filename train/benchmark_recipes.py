@@ -1,0 +1,185 @@
+"""Which recipe gives the best covers in the same time: each trains as long, on the same covers and the same machine.
+
+    python -m train.benchmark recipes --dataset_name covers-64 --output_dir runs/compare --minutes 10 \\
+        --recipe dcgan-64 r3gan-cpu "r3gan-cpu {gradient_penalty_weight: [20.0, 2.0]}"
+
+The time is that of training alone. On a CPU it is processor time: another program delays the end, and changes nothing.
+"""
+
+import argparse
+import dataclasses
+import json
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+import yaml
+from accelerate import Accelerator
+from tqdm.auto import tqdm
+
+from gan.augment import initial_probability
+from gan.covers import Covers
+from train.cli import UserError, check_output_dir
+from train.data import open_covers
+from train.device import can_bf16, device_name, use_all_cores
+from train.evaluation import Evaluation
+from train.genres import genres_to_learn
+from train.recipes import Recipe, load_recipe
+from train.run_folder import draw_sheet
+from train.steps import Trainer
+from train.train_gan import build, train
+
+
+LOOKS = 2  # at the covers, evenly over the time
+WARM, TIMED = 2, 6  # steps, of which the second number tells how many covers will be shown
+SLOW = 30  # seconds after which fewer must do
+LONGEST = 1.2  # of the time, where the machine became slower than it was in the beginning
+
+
+def add_parser(programs: argparse._SubParsersAction) -> None:
+    """Add the program to those of `train.benchmark`."""
+    parser = programs.add_parser("recipes", help="which recipe gives the best covers in the same time")
+    parser.add_argument("--recipe", nargs="+", required=True, help='names, or "name {key: value, ...}" to change some')
+    parser.add_argument("--dataset_name", required=True, help="folder written by train.prepare, or a Hub dataset")
+    parser.add_argument("--minutes", type=float, default=10, help="of training, for each recipe")
+    parser.add_argument("--output_dir", type=Path, required=True, help="for scores and sheets; goes on where it was")
+    parser.set_defaults(function=benchmark_recipes)
+
+
+def benchmark_recipes(args: argparse.Namespace) -> str:
+    """Train each recipe for as long, and print a table of how good their covers are."""
+    if args.minutes <= 0:
+        raise UserError(f"--minutes must be more than 0, not {args.minutes:g}")
+    check_output_dir(args.output_dir, "recipes.jsonl")
+    args.output_dir.mkdir(parents=True, exist_ok=True)
+    accelerator = Accelerator(mixed_precision="no")
+    use_all_cores(accelerator.device)
+    recipes = {text: read(text) for text in args.recipe}
+    scores, file = [], args.output_dir / "recipes.jsonl"
+    done = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    for text, recipe in recipes.items():
+        of_this = [line for line in done if line["recipe"] == text and line["minutes"] == args.minutes]
+        if not of_this:
+            of_this = trained(text, recipe, args, accelerator)
+            with open(file, "a") as lines:
+                lines.writelines(json.dumps(line) + "\n" for line in of_this)
+        scores.append(of_this)
+    print(table(scores))
+    return f"{args.minutes:g} minutes each on {device_name(accelerator.device)}, {torch.get_num_threads()} threads"
+
+
+def read(text: str) -> Recipe:
+    """A recipe as the command line names it: its name, and what differs from it as YAML.
+
+    Raises:
+        UserError: no such recipe, or what follows is no `{key: value}`.
+    """
+    name, _, rest = text.partition(" ")
+    try:
+        changed = yaml.safe_load(rest) if rest else {}
+    except yaml.YAMLError as error:
+        raise UserError(f"--recipe {text!r}: what follows the name is not YAML") from error
+    fields = {field.name for field in dataclasses.fields(Recipe)}
+    if not isinstance(changed, dict) or not changed.keys() <= fields:
+        raise UserError(
+            f"--recipe {text!r}: after the name comes {{key: value}}, with keys {', '.join(sorted(fields))}"
+        )
+    return load_recipe(name, changed)
+
+
+def trained(text: str, recipe: Recipe, args: argparse.Namespace, accelerator: Accelerator) -> list[dict]:
+    """Train one recipe, and measure its covers on the way and when the time is over: a line for each look."""
+    device, seconds = accelerator.device, 60 * args.minutes
+    covers, held_out = open_covers(args.dataset_name, recipe, streaming=False)
+    if held_out is None:
+        raise UserError(f"--dataset_name {args.dataset_name}: has no validation split to score on")
+    genres = genres_to_learn(args.dataset_name) if recipe.class_conditional else []
+
+    def new_trainer(recipe: Recipe) -> Trainer:
+        gan = build(recipe, device, genres)
+        gan.augmentation.probability = initial_probability(len(covers))
+        return Trainer(gan, recipe, accelerator, bf16=can_bf16(device))
+
+    # schedules end with the time, so each recipe is to show as many covers as it can
+    rate = speed(new_trainer(recipe), covers, held_out)
+    recipe = dataclasses.replace(recipe, total_images=max(recipe.train_batch_size, round(rate * seconds)))
+    trainer, evaluation = new_trainer(recipe), Evaluation(covers, held_out, device=device)
+    latest: dict[str, torch.Tensor] = {}
+    looks: list[dict] = []
+    bar, stopwatch = tqdm(total=round(seconds), desc=text[:40], unit="s"), Stopwatch(device)
+
+    def on_step(images: int, measured: dict[str, torch.Tensor]) -> bool:
+        latest.update(measured)
+        bar.update(min(round(stopwatch.seconds), bar.total) - bar.n)
+        over = images >= recipe.total_images or stopwatch.seconds >= LONGEST * seconds
+        done = max(images / recipe.total_images, stopwatch.seconds / seconds)
+        if over or 1 > done >= (len(looks) + 1) / LOOKS:
+            told = {"recipe": text, "minutes": args.minutes, "seconds": round(stopwatch.seconds, 1), "images": images}
+            told |= {name: round(value.item(), 4) for name, value in latest.items()}
+            with stopwatch.paused():
+                scores = [evaluation(ema) for ema in trainer.gan.ema]
+            best = min(range(len(scores)), key=lambda i: scores[i]["fd_covers"])
+            looks.append(told | {"ema_sigma": recipe.ema_sigma[best]} | scores[best])
+        return over
+
+    train(trainer, covers, 0, on_step, held_out)
+    bar.close()
+    sheet = args.output_dir / f"{sum(1 for _ in args.output_dir.glob('*.png')):02d}-{Path(text.split()[0]).stem}.png"
+    draw_sheet(trainer.gan.ema[recipe.ema_sigma.index(looks[-1]["ema_sigma"])]).save(sheet)
+    return [look | {"sheet": sheet.name} for look in looks]
+
+
+class Stopwatch:
+    """Seconds of training: of the wall on a GPU, of each of its threads on a CPU."""
+
+    def __init__(self, device: torch.device):
+        threads = torch.get_num_threads()
+        self._clock = time.monotonic if device.type == "cuda" else lambda: time.process_time() / threads
+        self._began = self._clock()
+
+    @property
+    def seconds(self) -> float:
+        """Since the beginning, without the pauses."""
+        return self._clock() - self._began
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """What is done inside does not count."""
+        before = self._clock()
+        yield
+        self._began += self._clock() - before
+
+
+def speed(trainer: Trainer, covers: Covers, held_out: Covers) -> float:
+    """Covers a second of the first steps."""
+    stopwatch, laps = Stopwatch(trainer.accelerator.device), []
+    batch, every = trainer.recipe.train_batch_size, trainer.recipe.discriminator_steps
+
+    def on_step(images: int, measured: dict[str, torch.Tensor]) -> bool:
+        measured["loss_d"].item()  # waits for the device
+        laps.append(stopwatch.seconds)
+        late = stopwatch.seconds > SLOW and len(laps) > every
+        return late or len(laps) > (WARM + TIMED) * every
+
+    train(trainer, covers, 0, on_step, held_out)
+    rounds = laps[::every] if len(laps) <= (WARM + 1) * every else laps[WARM * every :: every]
+    return batch * every / statistics.median(b - a for a, b in pairwise(rounds))
+
+
+def table(scores: list[list[dict]]) -> str:
+    """Markdown, the best first."""
+    shares = " | ".join(f"fd_covers after {i}/{LOOKS}" for i in range(1, LOOKS + 1))
+    lines = [f"| recipe | covers shown | seconds | {shares} | precision | recall | SWD |", "|---" * (LOOKS + 6) + "|"]
+    for looks in sorted(scores, key=lambda looks: looks[-1]["fd_covers"]):
+        last = looks[-1]
+        missed = ["-"] * (LOOKS - len(looks))  # where a machine was over before its half
+        path = " | ".join(missed + [f"{look['fd_covers']:.1f}" for look in looks])
+        lines.append(
+            f"| {last['recipe']} | {last['images']:,} | {last['seconds']:.0f} | {path} "
+            f"| {last['precision_covers']:.2f} | {last['recall_covers']:.2f} | {last['sliced_wasserstein']:.1f} |"
+        )
+    return "\n".join(lines)

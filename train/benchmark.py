@@ -1,6 +1,8 @@
 """Measure speed on this machine, and what our other measures are worth.
 
 python -m train.benchmark train
+python -m train.benchmark profile --config r3gan-cpu
+python -m train.benchmark race --r3gan R3GAN --stylegan2 stylegan2-ada-pytorch
 python -m train.benchmark generate --model runs/first/pipeline
 python -m train.benchmark prepare
 python -m train.benchmark duplicates covers/
@@ -20,6 +22,8 @@ from train import (
     benchmark_duplicates,
     benchmark_genres,
     benchmark_prepare,
+    benchmark_profile,
+    benchmark_race,
     benchmark_recipes,
     benchmark_train,
     benchmark_yardstick,
@@ -59,6 +63,8 @@ def main() -> str:
     generating.set_defaults(function=benchmark_generate)
     benchmark_prepare.add_parser(programs)
     benchmark_train.add_parser(programs)
+    benchmark_profile.add_parser(programs)
+    benchmark_race.add_parser(programs)
     benchmark_recipes.add_parser(programs)
     benchmark_duplicates.add_parser(programs)
     benchmark_yardstick.add_parser(programs)

@@ -3,14 +3,12 @@
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
 
-from train.benchmark_recipes import Stopwatch, read, table
+from train.benchmark_recipes import read, table
 from train.cli import UserError
 
 
@@ -27,21 +25,20 @@ def test_each_recipe_trains_as_long_and_none_twice(tiny_dataset: Path, tmp_path:
     arguments = ("--dataset_name", tiny_dataset, "--minutes", 0.05, "--output_dir", tmp_path / "compare", "--recipe")
     done = launch(*arguments, "tiny")
     assert done.returncode == 0, done.stderr
-    looks = [json.loads(line) for line in (tmp_path / "compare" / "recipes.jsonl").read_text().splitlines()]
-    assert [look["recipe"] for look in looks] == ["tiny", "tiny"]  # at half of the time, and at its end
-    assert 0 < looks[0]["images"] < looks[1]["images"] and 0 < looks[0]["seconds"] < looks[1]["seconds"]
-    # three seconds of training, the two looks at the covers not counted; how exactly depends on what else runs here
-    assert 1 < looks[1]["seconds"] < 3 * 1.2 + 1
-    assert Image.open(tmp_path / "compare" / looks[1]["sheet"]).size == (128, 128)
+    (line,) = map(json.loads, (tmp_path / "compare" / "recipes.jsonl").read_text().splitlines())
+    assert line["recipe"] == "tiny" and line["images"] > 0
+    # three seconds; how exactly they are kept depends on what else runs here
+    assert 1 < line["seconds"] < 3 * 1.2 + 1
+    assert Image.open(tmp_path / "compare" / line["sheet"]).size == (128, 128)
 
     again = launch(*arguments, STRONGER, "tiny")
     assert again.returncode == 0, again.stderr
     rows = [line.split(" | ") for line in again.stdout.splitlines()[2:-1]]
     assert {row[0].removeprefix("| ") for row in rows} == {"tiny", STRONGER}
-    assert f" {looks[1]['images']:,} " in again.stdout  # `tiny` was not trained again
-    looks = [json.loads(line) for line in (tmp_path / "compare" / "recipes.jsonl").read_text().splitlines()]
-    assert len(looks) == 4 and len({look["sheet"] for look in looks}) == 2
-    assert [float(row[4]) for row in rows] == sorted(float(row[4]) for row in rows)
+    assert f" {line['images']:,} " in again.stdout  # `tiny` was not trained again
+    lines = [json.loads(line) for line in (tmp_path / "compare" / "recipes.jsonl").read_text().splitlines()]
+    assert len(lines) == 2 and len({line["sheet"] for line in lines}) == 2
+    assert [float(row[3]) for row in rows] == sorted(float(row[3]) for row in rows)
 
 
 def test_what_follows_a_name_changes_the_recipe() -> None:
@@ -58,19 +55,8 @@ def test_what_follows_a_name_changes_the_recipe() -> None:
             read(text)
 
 
-def test_pauses_do_not_count() -> None:
-    stopwatch = Stopwatch(torch.device("cuda"))  # whose clock is that of the wall; no GPU is needed to read it
-    with stopwatch.paused():
-        time.sleep(0.3)
-    assert stopwatch.seconds < 0.2
-    time.sleep(0.05)
-    assert stopwatch.seconds >= 0.05
-
-
 def test_the_best_comes_first() -> None:
-    last = {"images": 64, "seconds": 9.6, "precision_covers": 0.5, "recall_covers": 0.25, "sliced_wasserstein": 20.0}
-    looks = [
-        [last | {"recipe": name, "fd_covers": distance}] * 2 for name, distance in (("worse", 9.0), ("good", 2.0))
-    ]
-    rows = table(looks).splitlines()
-    assert rows[2] == "| good | 64 | 10 | 2.0 | 2.0 | 0.50 | 0.25 | 20.0 |" and rows[3].startswith("| worse |")
+    line = {"images": 64, "seconds": 9.6, "precision_covers": 0.5, "recall_covers": 0.25, "sliced_wasserstein": 20.0}
+    rows = table([line | {"recipe": name, "fd_covers": far} for name, far in (("worse", 9.0), ("good", 2.0))])
+    assert rows.splitlines()[2] == "| good | 64 | 10 | 2.0 | 0.50 | 0.25 | 20.0 |"
+    assert rows.splitlines()[3].startswith("| worse |")

@@ -123,13 +123,28 @@ def test_ema_is_the_power_function_average() -> None:
         assert next(ema.parameters()).flatten()[0].item() == pytest.approx(expected, abs=2e-2)
 
 
-def test_ema_also_follows_batch_normalisation() -> None:
+def test_averages_normalise_by_statistics_of_their_own() -> None:
     taught = trainer(small("dcgan-64", total_images=80))
     train(taught, plain_covers((200, 30, 60), 16), 0, lambda *_: False)
-    ema, now = taught.gan.ema[1].state_dict(), taught.gan.generator.state_dict()
-    means = [key for key in ema if key.endswith("running_mean")]
-    assert means and all(ema[key].abs().sum() > 0 for key in means)
-    assert all(torch.equal(ema[key], now[key]) for key in ema if key.endswith("num_batches_tracked"))
+    before = {key: value.clone() for key, value in taught.gan.ema.state_dict().items()}
+    averages = taught.averages()
+    assert all(torch.equal(value, before[key]) for key, value in taught.gan.ema.state_dict().items())
+    latents = torch.randn(512, taught.gan.generator.config.latent_dim)
+    for average, ema in zip(averages, taught.gan.ema, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(average.parameters(), ema.parameters(), strict=True))
+        assert not average.training and average(latents[:1]).shape == (1, 3, 16, 16)
+        # what a large batch of its own covers has is what it normalises by
+        seen = average.layers[0](latents[:, :, None, None])
+        torch.testing.assert_close(average.layers[1].running_mean, seen.mean((0, 2, 3)), atol=0.01, rtol=0.1)
+        torch.testing.assert_close(average.layers[1].running_var, seen.var((0, 2, 3)), atol=0.01, rtol=0.2)
+        with torch.no_grad():
+            drawn = average(latents)
+            average.train()
+            torch.testing.assert_close(average(latents), drawn, atol=0.1, rtol=0)
+    for a, b in zip(taught.averages(), taught.averages(), strict=True):  # whenever they are asked for
+        assert all(torch.equal(value, b.state_dict()[key]) for key, value in a.state_dict().items())
+    plain = trainer(small("tiny"))
+    assert all(a is b for a, b in zip(plain.averages(), plain.gan.ema, strict=True))  # nothing to normalise by
 
 
 @pytest.mark.parametrize(("sigma", "gamma"), [(0.05, 16.97), (0.10, 6.94)])

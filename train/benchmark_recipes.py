@@ -11,8 +11,6 @@ import dataclasses
 import json
 import statistics
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -34,7 +32,6 @@ from train.steps import Trainer
 from train.train_gan import build, train
 
 
-LOOKS = 2  # at the covers, evenly over the time
 WARM, TIMED = 2, 6  # steps, of which the second number tells how many covers will be shown
 SLOW = 30  # seconds after which fewer must do
 LONGEST = 1.2  # of the time, where the machine became slower than it was in the beginning
@@ -59,16 +56,15 @@ def benchmark_recipes(args: argparse.Namespace) -> str:
     accelerator = Accelerator(mixed_precision="no")
     use_all_cores(accelerator.device)
     recipes = {text: read(text) for text in args.recipe}
-    scores, file = [], args.output_dir / "recipes.jsonl"
-    done = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    file = args.output_dir / "recipes.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    done = {line["recipe"]: line for line in lines if line["minutes"] == args.minutes}
     for text, recipe in recipes.items():
-        of_this = [line for line in done if line["recipe"] == text and line["minutes"] == args.minutes]
-        if not of_this:
-            of_this = trained(text, recipe, args, accelerator)
-            with open(file, "a") as lines:
-                lines.writelines(json.dumps(line) + "\n" for line in of_this)
-        scores.append(of_this)
-    print(table(scores))
+        if text not in done:
+            done[text] = trained(text, recipe, args, accelerator)
+            with open(file, "a") as opened:
+                opened.write(json.dumps(done[text]) + "\n")
+    print(table([done[text] for text in recipes]))
     return f"{args.minutes:g} minutes each on {device_name(accelerator.device)}, {torch.get_num_threads()} threads"
 
 
@@ -91,8 +87,8 @@ def read(text: str) -> Recipe:
     return load_recipe(name, changed)
 
 
-def trained(text: str, recipe: Recipe, args: argparse.Namespace, accelerator: Accelerator) -> list[dict]:
-    """Train one recipe, and measure its covers on the way and when the time is over: a line for each look."""
+def trained(text: str, recipe: Recipe, args: argparse.Namespace, accelerator: Accelerator) -> dict:
+    """Train one recipe until the time is over, and measure its covers."""
     device, seconds = accelerator.device, 60 * args.minutes
     covers, held_out = open_covers(args.dataset_name, recipe, streaming=False)
     if held_out is None:
@@ -107,30 +103,24 @@ def trained(text: str, recipe: Recipe, args: argparse.Namespace, accelerator: Ac
     # schedules end with the time, so each recipe is to show as many covers as it can
     rate = speed(new_trainer(recipe), covers, held_out)
     recipe = dataclasses.replace(recipe, total_images=max(recipe.train_batch_size, round(rate * seconds)))
-    trainer, evaluation = new_trainer(recipe), Evaluation(covers, held_out, device=device)
-    latest: dict[str, torch.Tensor] = {}
-    looks: list[dict] = []
+    trainer, latest = new_trainer(recipe), {}
     bar, stopwatch = tqdm(total=round(seconds), desc=text[:40], unit="s"), Stopwatch(device)
 
     def on_step(images: int, measured: dict[str, torch.Tensor]) -> bool:
         latest.update(measured)
         bar.update(min(round(stopwatch.seconds), bar.total) - bar.n)
-        over = images >= recipe.total_images or stopwatch.seconds >= LONGEST * seconds
-        done = max(images / recipe.total_images, stopwatch.seconds / seconds)
-        if over or 1 > done >= (len(looks) + 1) / LOOKS:
-            told = {"recipe": text, "minutes": args.minutes, "seconds": round(stopwatch.seconds, 1), "images": images}
-            told |= {name: round(value.item(), 4) for name, value in latest.items()}
-            with stopwatch.paused():
-                scores = [evaluation(ema) for ema in trainer.gan.ema]
-            best = min(range(len(scores)), key=lambda i: scores[i]["fd_covers"])
-            looks.append(told | {"ema_sigma": recipe.ema_sigma[best]} | scores[best])
-        return over
+        return stopwatch.seconds >= LONGEST * seconds
 
-    train(trainer, covers, 0, on_step, held_out)
+    images = train(trainer, covers, 0, on_step, held_out)
+    line = {"recipe": text, "minutes": args.minutes, "seconds": round(stopwatch.seconds, 1), "images": images}
     bar.close()
-    sheet = args.output_dir / f"{sum(1 for _ in args.output_dir.glob('*.png')):02d}-{Path(text.split()[0]).stem}.png"
-    draw_sheet(trainer.gan.ema[recipe.ema_sigma.index(looks[-1]["ema_sigma"])]).save(sheet)
-    return [look | {"sheet": sheet.name} for look in looks]
+    line |= {name: round(value.item(), 4) for name, value in latest.items()}
+    evaluation, averages = Evaluation(covers, held_out, device=device), trainer.averages()
+    scores = [evaluation(average) for average in averages]
+    best = min(range(len(scores)), key=lambda i: scores[i]["fd_covers"])
+    sheet = f"{sum(1 for _ in args.output_dir.glob('*.png')):02d}-{Path(text.split()[0]).stem}.png"
+    draw_sheet(averages[best]).save(args.output_dir / sheet)
+    return line | {"ema_sigma": recipe.ema_sigma[best], "sheet": sheet} | scores[best]
 
 
 class Stopwatch:
@@ -143,15 +133,8 @@ class Stopwatch:
 
     @property
     def seconds(self) -> float:
-        """Since the beginning, without the pauses."""
+        """Since the beginning."""
         return self._clock() - self._began
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """What is done inside does not count."""
-        before = self._clock()
-        yield
-        self._began += self._clock() - before
 
 
 def speed(trainer: Trainer, covers: Covers, held_out: Covers) -> float:
@@ -170,16 +153,13 @@ def speed(trainer: Trainer, covers: Covers, held_out: Covers) -> float:
     return batch * every / statistics.median(b - a for a, b in pairwise(rounds))
 
 
-def table(scores: list[list[dict]]) -> str:
+def table(scores: list[dict]) -> str:
     """Markdown, the best first."""
-    shares = " | ".join(f"fd_covers after {i}/{LOOKS}" for i in range(1, LOOKS + 1))
-    lines = [f"| recipe | covers shown | seconds | {shares} | precision | recall | SWD |", "|---" * (LOOKS + 6) + "|"]
-    for looks in sorted(scores, key=lambda looks: looks[-1]["fd_covers"]):
-        last = looks[-1]
-        missed = ["-"] * (LOOKS - len(looks))  # where a machine was over before its half
-        path = " | ".join(missed + [f"{look['fd_covers']:.1f}" for look in looks])
+    columns = ("recipe", "covers shown", "seconds", "fd_covers", "precision", "recall", "SWD")
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    for line in sorted(scores, key=lambda line: line["fd_covers"]):
         lines.append(
-            f"| {last['recipe']} | {last['images']:,} | {last['seconds']:.0f} | {path} "
-            f"| {last['precision_covers']:.2f} | {last['recall_covers']:.2f} | {last['sliced_wasserstein']:.1f} |"
+            f"| {line['recipe']} | {line['images']:,} | {line['seconds']:.0f} | {line['fd_covers']:.1f} "
+            f"| {line['precision_covers']:.2f} | {line['recall_covers']:.2f} | {line['sliced_wasserstein']:.1f} |"
         )
     return "\n".join(lines)

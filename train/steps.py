@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cache, partial
-from itertools import compress
 
 import torch
 from accelerate import Accelerator
@@ -11,6 +10,7 @@ from torch import nn
 from gan.augment import AdaptiveProbability, Augmentation, augment
 from gan.losses import LOSSES, one_centred_penalty, zero_centred_penalty
 from train.recipes import Recipe
+from train.standing import with_standing_statistics
 
 
 @dataclass
@@ -196,18 +196,17 @@ class Trainer:
         """Average the generator's weights over time (Karras et al. 2024, "EDM2", section 3.1: a power function).
 
         What counts is relative to the length of the run so far, so it needs no warm-up and fits any run. A function of
-        `images` alone: nothing to save. Batch normalisation's running statistics are averaged alike.
+        `images` alone: nothing to save. To draw with them take `averages`.
         """
         now = images + self.recipe.train_batch_size
         since_last = self.recipe.train_batch_size * self.recipe.discriminator_steps
         for sigma, ema in zip(self.recipe.ema_sigma, self.gan.ema, strict=True):
             share = 1 - (1 - since_last / now) ** (ema_exponent(sigma) + 1)
-            averages, news = (list(n.state_dict().values()) for n in (ema, self.gan.generator))
-            floating = [tensor.is_floating_point() for tensor in averages]
-            torch._foreach_lerp_(list(compress(averages, floating)), list(compress(news, floating)), share)
-            for average, new, is_floating in zip(averages, news, floating, strict=True):
-                if not is_floating:  # how many batches were seen
-                    average.copy_(new)
+            torch._foreach_lerp_(list(ema.parameters()), list(self.gan.generator.parameters()), share)
+
+    def averages(self) -> list[nn.Module]:
+        """The averages of the generator, ready to draw with."""
+        return [with_standing_statistics(ema) for ema in self.gan.ema]
 
     @torch.no_grad()
     def adapt_augmentation(

@@ -115,7 +115,8 @@ def trained(text: str, recipe: Recipe, args: argparse.Namespace, accelerator: Ac
     line = {"recipe": text, "minutes": args.minutes, "seconds": round(stopwatch.seconds, 1), "images": images}
     bar.close()
     line |= {name: round(value.item(), 4) for name, value in latest.items()}
-    evaluation, averages = Evaluation(covers, held_out, device=device), trainer.averages()
+    evaluation = Evaluation(covers, held_out, device=device)
+    averages = [trainer.average(number) for number in range(len(recipe.ema_sigma))]
     scores = [evaluation(average) for average in averages]
     best = min(range(len(scores)), key=lambda i: scores[i]["fd_covers"])
     sheet = f"{sum(1 for _ in args.output_dir.glob('*.png')):02d}-{Path(text.split()[0]).stem}.png"

@@ -196,7 +196,7 @@ class Trainer:
         """Average the generator's weights over time (Karras et al. 2024, "EDM2", section 3.1: a power function).
 
         What counts is relative to the length of the run so far, so it needs no warm-up and fits any run. A function of
-        `images` alone: nothing to save. To draw with them take `averages`.
+        `images` alone: nothing to save. To draw with one take `average`.
         """
         now = images + self.recipe.train_batch_size
         since_last = self.recipe.train_batch_size * self.recipe.discriminator_steps
@@ -204,9 +204,9 @@ class Trainer:
             share = 1 - (1 - since_last / now) ** (ema_exponent(sigma) + 1)
             torch._foreach_lerp_(list(ema.parameters()), list(self.gan.generator.parameters()), share)
 
-    def averages(self) -> list[nn.Module]:
-        """The averages of the generator, ready to draw with."""
-        return [with_standing_statistics(ema) for ema in self.gan.ema]
+    def average(self, number: int) -> nn.Module:
+        """One of the averages of the generator, ready to draw with; `number` counts the recipe's `ema_sigma`."""
+        return with_standing_statistics(self.gan.ema[number])
 
     @torch.no_grad()
     def adapt_augmentation(

@@ -172,7 +172,7 @@ class Watch:
             return
         began, sigmas = time.monotonic(), self.trainer.recipe.ema_sigma
         with self._never_mind("evaluation"):
-            averages = self.trainer.averages()
+            averages = [self.trainer.average(number) for number in range(len(sigmas))]
             scores = [{"ema_sigma": s} | self.evaluation(ema) for s, ema in zip(sigmas, averages, strict=True)]
             line = {"images": images} | min(scores, key=itemgetter(self.evaluation.best_by))
             with full_disk_in_one_line(self.folder.folder):
@@ -208,7 +208,7 @@ class Watch:
         if self.main:
             # the checkpoint last: a run killed before it draws the same samples again, one killed after it has them
             with full_disk_in_one_line(self.folder.folder):
-                self.folder.save_samples(AlbumCoverPipeline(self.trainer.averages()[self.chosen]), images)
+                self.folder.save_samples(AlbumCoverPipeline(self.trainer.average(self.chosen)), images)
                 self.folder.save_checkpoint(self.trainer.gan, images, self.before + time.monotonic() - self.began)
         self.trainer.accelerator.wait_for_everyone()
         self.saved = images
@@ -235,7 +235,7 @@ class Watch:
         )
 
     def _look_for_copies(self, images: int) -> None:
-        found = self.evaluation.copies(self.trainer.averages()[self.chosen])
+        found = self.evaluation.copies(self.trainer.average(self.chosen))
         self.folder.save_copies(found, images)
         self.bar.write(
             "of {samples} generated covers {found} look like one of {training_covers:,} training covers; "

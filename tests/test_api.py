@@ -20,12 +20,12 @@ from PIL import Image
 from test_app import pixels, same
 
 from gan import load_pipeline
+from gan.film import FFMPEG, SMALLEST_FILM
 from gan.latents import blend, closed_path, slerp, walk
 from gan.pipeline import LARGEST_SEED, AlbumCoverPipeline
 from gan.studio import build_page, launch_options
 from gan.studio.body_limit import LARGEST_BODY
 from gan.studio.crate import SIDE, Crate
-from gan.studio.files import FFMPEG, SMALLEST_FILM
 from gan.studio.model import Model
 
 

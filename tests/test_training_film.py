@@ -18,10 +18,11 @@ from serving import free_port, serving
 from tiny import tiny_pipeline
 
 from gan import AlbumCoverPipeline, load_pipeline, save_pipeline
+from gan.film import evenly
 from gan.pipeline_folder import find_snapshots
 from gan.studio.checks import Refused
 from gan.studio.model import Model
-from gan.studio.training import HOLD, MOST_SNAPSHOTS, Training, evenly
+from gan.studio.training import HOLD, MOST_SNAPSHOTS, Training
 
 
 ROOT = Path(__file__).parent.parent
@@ -94,6 +95,7 @@ def test_long_runs_are_shown_in_even_steps():
     assert len(chosen) == MOST_SNAPSHOTS and (chosen[0], chosen[-1]) == (0, 999)
     assert {b - a for a, b in pairwise(chosen)} <= {43, 44}
     assert evenly(values[:5], MOST_SNAPSHOTS) == values[:5]
+    assert evenly(values, 1) == [999]
 
 
 def test_a_large_models_weights_are_not_all_kept(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

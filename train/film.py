@@ -1,12 +1,11 @@
 """A film of how the generator learned: the same seeds, one frame for each sheet of samples."""
 
 import io
-import shutil
-import subprocess
 from pathlib import Path
 
 from PIL import Image
 
+from gan.film import FFMPEG, evenly, mp4
 from train.files import replacing
 from train.run_folder import SHEET_COLUMNS
 
@@ -25,27 +24,22 @@ def make_film(folder: Path) -> None:
     long as a GPU trains between two checkpoints. So a film is made when a run stops, not at each checkpoint.
 
     Raises:
-        OSError, subprocess.CalledProcessError: it cannot be written.
+        OSError, subprocess.SubprocessError: it cannot be written.
     """
     sheets = sorted((folder / "samples").glob("images-*.png"))
     if not sheets:
         return
-    frames = [_frame(sheet) for sheet in _spread(sheets, LONGEST)]
+    frames = [_frame(sheet) for sheet in evenly(sheets, LONGEST)]
     film = _webp(frames)
     while len(film) > LARGEST and len(frames) > 1:
-        frames = _spread(frames, min(len(frames) - 1, len(frames) * LARGEST // len(film)))
+        frames = evenly(frames, min(len(frames) - 1, len(frames) * LARGEST // len(film)))
         film = _webp(frames)
     with replacing(folder / "film.webp") as file:
         file.write(film)
-    if ffmpeg := shutil.which("ffmpeg"):
-        _write_mp4(ffmpeg, frames, folder / "film.mp4")
-
-
-def _spread(items: list, count: int) -> list:
-    """`count` of the items, or all, evenly from the first to the last; of one alone the last."""
-    if len(items) <= count:
-        return items
-    return [items[round(i * (len(items) - 1) / (count - 1))] for i in range(count)] if count > 1 else items[-1:]
+    if FFMPEG:
+        rest = frames[-1:] * (LAST_SECONDS * FRAMES_PER_SECOND - 1)
+        with replacing(folder / "film.mp4") as file:
+            file.write(mp4(frames + rest, FRAMES_PER_SECOND))
 
 
 def _frame(sheet: Path) -> Image.Image:
@@ -66,16 +60,3 @@ def _webp(frames: list[Image.Image]) -> bytes:
     options = {"duration": duration, "loop": 0, "quality": 85, "method": 2}
     frames[0].save(film, "WEBP", save_all=True, append_images=frames[1:], **options)
     return film.getvalue()
-
-
-def _write_mp4(ffmpeg: str, frames: list[Image.Image], target: Path) -> None:
-    """H.264 of at least 512 pixels, which every player takes and none shows as a stamp."""
-    side = max(512, frames[0].width)
-    source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", "{0}x{0}".format(frames[0].width)]
-    source += ["-r", str(FRAMES_PER_SECOND), "-i", "-"]
-    h264 = ["-vf", f"scale={side}:{side}:flags=lanczos", "-c:v", "libx264", "-crf", "18", "-pix_fmt", "yuv420p"]
-    pixels = b"".join(f.tobytes() for f in frames + frames[-1:] * (LAST_SECONDS * FRAMES_PER_SECOND - 1))
-    with replacing(target) as file:
-        # by its name, because the head of the file is written last
-        command = [ffmpeg, "-v", "error", "-y", *source, *h264, "-movflags", "+faststart", "-f", "mp4", file.name]
-        subprocess.run(command, input=pixels, check=True, timeout=600)

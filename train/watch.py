@@ -10,6 +10,7 @@ from datetime import timedelta
 from operator import itemgetter
 
 import torch
+from torch import nn
 from tqdm.auto import tqdm
 
 from gan.pipeline import AlbumCoverPipeline
@@ -72,6 +73,7 @@ class Watch:
         # counted on the device, so that nobody waits for it: updates skipped since the last line, and in a row
         self.skipped, self.in_a_row = torch.zeros(2, dtype=torch.int64, device=trainer.accelerator.device)
         self.latest: dict[str, torch.Tensor] = {}
+        self.drawn: tuple[int, nn.Module] | None = None  # after how many covers, and the average to draw with then
         self.bar = tqdm(
             total=trainer.recipe.total_images, initial=start, unit="cover", unit_scale=True, disable=not self.main
         )
@@ -178,6 +180,7 @@ class Watch:
             with full_disk_in_one_line(self.folder.folder):
                 if self._follow(line):
                     save_pipeline(AlbumCoverPipeline(averages[self.chosen]), self.folder.folder / "best")
+            self.drawn = images, averages[self.chosen]
             self._write(**line, seconds=round(self.before + time.monotonic() - self.began, 1))
             self._warn(self.health.look_at_covers(line["pairwise_distance"], line["real_pairwise_distance"]))
         self.lap += time.monotonic() - began
@@ -208,11 +211,17 @@ class Watch:
         if self.main:
             # the checkpoint last: a run killed before it draws the same samples again, one killed after it has them
             with full_disk_in_one_line(self.folder.folder):
-                self.folder.save_samples(AlbumCoverPipeline(self.trainer.average(self.chosen)), images)
+                self.folder.save_samples(AlbumCoverPipeline(self._average(images)), images)
                 self.folder.save_checkpoint(self.trainer.gan, images, self.before + time.monotonic() - self.began)
         self.trainer.accelerator.wait_for_everyone()
         self.saved = images
         self.lap += time.monotonic() - began  # covers a second are those of training alone
+
+    def _average(self, images: int) -> nn.Module:
+        """The chosen average of the generator, ready to draw with; made once for each moment."""
+        if self.drawn is None or self.drawn[0] != images:
+            self.drawn = images, self.trainer.average(self.chosen)
+        return self.drawn[1]
 
     def finish(self, images: int) -> str:
         """Save what is not saved yet; returns the program's last line."""
@@ -235,7 +244,7 @@ class Watch:
         )
 
     def _look_for_copies(self, images: int) -> None:
-        found = self.evaluation.copies(self.trainer.average(self.chosen))
+        found = self.evaluation.copies(self._average(images))
         self.folder.save_copies(found, images)
         self.bar.write(
             "of {samples} generated covers {found} look like one of {training_covers:,} training covers; "

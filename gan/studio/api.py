@@ -5,10 +5,11 @@ from gradio.blocks import BlockFunction
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.state_holder import SessionState
 
+from gan.film import mp4
 from gan.studio import checks
 from gan.studio.address import HEAD_OF_A_PNG, Address, from_png
 from gan.studio.crate import FARTHEST, address_at
-from gan.studio.files import FRAMES_PER_SECOND, cover_png, loop_mp4, loop_webp
+from gan.studio.files import FRAMES_PER_SECOND, cover_png, loop_webp
 from gan.studio.model import Model
 from gan.studio.walk import FRAMES, Order
 
@@ -160,7 +161,7 @@ def add_endpoints(model: Model) -> None:
         asked = {"addresses": addresses, "frames": frames, "straight": straight, "speed": speed, "kind": kind}
         order = Order(model, asked)
         images = model.film(order.path(order.straight), order.genres)
-        return save((loop_mp4 if order.kind == "mp4" else loop_webp)(images, order.speed), f"covers.{order.kind}")
+        return save((mp4 if order.kind == "mp4" else loop_webp)(images, order.speed), f"covers.{order.kind}")
 
     # the raw values (`preprocess=False`), so that everything wrong is refused in the same words
     raw = {"preprocess": False, "show_progress": "hidden"}

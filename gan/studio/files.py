@@ -1,9 +1,6 @@
 """Covers as files: a PNG that says how to draw it again, a loop as an animated WebP."""
 
 import base64
-import shutil
-import subprocess
-import tempfile
 from io import BytesIO
 from pathlib import Path
 
@@ -13,9 +10,7 @@ from PIL.PngImagePlugin import PngInfo
 from gan.studio.address import Address
 
 
-FFMPEG = shutil.which("ffmpeg")
 FRAMES_PER_SECOND = 20
-SMALLEST_FILM = 512  # pixels; players show a smaller one as a stamp
 LIGHTLY = 3  # of zlib's 9: a tenth larger than 6, in half the time
 ANIMATED = REPLACE = 2  # flags of an animated WebP: it is one, and a frame is not blended with the one before
 
@@ -55,19 +50,6 @@ def loop_webp(
         place = _number(0, 6) + size + _number(1000 // frames_per_second, 3) + _number(REPLACE, 1)
         body += _chunk(b"ANMF", place + still_webp(image, quality)[12:])  # without the still's own RIFF header
     return _chunk(b"RIFF", body)
-
-
-def loop_mp4(images: list[Image.Image], frames_per_second: int = FRAMES_PER_SECOND) -> bytes:
-    """`images` as an MP4 film of at least 512 pixels, which every player takes; `FFMPEG` must be there."""
-    width, height = images[0].size
-    side = max(SMALLEST_FILM, width + width % 2)  # an even number, as the format asks for
-    with tempfile.TemporaryDirectory() as folder:
-        film = Path(folder) / "film.mp4"
-        pictures = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(frames_per_second)]
-        h264 = ["-vf", f"scale={side}:{side}:flags=lanczos", "-c:v", "libx264", "-crf", "16", "-pix_fmt", "yuv420p"]
-        command = [FFMPEG, "-v", "error", *pictures, "-i", "-", *h264, "-movflags", "+faststart", str(film)]
-        subprocess.run(command, input=b"".join(image.tobytes() for image in images), check=True, timeout=60)
-        return film.read_bytes()
 
 
 def _chunk(name: bytes, data: bytes) -> bytes:

@@ -7,6 +7,7 @@ from functools import lru_cache
 import gradio as gr
 from PIL import Image
 
+from gan.film import evenly
 from gan.pipeline_folder import PipelineError, load_pipeline
 from gan.studio import checks
 from gan.studio.address import Address
@@ -108,13 +109,6 @@ class Training:
         address = self.model.read(payload)
         file = data_uri(self.film(address), "image/webp")
         return {"file": file, "name": f"album-cover-{address.name}-training.webp"}
-
-
-def evenly(values: list, most: int) -> list:
-    """At most `most` of `values`, the first and the last among them and the others evenly between."""
-    if len(values) <= most:
-        return values
-    return [values[round(place * (len(values) - 1) / (most - 1))] for place in range(most)]
 
 
 def _shape(pipeline) -> tuple[int, int, list[str]]:

@@ -3,16 +3,15 @@
 import gradio as gr
 import torch
 
+from gan.film import FFMPEG, mp4
 from gan.latents import closed_path
 from gan.studio import checks
 from gan.studio.address import Address
 from gan.studio.controls import answer, messenger
 from gan.studio.files import (
-    FFMPEG,
     FRAMES_PER_SECOND,
     cover_uri,
     data_uri,
-    loop_mp4,
     loop_webp,
     script,
     still_webp,
@@ -79,7 +78,7 @@ class Walk:
         order = Order(self.model, asked)
         images = self.model.film(order.path(order.straight), order.genres)
         if order.kind == "mp4":
-            return {"file": data_uri(loop_mp4(images, order.speed), "video/mp4"), "name": "album-covers.mp4"}
+            return {"file": data_uri(mp4(images, order.speed), "video/mp4"), "name": "album-covers.mp4"}
         return {"file": data_uri(loop_webp(images, order.speed), "image/webp"), "name": "album-covers.webp"}
 
     def frame(self, payload: object) -> dict:

@@ -46,7 +46,7 @@ def test_weights_of_half_the_bytes_draw_the_same_covers(tmp_path: Path, name: st
     again = gan.load_pipeline(tmp_path / "half")
     assert {weight.dtype for weight in again.synthesis.parameters()} == {torch.float32}
     gap = np.abs(pixels(again, seeds=list(range(64))).astype(int) - pixels(pipe, seeds=list(range(64))))
-    assert 0 < gap.mean() < 1  # grey levels
+    assert 0 < gap.mean() < 0.1  # grey levels; one is promised, but covers of untrained weights are nearly grey
 
 
 def test_a_seed_means_the_same_latents_for_ever():

@@ -10,19 +10,23 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
+
+from gan.pipeline import AlbumCoverPipeline
 from gan.pipeline_folder import COVERS_INDEX, PRETRAINED, PipelineError, load_pipeline, save_pipeline
 from train.cli import Parser, UserError, run
 from train.run_folder import draw_sheet
 
 
 OF_THE_ONE_BEFORE = ("scores.json", "copies.json", "film.webp", COVERS_INDEX)
+COMPARED = 64  # seeds
 
 
-def ship(run_folder: Path, target: Path) -> int:
+def ship(run_folder: Path, target: Path) -> tuple[int, float]:
     """Replace the generator in `target` by the best one of a run.
 
     Returns:
-        How many covers that one was shown.
+        How many covers that one was shown, and by how many grey levels float16 changes its own, on average.
 
     Raises:
         UserError: it is not the folder of a run, or one that measured nothing.
@@ -39,6 +43,7 @@ def ship(run_folder: Path, target: Path) -> int:
     _, images = min(scored)
     shipped = run_folder / "shipped"
     save_pipeline(pipeline, shipped, for_strangers=False, half=True)
+    gap = _gap(pipeline, load_pipeline(shipped))
     for name in OF_THE_ONE_BEFORE:
         (target / name).unlink(missing_ok=True)
     shutil.rmtree(target / "synthesis", ignore_errors=True)
@@ -48,7 +53,13 @@ def ship(run_folder: Path, target: Path) -> int:
         shutil.copy(run_folder / "film.webp", target)
     (target / "metrics.jsonl").write_text("".join(f"{json.dumps(s)}\n" for s in lines if s["images"] <= images))
     draw_sheet(load_pipeline(target).synthesis).save(target / "sheet.png")
-    return images
+    return images, gap
+
+
+def _gap(one: AlbumCoverPipeline, other: AlbumCoverPipeline) -> float:
+    """Mean difference of the covers of the same seeds, in grey levels."""
+    drawn = [[np.asarray(cover, np.int16) for cover in draw(list(range(COMPARED))).images] for draw in (one, other)]
+    return float(np.abs(np.subtract(*drawn)).mean())
 
 
 def main() -> str:
@@ -56,9 +67,12 @@ def main() -> str:
     parser = Parser(prog="train.ship", description=__doc__.strip().splitlines()[0])
     parser.add_argument("run_folder", type=Path, help="folder of a run that has ended")
     args = parser.parse_args()
-    images = ship(args.run_folder, PRETRAINED)
+    images, gap = ship(args.run_folder, PRETRAINED)
     size = sum(file.stat().st_size for file in (PRETRAINED / "synthesis").iterdir())
-    return f"{PRETRAINED}: the generator after {images:,} covers, {size / 1e6:.1f} MB; measure it again"
+    return (
+        f"{PRETRAINED}: the generator after {images:,} covers, {size / 1e6:.1f} MB, {gap:.2g} grey levels from float32; "
+        "measure it again"
+    )
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ def test_r3gan_downsampling_is_the_antialiased_bilinear_filter() -> None:
 
 
 def test_a_spectral_discriminator_stretches_by_one_at_most_and_judges_each_cover_alone() -> None:
-    discriminator = NETWORKS["dcgan"][1](resolution=16, width=4, spectral=True)
+    discriminator = NETWORKS["dcgan"][1](resolution=16, width=4, normalisation="spectral")
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in discriminator.modules())
     covers = torch.randn(6, 3, 16, 16)
     for _ in range(100):  # each pass comes nearer to the largest singular value
@@ -98,6 +98,14 @@ def test_a_spectral_discriminator_stretches_by_one_at_most_and_judges_each_cover
     for kernel in kernels:
         assert torch.linalg.matrix_norm(kernel.flatten(1), 2).item() == pytest.approx(1, abs=0.01)
     torch.testing.assert_close(discriminator(covers)[:2], discriminator(covers[:2]))
+
+
+def test_a_discriminator_without_normalisation_judges_each_cover_alone() -> None:
+    discriminator = NETWORKS["dcgan"][1](resolution=16, width=4, normalisation="none")
+    covers = torch.randn(6, 3, 16, 16)
+    torch.testing.assert_close(discriminator(covers)[:2], discriminator(covers[:2]))
+    with pytest.raises(ValueError, match="normalisation must be one of batch, spectral, none, not 'layer'"):
+        NETWORKS["dcgan"][1](resolution=16, width=4, normalisation="layer")
 
 
 def test_dcgan_64_is_the_published_size() -> None:

@@ -159,6 +159,22 @@ def test_a_gradient_that_is_no_number_is_not_followed() -> None:
     assert not all(torch.equal(a, b) for a, b in moved)
 
 
+@pytest.mark.parametrize("genres", [False, True], ids=["plain", "genres"])
+def test_a_penalty_at_every_fourth_cover_changes_nothing_else(genres: bool) -> None:
+    recipe = small("r3gan-64", class_conditional=genres, gradient_penalty_weight=0.0)
+    everywhere, fourth = (trainer(replace(recipe, gradient_penalty_every=every)) for every in (1, 4))
+    batch = replace(random_batch(recipe), draws=(None, None))
+    fake = everywhere.generate(batch.latents, batch.labels).detach()
+    (loss, shown), (fourth_loss, fourth_shown) = (t.discriminator_loss(batch, fake, 0) for t in (everywhere, fourth))
+    torch.testing.assert_close(fourth_loss, loss)  # each cover is compared with the one that it was compared with
+    assert torch.equal(fourth_shown["pair_accuracy"], shown["pair_accuracy"])
+    labels = None if batch.labels is None else batch.labels[::4]
+    some = replace(batch, latents=batch.latents[::4], real=batch.real[::4], mix=batch.mix[::4], labels=labels)
+    _, expected = everywhere.discriminator_loss(some, fake[::4], 0)
+    torch.testing.assert_close(fourth_shown["gradient_penalty"], expected["gradient_penalty"])
+    assert not torch.isclose(shown["gradient_penalty"], expected["gradient_penalty"], rtol=1e-3)
+
+
 @pytest.mark.parametrize("parts", [1, 2])
 @pytest.mark.parametrize("name", ["r3gan-64", "wgan-gp-64", "dcgan-64"])
 def test_a_pair_shares_its_genre(name: str, parts: int) -> None:

@@ -222,6 +222,11 @@ def failure(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, *arg
         ("network: r3gan\nresolution: 64\nloss: logistic\ngenerator: {group_size: 0}", "generator: "),
         ("network: dcgan\nresolution: 64\nloss: logistic\ngenerator: {width: -8}", "generator: "),
         ("network: dcgan\nresolution: 64\nloss: logistic\ntotal_images: -5", "total_images must be"),
+        ("network: dcgan\nresolution: 64\nloss: logistic\ngradient_penalty_every: 3", "must be a multiple of"),
+        (
+            "network: dcgan\nresolution: 64\nloss: logistic\ndiscriminator: {normalisation: no}",
+            "normalisation must be",
+        ),
     ],
 )
 def test_a_recipe_that_makes_no_sense(
@@ -247,6 +252,10 @@ def test_mistakes_on_the_command_line(
     assert "no such folder" in line(*tiny, "--dataset_name", "./nowhere", "--output_dir", out)
     assert "16x16, the recipe wants 64 px" in line("--config", "dcgan-64", *both[2:])
     assert "train_batch_size must be" in line(*both, "--train_batch_size", "0")
+    fourth = tmp_path / "fourth.yaml"
+    fourth.write_text((CONFIGS / "tiny.yaml").read_text() + "gradient_penalty_every: 4\n")
+    shares = ("--config", str(fourth), *both[2:], "--gradient_accumulation_steps", "4")
+    assert "8 cannot be shared by 1 processes in 4 parts of a multiple of 4 covers" in line(*shares)
     assert "learning_rate cannot be" in line(*both, "--learning_rate", "nan")
     assert "seed must be" in line(*both, "--seed", "-1")
     assert "no such file" in line(*both, "--resume_from_checkpoint", str(tmp_path / "none.pt"))

@@ -70,8 +70,8 @@ def main() -> str:
     images, gap = ship(args.run_folder, PRETRAINED)
     size = sum(file.stat().st_size for file in (PRETRAINED / "synthesis").iterdir())
     return (
-        f"{PRETRAINED}: the generator after {images:,} covers, {size / 1e6:.1f} MB, {gap:.2g} grey levels from float32; "
-        "measure it again"
+        f"{PRETRAINED}: the generator after {images:,} covers, {size / 1e6:.1f} MB, "
+        f"{gap:.2g} grey levels from float32; measure it again"
     )
 
 

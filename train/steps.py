@@ -129,21 +129,19 @@ class Trainer:
         self, batch: Batch, fake: torch.Tensor, images: int
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """How badly real covers are told from generated ones, with the penalty; `fake` comes without its graph."""
-        recipe, real, draw = self.recipe, batch.real, batch.draws[0]
-        discriminate = partial(self.discriminate, labels=batch.labels)
+        recipe, real, labels, draw = self.recipe, batch.real, batch.labels, batch.draws[0]
         if draw is not None:
             real, fake = augment(real, draw), augment(fake, draw)
-        zero_centred = recipe.gradient_penalty == "zero-centred"
-        # the penalty is taken at the images that the discriminator sees, so augmentation needs no second derivative
-        real, fake = real.detach().requires_grad_(zero_centred), fake.detach().requires_grad_(zero_centred)
-
-        real_logits, fake_logits = discriminate(real), discriminate(fake)
+        if recipe.gradient_penalty == "zero-centred":
+            real_logits, r1 = self.discriminate_and_penalise(real, labels)
+            fake_logits, r2 = self.discriminate_and_penalise(fake, labels)
+            penalty = r1 + r2
+        else:
+            real_logits, fake_logits = self.discriminate(real, labels), self.discriminate(fake, labels)
         loss = LOSSES[recipe.loss].discriminator(real_logits, fake_logits)
         shown = {"loss_d": loss.detach(), "pair_accuracy": (real_logits > fake_logits).float().mean()}
-        if zero_centred:
-            penalty = zero_centred_penalty(real_logits, real) + zero_centred_penalty(fake_logits, fake)
-        elif recipe.gradient_penalty == "one-centred":
-            penalty = one_centred_penalty(discriminate, real, fake, batch.mix)
+        if recipe.gradient_penalty == "one-centred":
+            penalty = one_centred_penalty(partial(self.discriminate, labels=labels), real, fake, batch.mix)
         if recipe.gradient_penalty != "none":
             shown["gradient_penalty"] = penalty.detach()
             loss = loss + recipe.at("gradient_penalty_weight", images) * penalty
@@ -168,6 +166,26 @@ class Trainer:
         """(N, 3, H, W), and (N,) int64 genres, to (N,) logits in float32."""
         with self.autocast():
             return self.gan.discriminator(images, labels).float()
+
+    def discriminate_and_penalise(
+        self, images: torch.Tensor, labels: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The logits of `discriminate`, and the zero-centred penalty at one of `gradient_penalty_every` images.
+
+        Which ones does not depend on how a batch is shared, as long as each share is a multiple of that number.
+        """
+        every = self.recipe.gradient_penalty_every
+        images = images.detach().unflatten(0, (-1, every))
+        labels = None if labels is None else labels.unflatten(0, (-1, every))
+        # taken at the images that the discriminator sees, so augmentation needs no second derivative
+        first = images[:, 0].requires_grad_()
+        logits = self.discriminate(first, None if labels is None else labels[:, 0])
+        penalty = zero_centred_penalty(logits, first)
+        if every == 1:
+            return logits, penalty
+        others = None if labels is None else labels[:, 1:].flatten()
+        others = self.discriminate(images[:, 1:].flatten(0, 1), others).unflatten(0, (-1, every - 1))
+        return torch.cat((logits[:, None], others), 1).flatten(), penalty
 
     def generate(self, latents: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
         """(N, latent_dim), and (N,) int64 genres, to (N, 3, H, W) in float32."""

@@ -198,10 +198,12 @@ def main() -> str:
     parts = args.gradient_accumulation_steps
     if parts < 1:
         raise UserError(f"--gradient_accumulation_steps must be at least 1, not {parts}")
-    if recipe.train_batch_size % (accelerator.num_processes * parts):
+    every = recipe.gradient_penalty_every
+    if recipe.train_batch_size % (accelerator.num_processes * parts * every):
         raise UserError(
             f"--train_batch_size {recipe.train_batch_size} cannot be shared by {accelerator.num_processes} processes"
             + (f" in {parts} parts" if parts > 1 else "")
+            + (f" of a multiple of {every} covers" if every > 1 else "")
         )
     use_all_cores(accelerator.device)
     torch.backends.cudnn.benchmark = True  # every batch has the same shape

@@ -16,6 +16,9 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 
+NORMALISATIONS = ("batch", "spectral", "none")  # of the discriminator
+
+
 def _channels(resolution: int, width: int) -> list[int]:
     """Channels of the feature maps from 4x4 up to resolution/2, e.g. 512, 256, 128, 64 for 64 px and width 64."""
     if resolution < 8 or resolution & (resolution - 1):
@@ -89,22 +92,29 @@ class DCGANDiscriminator(ModelMixin, ConfigMixin):
         width: channels of the first layer; each layer after it has twice as many.
         genres: as in `DCGANGenerator`. Each has a logit of its own, linear in the pooled features, added to that of
             all (Miyato and Koyama 2018, "cGANs with Projection Discriminator", section 3).
-        spectral: instead of batch normalisation divide each layer's weights by their largest singular value (Miyato et
-            al. 2018, "Spectral Normalization for Generative Adversarial Networks", section 2).
+        normalisation: batch; spectral, which divides each layer's weights by their largest singular value (Miyato et
+            al. 2018, "Spectral Normalization for Generative Adversarial Networks", section 2); or none, where a
+            gradient penalty keeps the logits smooth instead (Gulrajani et al. 2017, section 4: the penalty is one of
+            each cover, which batch normalisation would mix with the others).
     """
 
     @register_to_config
-    def __init__(self, resolution: int = 64, width: int = 64, genres: Sequence[str] = (), spectral: bool = False):
+    def __init__(
+        self, resolution: int = 64, width: int = 64, genres: Sequence[str] = (), normalisation: str = "batch"
+    ):
         super().__init__()
-        channels = _channels(resolution, width)[::-1]
+        if normalisation not in NORMALISATIONS:
+            raise ValueError(f"normalisation must be one of {', '.join(NORMALISATIONS)}, not {normalisation!r}")
+        channels, batch = _channels(resolution, width)[::-1], normalisation == "batch"
         layers = [nn.Conv2d(3, channels[0], 4, stride=2, padding=1), nn.LeakyReLU(0.2, True)]
         for above, below in pairwise(channels):
-            layers += [nn.Conv2d(above, below, 4, stride=2, padding=1, bias=spectral)]
-            layers += [nn.LeakyReLU(0.2, True)] if spectral else [nn.BatchNorm2d(below), nn.LeakyReLU(0.2, True)]
+            layers += [nn.Conv2d(above, below, 4, stride=2, padding=1, bias=not batch)]
+            layers += [nn.BatchNorm2d(below)] if batch else []
+            layers += [nn.LeakyReLU(0.2, True)]
         layers += [nn.Conv2d(channels[-1], 1, 4)]  # 4x4 -> 1x1
         self.layers = nn.Sequential(*layers)
         self.apply(_initialise)
-        for layer in self.layers if spectral else ():
+        for layer in self.layers if normalisation == "spectral" else ():
             if isinstance(layer, nn.Conv2d):
                 spectral_norm(layer)
         self.genre_embedding = GenreEmbedding(genres, channels[-1]) if genres else None

@@ -16,7 +16,7 @@ from train.watch import FIRST_WORD, Watch
 
 
 def lines(health: Health, values: list[dict[str, float]]) -> list[str]:
-    return [complaint for line in values for complaint in health.look(line)]
+    return [complaint for line in values for complaint in health.look({"gradient_norm_d": 1.0} | line)]
 
 
 def test_a_healthy_run_hears_nothing() -> None:
@@ -37,6 +37,14 @@ def test_a_loss_that_diverges() -> None:
     (said,) = lines(Health(), [*usual, {"pair_accuracy": 0.9, "loss_g": 41.0}])
     assert "20 times what it was" in said
     assert lines(Health(), [*usual, {"pair_accuracy": 0.9, "loss_g": 39.0}]) == []
+
+
+def test_a_gradient_that_explodes_after_a_calm_beginning() -> None:
+    calm = [{"pair_accuracy": 0.7, "loss_g": 0.8, "gradient_norm_d": norm} for norm in (0.5, 0.3, 0.7, 0.4)]
+    (said,) = lines(Health(), [*calm, calm[0] | {"gradient_norm_d": 50.0}])
+    assert "exploded" in said and "adam_beta2" in said
+    assert lines(Health(), [*calm, calm[0] | {"gradient_norm_d": 40.0}]) == []
+    assert lines(Health(), [*calm[1:], calm[0] | {"gradient_norm_d": 50.0}]) == []  # a beginning may be wild
 
 
 def test_covers_that_are_all_alike() -> None:

@@ -6,6 +6,7 @@ from statistics import median
 
 
 LINES = 20  # of metrics.jsonl that something must last before it is said
+FEWEST = 4  # that tell what is usual of a gradient
 ALL_PAIRS = 0.99  # share of pairs that the discriminator tells apart when it has won
 FEW_DIFFERENCES = 0.5  # of what held-out covers differ from one another
 
@@ -21,7 +22,7 @@ class Health:
         """After each line of losses.
 
         Args:
-            values: `loss_g` and `pair_accuracy` among them, all finite.
+            values: `loss_g`, `pair_accuracy` and `gradient_norm_d` among them, all finite.
 
         Returns:
             New complaints, a line each.
@@ -31,6 +32,7 @@ class Health:
         full = len(before) == LINES
         lost = full and all(line["pair_accuracy"] > ALL_PAIRS for line in self.history)
         usual = median(abs(line["loss_g"]) for line in before) if full else math.inf
+        norm = median(line["gradient_norm_d"] for line in before) if len(before) >= FEWEST else math.inf
         return self._new(
             {
                 "the discriminator tells all pairs apart, so the generator learns little: raise "
@@ -38,6 +40,11 @@ class Health:
                 "the generator's loss is 20 times what it was: if it does not come back, go on from an earlier "
                 "checkpoint in a new --output_dir with a lower --learning_rate": abs(values["loss_g"])
                 > 20 * max(usual, 1.0),
+                # after thousands of calm steps Adam divides by next to nothing
+                "the discriminator's gradient exploded, it is 100 times what it was: go on from an earlier checkpoint "
+                "in a new --output_dir with a lower --learning_rate, or adam_beta2: 0.9 in the recipe": (
+                    values["gradient_norm_d"] > 100 * max(norm, 0.1)
+                ),
             }
         )
 

@@ -148,7 +148,7 @@ class Watch:
 
     def _log(self, images: int) -> None:
         shown = self._measured()
-        if shown.keys() >= {"loss_g", "pair_accuracy"}:
+        if shown.keys() >= {"loss_g", "pair_accuracy", "gradient_norm_d"}:
             self._warn(self.health.look(shown))
         if self.trainer.recipe.augmentation == "auto":
             control = self.trainer.gan.augmentation

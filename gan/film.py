@@ -13,7 +13,7 @@ SMALLEST_FILM = 512  # pixels; players show a smaller one as a stamp
 
 
 def evenly(values: list, most: int) -> list:
-    """At most `most` of `values`, evenly from the first to the last; where one alone is to be taken, the last."""
+    """At most `most` of `values`, evenly from the first to the last; of 1 or fewer the last, never none."""
     if len(values) <= most:
         return values
     if most < 2:

@@ -1,6 +1,6 @@
 """The film of a run, from sheets of which each cover is known."""
 
-import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +8,7 @@ import pytest
 from drawn import draw_cover
 from PIL import Image
 
+from gan.film import FFMPEG, SMALLEST_FILM
 from train import film
 from train.film import make_film
 
@@ -80,8 +81,19 @@ def test_an_mp4_is_made_where_ffmpeg_is(tmp_path: Path) -> None:
         draw_sheet(tmp_path, images)
     make_film(tmp_path)
     mp4 = tmp_path / "film.mp4"
-    assert mp4.exists() == bool(shutil.which("ffmpeg"))
-    assert not mp4.exists() or mp4.read_bytes()[4:8] == b"ftyp"
+    assert mp4.exists() == (FFMPEG is not None)
+    if FFMPEG is None:
+        return
+    assert mp4.read_bytes()[4:8] == b"ftyp"
+    command = [FFMPEG, "-v", "error", "-i", mp4, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    shown = np.frombuffer(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout, np.uint8)
+    shown = shown.reshape(-1, SMALLEST_FILM, SMALLEST_FILM, 3)
+    assert len(shown) == 2 + 2 * 10  # the last one stays for two seconds
+    quarter = SMALLEST_FILM // 4
+    covers = [Image.fromarray(frame[:quarter, :quarter]).resize((16, 16), Image.Resampling.BOX) for frame in shown]
+    for place, cover in enumerate(covers):
+        gaps = [np.abs(np.asarray(cover, int) - np.asarray(draw_cover(1000 * n, 16), int)).mean() for n in range(3)]
+        assert np.argmin(gaps) == min(place, 2) and min(gaps) < 30, (place, gaps)
 
 
 def test_a_run_without_sheets_gets_no_film(tmp_path: Path) -> None:

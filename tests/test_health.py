@@ -42,7 +42,7 @@ def test_a_loss_that_diverges() -> None:
 def test_a_gradient_that_explodes_after_a_calm_beginning() -> None:
     calm = [{"pair_accuracy": 0.7, "loss_g": 0.8, "gradient_norm_d": norm} for norm in (0.5, 0.3, 0.7, 0.4)]
     (said,) = lines(Health(), [*calm, calm[0] | {"gradient_norm_d": 50.0}])
-    assert "exploded" in said and "adam_beta2" in said
+    assert "gradient is 100 times what it was" in said
     assert lines(Health(), [*calm, calm[0] | {"gradient_norm_d": 40.0}]) == []
     assert lines(Health(), [*calm[1:], calm[0] | {"gradient_norm_d": 50.0}]) == []  # a beginning may be wild
 

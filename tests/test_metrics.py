@@ -131,7 +131,7 @@ def test_evaluate_says_which_covers_it_measured(tmp_path: Path) -> None:
     generator = DCGANGenerator
     run = tiny_run(tmp_path / "run")
     assert shown_images(str(run), None, generator) == IMAGES
-    assert shown_images(None, None, generator) > 400_000  # the one that ships
+    assert shown_images(None, None, generator) > 100_000  # the one that ships
     assert shown_images("user/covers", "images-64", generator) == 64
     assert shown_images("user/covers", "main", generator) is shown_images("user/covers", None, generator) is None
 

@@ -102,6 +102,7 @@ def test_a_spectral_discriminator_stretches_by_one_at_most_and_judges_each_cover
 
 def test_a_discriminator_without_normalisation_judges_each_cover_alone() -> None:
     discriminator = NETWORKS["dcgan"][1](resolution=16, width=4, normalisation="none")
+    assert {type(layer) for layer in discriminator.layers} == {torch.nn.Conv2d, torch.nn.LeakyReLU}
     covers = torch.randn(6, 3, 16, 16)
     torch.testing.assert_close(discriminator(covers)[:2], discriminator(covers[:2]))
     with pytest.raises(ValueError, match="normalisation must be one of batch, spectral, none, not 'layer'"):

@@ -4,6 +4,7 @@ import math
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
@@ -169,6 +170,24 @@ def test_weights_that_are_no_numbers_never_replace_good_ones(tmp_path: Path) -> 
     assert folder.load_checkpoint(trainer(recipe).gan, "latest", torch.device("cpu"))[0] == 16
 
 
+def test_each_checkpoint_draws_with_the_average_of_its_moment_made_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = small("dcgan-64")
+    taught, folder, made = trainer(recipe), RunFolder(tmp_path / "run"), []
+    folder.open(recipe, {})
+    average = Trainer.average
+    monkeypatch.setattr(Trainer, "average", lambda self, number: made.append(number) or average(self, number))
+    watch = Watch(taught, folder, 0, 0.0)
+    pixels = []
+    for images in (8, 16):
+        watch._save(images)
+        watch._average(images)
+        pixels.append(load_pipeline(tmp_path / "run" / "pipeline")(seeds=[1], output_type="np").images)
+        taught.gan.ema[0].layers[-2].weight.data.mul_(-1)
+    assert made == [0, 0] and not np.allclose(pixels[0], pixels[1])
+
+
 def test_two_processes_cannot_train_in_one_folder(tmp_path: Path) -> None:
     first, second = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "run")
     first.open(small("tiny"), {})
@@ -222,7 +241,12 @@ def failure(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, *arg
         ("network: r3gan\nresolution: 64\nloss: logistic\ngenerator: {group_size: 0}", "generator: "),
         ("network: dcgan\nresolution: 64\nloss: logistic\ngenerator: {width: -8}", "generator: "),
         ("network: dcgan\nresolution: 64\nloss: logistic\ntotal_images: -5", "total_images must be"),
-        ("network: dcgan\nresolution: 64\nloss: logistic\ngradient_penalty_every: 3", "must be a multiple of"),
+        ("network: dcgan\nresolution: 64\nloss: logistic\ngradient_penalty_every: 4", "zero-centred"),
+        (
+            "network: r3gan\nresolution: 64\nloss: logistic\n"
+            "gradient_penalty: zero-centred\ngradient_penalty_every: 3",
+            "must be a multiple of",
+        ),
         (
             "network: dcgan\nresolution: 64\nloss: logistic\ndiscriminator: {normalisation: no}",
             "normalisation must be",
@@ -255,7 +279,7 @@ def test_mistakes_on_the_command_line(
     fourth = tmp_path / "fourth.yaml"
     fourth.write_text((CONFIGS / "tiny.yaml").read_text() + "gradient_penalty_every: 4\n")
     shares = ("--config", str(fourth), *both[2:], "--gradient_accumulation_steps", "4")
-    assert "8 cannot be shared by 1 processes in 4 parts of a multiple of 4 covers" in line(*shares)
+    assert "in 4 parts; each share must be a multiple of gradient_penalty_every, 4" in line(*shares)
     assert "learning_rate cannot be" in line(*both, "--learning_rate", "nan")
     assert "seed must be" in line(*both, "--seed", "-1")
     assert "no such file" in line(*both, "--resume_from_checkpoint", str(tmp_path / "none.pt"))
@@ -279,6 +303,7 @@ def test_mistakes_on_the_command_line(
     torn.write_bytes(b"torn")
     assert "holds a run with" in line(*both)
     (tmp_path / "out" / "config.json").write_text('{"network": "r3gan", "resolution": 16}')
+    assert "gradient_penalty_every 1, not 4" in line("--config", str(fourth), *both[2:])  # from before there was one
     assert "damaged" in line(*both)
 
 

@@ -95,7 +95,7 @@ def test_long_runs_are_shown_in_even_steps():
     assert len(chosen) == MOST_SNAPSHOTS and (chosen[0], chosen[-1]) == (0, 999)
     assert {b - a for a, b in pairwise(chosen)} <= {43, 44}
     assert evenly(values[:5], MOST_SNAPSHOTS) == values[:5]
-    assert evenly(values, 1) == [999]
+    assert evenly(values, 1) == evenly(values, 0) == [999]
 
 
 def test_a_large_models_weights_are_not_all_kept(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image
 
 from gan.film import FFMPEG, evenly, mp4
-from train.files import replacing
+from train.files import write_atomically
 from train.run_folder import SHEET_COLUMNS
 
 
@@ -34,12 +34,10 @@ def make_film(folder: Path) -> None:
     while len(film) > LARGEST and len(frames) > 1:
         frames = evenly(frames, min(len(frames) - 1, len(frames) * LARGEST // len(film)))
         film = _webp(frames)
-    with replacing(folder / "film.webp") as file:
-        file.write(film)
+    write_atomically(folder / "film.webp", film)
     if FFMPEG:
         rest = frames[-1:] * (LAST_SECONDS * FRAMES_PER_SECOND - 1)
-        with replacing(folder / "film.mp4") as file:
-            file.write(mp4(frames + rest, FRAMES_PER_SECOND))
+        write_atomically(folder / "film.mp4", mp4(frames + rest, FRAMES_PER_SECOND))
 
 
 def _frame(sheet: Path) -> Image.Image:

@@ -40,11 +40,10 @@ class Health:
                 "the generator's loss is 20 times what it was: if it does not come back, go on from an earlier "
                 "checkpoint in a new --output_dir with a lower --learning_rate": abs(values["loss_g"])
                 > 20 * max(usual, 1.0),
-                # after thousands of calm steps Adam divides by next to nothing
-                "the discriminator's gradient exploded, it is 100 times what it was: go on from an earlier checkpoint "
-                "in a new --output_dir with a lower --learning_rate, or adam_beta2: 0.9 in the recipe": (
-                    values["gradient_norm_d"] > 100 * max(norm, 0.1)
-                ),
+                # seen after 125 and 400 calm steps, at a gamma of 100, an adam_beta2 of 0.99 and rates from 0.001 on
+                "the discriminator's gradient is 100 times what it was: if it does not come back, go on from an "
+                "earlier checkpoint in a new --output_dir with a lower --learning_rate": values["gradient_norm_d"]
+                > 100 * norm,
             }
         )
 

@@ -32,7 +32,8 @@ class Recipe:
     discriminator: dict = field(default_factory=dict)
     gradient_penalty: str = "none"  # none, zero-centred (R1 + R2) or one-centred (WGAN-GP)
     gradient_penalty_weight: Schedule = 0.0
-    # where it is zero-centred: taken at one cover in so many, which is right on average and saves second derivatives
+    # zero-centred: taken at one cover in so many of each batch (not at one step in so many), which is right on
+    # average and saves second derivatives, for discriminators that judge each cover alone
     gradient_penalty_every: int = 1
     discriminator_steps: int = 1  # steps of the discriminator for one of the generator
     train_batch_size: int = 64  # over all processes together
@@ -119,7 +120,10 @@ def _check(recipe: Recipe, config: str) -> None:
         value = getattr(recipe, name)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise UserError(f"{name} must be a whole number of at least 1, not {value!r}")
-    if recipe.train_batch_size % (every := recipe.gradient_penalty_every):
+    every = recipe.gradient_penalty_every
+    if every > 1 and recipe.gradient_penalty != "zero-centred":
+        raise UserError("gradient_penalty_every goes with gradient_penalty: zero-centred")
+    if recipe.train_batch_size % every:
         raise UserError(f"train_batch_size must be a multiple of gradient_penalty_every, {every}")
     if not isinstance(recipe.seed, int) or not 0 <= recipe.seed < 2**32:
         raise UserError(f"seed must be a whole number from 0 to {2**32 - 1}, not {recipe.seed!r}")

@@ -73,7 +73,8 @@ class RunFolder:
             raise UserError(f"--output_dir {self.folder} holds another program's config.json; name a new folder")
         if not self._saved():
             return  # nothing was trained that another recipe would contradict
-        old = {"class_conditional": False, "genres": []} | old  # of a run that knew of none
+        # of a run that knew of none of these
+        old = {"class_conditional": False, "genres": [], "gradient_penalty_every": 1} | old
         for name in sorted(new.keys() - MAY_CHANGE):
             if name in old and old[name] != new[name]:
                 raise UserError(

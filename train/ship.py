@@ -12,14 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from gan.pipeline import AlbumCoverPipeline
 from gan.pipeline_folder import COVERS_INDEX, PRETRAINED, PipelineError, load_pipeline, save_pipeline
 from train.cli import Parser, UserError, run
 from train.run_folder import draw_sheet
 
 
 OF_THE_ONE_BEFORE = ("scores.json", "copies.json", "film.webp", COVERS_INDEX)
-COMPARED = 64  # seeds
 
 
 def ship(run_folder: Path, target: Path) -> tuple[int, float]:
@@ -43,7 +41,8 @@ def ship(run_folder: Path, target: Path) -> tuple[int, float]:
     _, images = min(scored)
     shipped = run_folder / "shipped"
     save_pipeline(pipeline, shipped, for_strangers=False, half=True)
-    gap = _gap(pipeline, load_pipeline(shipped))
+    sheets = [draw_sheet(drawn.synthesis) for drawn in (pipeline, load_pipeline(shipped))]
+    gap = float(np.abs(np.subtract(*(np.asarray(sheet, np.int16) for sheet in sheets))).mean())
     for name in OF_THE_ONE_BEFORE:
         (target / name).unlink(missing_ok=True)
     shutil.rmtree(target / "synthesis", ignore_errors=True)
@@ -52,14 +51,8 @@ def ship(run_folder: Path, target: Path) -> tuple[int, float]:
     if (run_folder / "film.webp").is_file():
         shutil.copy(run_folder / "film.webp", target)
     (target / "metrics.jsonl").write_text("".join(f"{json.dumps(s)}\n" for s in lines if s["images"] <= images))
-    draw_sheet(load_pipeline(target).synthesis).save(target / "sheet.png")
+    sheets[1].save(target / "sheet.png")
     return images, gap
-
-
-def _gap(one: AlbumCoverPipeline, other: AlbumCoverPipeline) -> float:
-    """Mean difference of the covers of the same seeds, in grey levels."""
-    drawn = [[np.asarray(cover, np.int16) for cover in draw(list(range(COMPARED))).images] for draw in (one, other)]
-    return float(np.abs(np.subtract(*drawn)).mean())
 
 
 def main() -> str:

@@ -170,22 +170,22 @@ class Trainer:
     def discriminate_and_penalise(
         self, images: torch.Tensor, labels: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The logits of `discriminate`, and the zero-centred penalty at one of `gradient_penalty_every` images.
+        """(N, 3, H, W), and (N,) int64 genres, to (N,) logits and the zero-centred penalty, a scalar.
 
-        Which ones does not depend on how a batch is shared, as long as each share is a multiple of that number.
+        The penalty is taken at one of `gradient_penalty_every` images: the same ones however a batch is shared, as
+        long as N is a multiple of that number (RuntimeError otherwise). Their logits come first.
         """
         every = self.recipe.gradient_penalty_every
-        images = images.detach().unflatten(0, (-1, every))
-        labels = None if labels is None else labels.unflatten(0, (-1, every))
+        rows = images.detach().unflatten(0, (-1, every))
+        names = None if labels is None else labels.unflatten(0, (-1, every))
         # taken at the images that the discriminator sees, so augmentation needs no second derivative
-        first = images[:, 0].requires_grad_()
-        logits = self.discriminate(first, None if labels is None else labels[:, 0])
+        first = rows[:, 0].requires_grad_()
+        logits = self.discriminate(first, None if names is None else names[:, 0])
         penalty = zero_centred_penalty(logits, first)
-        if every == 1:
-            return logits, penalty
-        others = None if labels is None else labels[:, 1:].flatten()
-        others = self.discriminate(images[:, 1:].flatten(0, 1), others).unflatten(0, (-1, every - 1))
-        return torch.cat((logits[:, None], others), 1).flatten(), penalty
+        if every > 1:
+            others = self.discriminate(rows[:, 1:].flatten(0, 1), None if names is None else names[:, 1:].flatten())
+            logits = torch.cat((logits, others))
+        return logits, penalty
 
     def generate(self, latents: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
         """(N, latent_dim), and (N,) int64 genres, to (N, 3, H, W) in float32."""

@@ -203,7 +203,7 @@ def main() -> str:
         raise UserError(
             f"--train_batch_size {recipe.train_batch_size} cannot be shared by {accelerator.num_processes} processes"
             + (f" in {parts} parts" if parts > 1 else "")
-            + (f" of a multiple of {every} covers" if every > 1 else "")
+            + (f"; each share must be a multiple of gradient_penalty_every, {every}" if every > 1 else "")
         )
     use_all_cores(accelerator.device)
     torch.backends.cudnn.benchmark = True  # every batch has the same shape

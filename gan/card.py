@@ -149,6 +149,7 @@ def _training(run: Run) -> str:
         "network": run.config["network"],
         "loss": run.config.get("loss"),
         "covers shown": run.images,
+        "before that": _grown_from(run.config.get("grown_from")),
         "batch size": run.config.get("train_batch_size"),
         "precision": {"bf16": "bfloat16", "no": "float32"}.get(str(run.config.get("mixed_precision"))),
         "device": run.config.get("device"),
@@ -164,6 +165,17 @@ def _training(run: Run) -> str:
         picture = "!" if film.endswith(".webp") else ""
         more.append(f"The same seeds while it learned:\n\n{picture}[Training as a film]({film})")
     return f"## How it was trained\n\n| | |\n|---|---|\n{rows}\n\n" + "\n".join(more) + "\n"
+
+
+def _grown_from(smaller: object) -> str | None:
+    """What a run tells of a smaller one with whose networks it began."""
+    if not isinstance(smaller, dict) or not all(isinstance(value, int | float) for value in smaller.values()):
+        return None
+    try:
+        hours = smaller["seconds"] / 3600
+        return f"{smaller['images']:,} at {smaller['resolution']} pixels, in {hours:.2f} hours"
+    except KeyError:
+        return None
 
 
 def _scores(scores: dict[str, float], run: Run) -> str:

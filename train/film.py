@@ -20,16 +20,21 @@ LARGEST = 5_000_000  # bytes, to be looked at on a card
 def make_film(folder: Path) -> None:
     """Write film.webp, and film.mp4 where ffmpeg is on the PATH, from samples/ of a run folder.
 
+    A run that was grown begins with the sheets of the smaller one, in samples/before/, their pixels as large squares.
+
     A frame takes 15 ms for covers of 64 px and 190 ms for covers of 256 px (one core): a hundred of them may take as
     long as a GPU trains between two checkpoints. So a film is made when a run stops, not at each checkpoint.
 
     Raises:
         OSError, subprocess.SubprocessError: it cannot be written.
     """
-    sheets = sorted((folder / "samples").glob("images-*.png"))
+    sheets = (folder / "samples").rglob("images-*.png")
+    sheets = sorted(sheets, key=lambda sheet: (-len(sheet.parts), sheet.name))  # the deepest is the oldest
     if not sheets:
         return
-    frames = [_frame(sheet) for sheet in evenly(sheets, LONGEST)]
+    with Image.open(sheets[-1]) as last:
+        side = COVERS * last.width // SHEET_COLUMNS
+    frames = [_frame(sheet).resize((side, side), Image.Resampling.NEAREST) for sheet in evenly(sheets, LONGEST)]
     film = _webp(frames)
     while len(film) > LARGEST and len(frames) > 1:
         frames = evenly(frames, min(len(frames) - 1, len(frames) * LARGEST // len(film)))

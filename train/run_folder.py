@@ -74,7 +74,7 @@ class RunFolder:
         if not self._saved():
             return  # nothing was trained that another recipe would contradict
         # of a run that knew of none of these
-        old = {"class_conditional": False, "genres": [], "gradient_penalty_every": 1} | old
+        old = {"class_conditional": False, "genres": [], "gradient_penalty_every": 1, "grown_from": None} | old
         for name in sorted(new.keys() - MAY_CHANGE):
             if name in old and old[name] != new[name]:
                 raise UserError(

@@ -29,6 +29,7 @@ from train.describe import describe
 from train.device import can_bf16, use_all_cores
 from train.evaluation import Evaluation
 from train.genres import dropped, genres_to_learn
+from train.grow import grow, keep_sheets
 from train.inception import HELP, FeatureDistances, load_inception
 from train.push import Push
 from train.recipes import CONFIGS, Recipe, load_recipe
@@ -172,6 +173,9 @@ def arguments() -> Parser:
     )
     parser.add_argument("--resume_from_checkpoint", default="latest", help="a checkpoint file, or latest")
     parser.add_argument(
+        "--grow_from", type=Path, help="folder of a run at half the resolution, whose networks this one begins with"
+    )
+    parser.add_argument(
         "--report_to", choices=TRACKERS, default="none", help="where the lines of metrics.jsonl are shown, too"
     )
     parser.add_argument(
@@ -210,6 +214,7 @@ def main() -> str:
     with accelerator.local_main_process_first():
         genres = genres_to_learn(args.dataset_name) if recipe.class_conditional else []
     gan = build(recipe, accelerator.device, genres)
+    grown_from = grow(gan, args.grow_from) if args.grow_from else None
     if args.dry_run:
         return describe(gan, recipe) if accelerator.is_main_process else ""
     for flag in ("dataset_name", "output_dir"):
@@ -239,6 +244,7 @@ def main() -> str:
         "torch": torch.__version__,
         "genres": genres,
         "streaming": args.streaming,
+        "grown_from": grown_from,
     }
     with accelerator.local_main_process_first():
         covers, held_out = open_covers(args.dataset_name, recipe, args.streaming)
@@ -246,6 +252,8 @@ def main() -> str:
     facts["covers"] = len(covers)
     if accelerator.is_main_process:
         folder.open(recipe, facts)
+        if grown_from:
+            keep_sheets(args.grow_from, folder)
     accelerator.wait_for_everyone()
     with accelerator.main_process_first():  # which puts a damaged checkpoint aside
         start, seconds = folder.load_checkpoint(gan, args.resume_from_checkpoint, device)

@@ -174,7 +174,7 @@ def test_the_sheet_that_travels_is_that_of_these_weights(run: Path):
 def test_the_generator_that_ships_has_its_run_beside_it():
     run = read_run(Path(gan.__file__).parent / "pretrained", DCGANGenerator)
     last = json.loads((Path(gan.__file__).parent / "pretrained" / "metrics.jsonl").read_text().splitlines()[-1])
-    assert run.images == last["images"] > 100_000 and run.dataset == "genres-64"
+    assert run.images == last["images"] > 100_000 and run.dataset == "genres-128"
 
 
 def test_the_card_links_a_dataset_of_the_hub(run: Path):

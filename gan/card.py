@@ -169,13 +169,12 @@ def _training(run: Run) -> str:
 
 def _grown_from(smaller: object) -> str | None:
     """What a run tells of a smaller one with whose networks it began."""
-    if not isinstance(smaller, dict) or not all(isinstance(value, int | float) for value in smaller.values()):
+    if not isinstance(smaller, dict):
         return None
-    try:
-        hours = smaller["seconds"] / 3600
-        return f"{smaller['images']:,} at {smaller['resolution']} pixels, in {hours:.2f} hours"
-    except KeyError:
+    resolution, images, seconds = (number(smaller.get(key)) for key in ("resolution", "images", "seconds"))
+    if None in (resolution, images, seconds):
         return None
+    return f"{images:,} at {resolution} pixels, in {seconds / 3600:.2f} hours"
 
 
 def _scores(scores: dict[str, float], run: Run) -> str:

@@ -30,7 +30,7 @@ SLOPE = 0.2  # of the discriminator's LeakyReLU
 LATENTS = 1024  # whose covers tell the statistics that the generator's new layer begins with
 
 
-def grow(gan: GAN, run_folder: Path) -> dict[str, int]:
+def grow(gan: GAN, run_folder: Path) -> dict[str, float]:
     """Make new networks begin where those of the run in `run_folder` ended; optimisers and averages begin anew.
 
     Returns:
@@ -88,9 +88,7 @@ def grow_generator(small: DCGANGenerator, large: DCGANGenerator) -> None:
     norm.bias[:SIGNS] = torch.cat((mean, -mean))
     out.weight.zero_()
     out.bias.zero_()
-    for colour in range(COLOURS):
-        out.weight[colour, colour, MIDDLE, MIDDLE] = 1
-        out.weight[COLOURS + colour, colour, MIDDLE, MIDDLE] = -1
+    _carry_colours(out.weight, 1)
 
 
 @torch.no_grad()
@@ -107,12 +105,17 @@ def grow_discriminator(small: DCGANDiscriminator, large: DCGANDiscriminator) -> 
     _copy([*body, small.genre_embedding], [*same, large.genre_embedding])
     new.weight[:SIGNS] = 0
     new.bias.zero_()
-    for colour in range(COLOURS):
-        new.weight[colour, colour, MIDDLE, MIDDLE] = 1 / 4
-        new.weight[COLOURS + colour, colour, MIDDLE, MIDDLE] = -1 / 4
+    _carry_colours(new.weight, 1 / 4)
     wider.weight.zero_()
     wider.weight[:, :SIGNS] = torch.cat((first.weight, -first.weight), 1) / (1 + SLOPE)
     wider.bias.copy_(first.bias)
+
+
+def _carry_colours(weight: nn.Parameter, share: float) -> None:
+    """Let the first channels of (channels, 3, 4, 4) stand for the colours, and the next ones for their negatives."""
+    for colour in range(COLOURS):
+        weight[colour, colour, MIDDLE, MIDDLE] = share
+        weight[COLOURS + colour, colour, MIDDLE, MIDDLE] = -share
 
 
 def _copy(layers: Sequence[nn.Module | None], to: Sequence[nn.Module | None]) -> None:

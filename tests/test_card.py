@@ -177,6 +177,15 @@ def test_the_generator_that_ships_has_its_run_beside_it():
     assert run.images == last["images"] > 100_000 and run.dataset == "genres-128"
 
 
+def test_the_card_tells_of_the_smaller_run_that_was_grown(run: Path):
+    config = json.loads((run / "config.json").read_text())
+    smaller = {"resolution": 8, "images": 10_240, "seconds": 5400.0}
+    for told, row in ((smaller, True), (smaller | {"seconds": "long"}, False), ({"images": 3}, False), (None, False)):
+        (run / "config.json").write_text(json.dumps(config | {"grown_from": told}))
+        assert ("| before that | 10,240 at 8 pixels, in 1.50 hours |" in card_of(run).content) == row
+        assert ("before that" in card_of(run).content) == row
+
+
 def test_the_card_links_a_dataset_of_the_hub(run: Path):
     (run / "config.json").write_text('{"network": "dcgan", "dataset_name": "user/covers-8"}')
     card = card_of(run)

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from datasets import load_dataset
 from PIL import Image
 from safetensors import SafetensorError
 
 from gan.copies import describe
-from gan.cover_features import FEWEST, SIDE, WEIGHTS, CoverDistances, load_features
-from gan.covers import Covers, CoversError, load_covers, seeded
+from gan.cover_features import BATCH, FEWEST, SIDE, WEIGHTS, CoverDistances, load_features
+from gan.covers import Covers, CoversError, load_covers, seeded, to_float, to_uint8
 from gan.metrics import sliced_wasserstein
 from gan.pipeline_folder import PipelineError, load_pipeline
 from train.benchmark_piles import draw_cover
@@ -42,7 +43,7 @@ def add_parser(programs: argparse._SubParsersAction) -> None:
     add("--dataset_name", required=True, help="folder written by train.prepare, or a Hub dataset")
     add("--genres", help="a prepared dataset with the column genre: all but one of them are left out")
     add("--genre_images", type=int, default=700, help="covers of a genre; genres with fewer are not measured")
-    add("--model", nargs="*", default=[], help="pipelines of 64 px beside the one that ships, as folders or Hub ids")
+    add("--model", nargs="*", default=[], help="pipelines beside the one that ships, as folders or Hub ids")
     add("--features", type=Path, default=WEIGHTS, help="what train.train_features wrote")
     add("--num_images", type=int, default=2048, help="covers to compare, at most")
     parser.set_defaults(function=benchmark_yardstick)
@@ -60,8 +61,6 @@ def benchmark_yardstick(args: argparse.Namespace) -> str:
         generators = [(name or "the one that ships", load_pipeline(name).synthesis) for name in [*args.model, None]]
     except (CoversError, PipelineError) as error:
         raise UserError(str(error)) from error
-    if wrong := [name for name, generator in generators if generator.config.resolution != SIDE]:
-        raise UserError(f"--model {wrong[0]}: its covers are not of {SIDE} px")
     count = min(args.num_images, len(validation), len(train))
     if count < 10 * FEWEST:
         raise UserError(f"needs at least {10 * FEWEST} covers in train and in validation, or as --num_images")
@@ -77,7 +76,7 @@ def benchmark_yardstick(args: argparse.Namespace) -> str:
         torch.manual_seed(0)
         untrained = type(generators[-1][1]).from_config(generators[-1][1].config).eval()
     for name, generator in [("not trained", untrained), *generators]:
-        table.row("generator", name, draw(generator, count))
+        table.row("generator", name, scaled(draw(generator, count)))
     if genres:
         mixed, size = torch.cat(list(genres.values())), args.genre_images
         orders = [torch.randperm(len(mixed), generator=seeded(0, k))[:size] for k in range(DRAWS)]
@@ -169,6 +168,14 @@ def read_genres(name: str, count: int) -> dict[str, torch.Tensor]:
     if not found:
         raise UserError(f"--genres {name}: no genre has {count} covers; lower --genre_images")
     return found
+
+
+def scaled(covers: torch.Tensor) -> torch.Tensor:
+    """(N, H, H, 3) uint8 covers of any size at 64 px, the size of the real ones here."""
+    if covers.shape[1] == SIDE:
+        return covers
+    parts = (F.interpolate(to_float(part), SIDE, mode="bilinear", antialias=True) for part in covers.split(BATCH))
+    return torch.cat([to_uint8(part) for part in parts])
 
 
 class Table:

@@ -140,6 +140,22 @@ def test_an_evaluation_that_fails_does_not_stop_the_run(watched, capsys: pytest.
     assert shared(watched.folder / "pipeline") == 1.0
 
 
+@pytest.mark.parametrize(("images", "done"), [(80, True), (72, False)], ids=["done", "interrupted"])
+def test_a_run_shorter_than_its_interval_is_measured_when_it_is_done(watched, images: int, done: bool) -> None:
+    watch = watched.watch(9.0, 8.0)
+    watch.every = 1_000
+    watch.finish(images)
+    assert (watched.folder / "best").exists() is done
+    assert shared(watched.folder / "pipeline") == (2.0 if done else 1.0)  # the average that was chosen is the one saved
+
+
+def test_nothing_is_measured_twice_at_the_end(watched, capsys: pytest.CaptureFixture) -> None:
+    watch = watched.watch(9.0, 8.0)
+    watch(80, {"loss_d": torch.tensor(1.0)})
+    watch.finish(80)
+    assert "evaluation failed" not in capsys.readouterr().out  # there was no third score to be told
+
+
 class Means(torch.nn.Module):
     """In place of Inception: the mean colours of three parts of a cover."""
 

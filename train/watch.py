@@ -67,7 +67,7 @@ class Watch:
         self.trainer, self.folder, self.start, self.before = trainer, folder, start, seconds
         self.main = trainer.accelerator.is_main_process
         self.began = self.lap = time.monotonic()
-        self.saved = self.lap_images = start
+        self.saved = self.measured = self.lap_images = start
         self.stop = self.told = False
         self.health = Health()
         # counted on the device, so that nobody waits for it: updates skipped since the last line, and in a row
@@ -173,6 +173,7 @@ class Watch:
         if not self.main or self.evaluation is None:
             return
         began, sigmas = time.monotonic(), self.trainer.recipe.ema_sigma
+        self.measured = images
         with self._never_mind("evaluation"):
             averages = [self.trainer.average(number) for number in range(len(sigmas))]
             scores = [{"ema_sigma": s} | self.evaluation(ema) for s, ema in zip(sigmas, averages, strict=True)]
@@ -224,11 +225,13 @@ class Watch:
         return self.drawn[1]
 
     def finish(self, images: int) -> str:
-        """Save what is not saved yet; returns the program's last line."""
+        """Measure a run that is done, save what is not saved yet; returns the program's last line."""
+        done = images >= self.trainer.recipe.total_images
+        if done and self.measured != images:
+            self._evaluate(images)
         if self.saved != images:
             self._save(images)
         rate = (images - self.start) / (time.monotonic() - self.began)
-        done = images >= self.trainer.recipe.total_images
         if not self.main:
             return ""
         if self.evaluation and done:

@@ -146,7 +146,7 @@ def test_a_run_shorter_than_its_interval_is_measured_when_it_is_done(watched, im
     watch.every = 1_000
     watch.finish(images)
     assert (watched.folder / "best").exists() is done
-    assert shared(watched.folder / "pipeline") == (2.0 if done else 1.0)  # the average that was chosen is the one saved
+    assert shared(watched.folder / "pipeline") == (2.0 if done else 1.0)  # the chosen average
 
 
 def test_nothing_is_measured_twice_at_the_end(watched, capsys: pytest.CaptureFixture) -> None:

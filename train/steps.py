@@ -9,6 +9,7 @@ from torch import nn
 
 from gan.augment import AdaptiveProbability, Augmentation, augment
 from gan.losses import LOSSES, one_centred_penalty, zero_centred_penalty
+from train.double_backward import FastDoubleBackward
 from train.recipes import Recipe
 from train.standing import with_standing_statistics
 
@@ -141,7 +142,8 @@ class Trainer:
         loss = LOSSES[recipe.loss].discriminator(real_logits, fake_logits)
         shown = {"loss_d": loss.detach(), "pair_accuracy": (real_logits > fake_logits).float().mean()}
         if recipe.gradient_penalty == "one-centred":
-            penalty = one_centred_penalty(partial(self.discriminate, labels=labels), real, fake, batch.mix)
+            with FastDoubleBackward():
+                penalty = one_centred_penalty(partial(self.discriminate, labels=labels), real, fake, batch.mix)
         if recipe.gradient_penalty != "none":
             shown["gradient_penalty"] = penalty.detach()
             loss = loss + recipe.at("gradient_penalty_weight", images) * penalty
@@ -180,7 +182,8 @@ class Trainer:
         names = None if labels is None else labels.unflatten(0, (-1, every))
         # taken at the images that the discriminator sees, so augmentation needs no second derivative
         first = rows[:, 0].requires_grad_()
-        logits = self.discriminate(first, None if names is None else names[:, 0])
+        with FastDoubleBackward():
+            logits = self.discriminate(first, None if names is None else names[:, 0])
         penalty = zero_centred_penalty(logits, first)
         if every > 1:
             others = self.discriminate(rows[:, 1:].flatten(0, 1), None if names is None else names[:, 1:].flatten())

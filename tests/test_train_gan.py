@@ -201,9 +201,10 @@ def test_what_a_killed_process_left_is_swept_up(tmp_path: Path) -> None:
     killed.open(small("tiny"), {})
     os.close(killed._held)
     (run / ".pipeline-old-x").mkdir()
-    (run / "samples" / ".tmp").touch()
+    (run / "samples" / ".new-x").touch()
+    (run / ".git").mkdir()  # somebody's own
     RunFolder(run).open(small("tiny"), {})
-    assert not list(run.rglob(".*"))
+    assert [found.name for found in run.rglob(".*")] == [".git"]
 
 
 def test_schedules_are_cosines_over_their_part_of_the_run() -> None:

@@ -27,6 +27,7 @@ from train.steps import GAN
 
 KEPT_CHECKPOINTS = 2
 SHEET_SEEDS, SHEET_COLUMNS = 64, 8
+UNFINISHED = (".new-", ".push-", ".pipeline-", ".best-", ".shipped-")  # what a killed process was writing
 # What may differ when a run goes on; anything else would make it another run.
 MAY_CHANGE = {
     "total_images", "checkpointing_images", "device", "processes", "gradient_accumulation_steps", "torch",
@@ -61,8 +62,16 @@ class RunFolder:
         write_atomically(config, (json.dumps(new, indent=2) + "\n").encode())
         for folder in (self.folder, self.checkpoints, self.samples):
             folder.mkdir(exist_ok=True)
-            for left in folder.glob(".*"):  # by a process that was killed while it wrote
+            for left in (found for begin in UNFINISHED for found in folder.glob(f"{begin}*")):
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+    def before(self) -> dict:
+        """What `config.json` tells of the run that is here; nothing where none has a checkpoint yet."""
+        try:
+            found = json.loads((self.folder / "config.json").read_text()) if self._saved() else {}
+        except (OSError, ValueError):  # which `open` complains about
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def _check_same_run(self, config: Path, new: dict) -> None:
         try:
@@ -127,6 +136,8 @@ class RunFolder:
             for part in GAN.__dataclass_fields__:
                 getattr(gan, part).load_state_dict(state[part])
             images, seconds = state["images"], state["seconds"]
+        except torch.OutOfMemoryError:
+            raise
         except Exception as error:  # torch raises nearly anything for a file that is not what it expects
             raise UserError(f"--resume_from_checkpoint {file}: not a checkpoint of these networks") from error
         if saved and saved[-1].name > self._file(images).name:

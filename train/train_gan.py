@@ -214,7 +214,11 @@ def main() -> str:
     with accelerator.local_main_process_first():
         genres = genres_to_learn(args.dataset_name) if recipe.class_conditional else []
     gan = build(recipe, accelerator.device, genres)
-    grown_from = grow(gan, args.grow_from) if args.grow_from else None
+    before = RunFolder(args.output_dir).before() if args.output_dir else {}
+    grown_from = before.get("grown_from")  # a run that goes on needs the smaller one no more
+    grows = bool(args.grow_from and not grown_from)
+    if grows:
+        grown_from = grow(gan, args.grow_from)
     if args.dry_run:
         return describe(gan, recipe) if accelerator.is_main_process else ""
     for flag in ("dataset_name", "output_dir"):
@@ -232,12 +236,14 @@ def main() -> str:
     if args.push_to_hub and accelerator.is_main_process:  # first, because a large dataset takes hours to decode
         push = Push(args.output_dir, args.hub_model_id, args.hub_private_repo, say)
     folder = RunFolder(args.output_dir)
-    device, bf16 = accelerator.device, args.mixed_precision == "bf16"
-    bf16 = can_bf16(device) if args.mixed_precision == "auto" else bf16
+    device, precision = accelerator.device, args.mixed_precision
+    if precision == "auto":  # on another device a run goes on as it began
+        precision = before.get("mixed_precision", "bf16" if can_bf16(device) else "no")
+    bf16 = precision == "bf16"
     facts = {
         # a folder's name alone: the file travels with the generator, and whose disk it was is nobody's business
         "dataset_name": Path(args.dataset_name).name if Path(args.dataset_name).is_dir() else args.dataset_name,
-        "mixed_precision": "bf16" if bf16 else "no",
+        "mixed_precision": precision,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device} ({platform.machine()})",
         "processes": accelerator.num_processes,
         "gradient_accumulation_steps": parts,
@@ -252,7 +258,7 @@ def main() -> str:
     facts["covers"] = len(covers)
     if accelerator.is_main_process:
         folder.open(recipe, facts)
-        if grown_from:
+        if grows:
             keep_sheets(args.grow_from, folder)
     accelerator.wait_for_everyone()
     with accelerator.main_process_first():  # which puts a damaged checkpoint aside
@@ -281,8 +287,7 @@ def main() -> str:
         raise UserError(str(error), 1) from error
     except torch.OutOfMemoryError as error:
         raise UserError(
-            "not enough memory on the device; raise --gradient_accumulation_steps (the result stays the same), "
-            "or lower --train_batch_size",
+            "not enough memory on the device; raise --gradient_accumulation_steps, or lower --train_batch_size",
             1,
         ) from error
     finally:

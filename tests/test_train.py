@@ -127,7 +127,7 @@ def test_killed_twice_and_started_again_it_is_the_same_run(tiny_dataset: Path, s
             start(command(tiny_dataset, run)),
             lambda n=lines: metrics.exists() and len(metrics.read_text().splitlines()) >= n,
         )
-    (run / "checkpoints" / ".left").write_bytes(b"half a checkpoint")
+    (run / "checkpoints" / ".new-left").write_bytes(b"half a checkpoint")
     with open(metrics, "a") as file:
         file.write('{"images": 7')  # what a process killed while writing leaves
     done = launch(command(tiny_dataset, run))

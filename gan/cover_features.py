@@ -71,11 +71,14 @@ class CoverFeatures(nn.Module):
     def _in_batches(self, look: Callable[[torch.Tensor], torch.Tensor], covers: torch.Tensor) -> torch.Tensor:
         device, found = self.components.weight.device, []
         for part in covers.split(BATCH):
-            images = to_float(part.to(device))
-            if part.shape[1] != SIDE:
-                images = F.interpolate(images, SIDE, mode="bilinear", antialias=True)
+            images = scaled(to_float(part.to(device)))
             found.append(look(images.contiguous(memory_format=torch.channels_last)).cpu())
         return torch.cat(found)
+
+
+def scaled(images: torch.Tensor) -> torch.Tensor:
+    """(N, 3, H, H) of any size at the 64 pixels at which covers are looked at."""
+    return images if images.shape[-1] == SIDE else F.interpolate(images, SIDE, mode="bilinear", antialias=True)
 
 
 def _convolution(above: int, below: int, stride: int) -> tuple[nn.Module, ...]:

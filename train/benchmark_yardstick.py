@@ -10,13 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from datasets import load_dataset
 from PIL import Image
 from safetensors import SafetensorError
 
 from gan.copies import describe
-from gan.cover_features import BATCH, FEWEST, SIDE, WEIGHTS, CoverDistances, load_features
+from gan.cover_features import BATCH, FEWEST, SIDE, WEIGHTS, CoverDistances, load_features, scaled
 from gan.covers import Covers, CoversError, load_covers, seeded, to_float, to_uint8
 from gan.metrics import sliced_wasserstein
 from gan.pipeline_folder import PipelineError, load_pipeline
@@ -76,7 +75,8 @@ def benchmark_yardstick(args: argparse.Namespace) -> str:
         torch.manual_seed(0)
         untrained = type(generators[-1][1]).from_config(generators[-1][1].config).eval()
     for name, generator in [("not trained", untrained), *generators]:
-        table.row("generator", name, scaled(draw(generator, count)))
+        drawn = draw(generator, count).split(BATCH)
+        table.row("generator", name, torch.cat([to_uint8(scaled(to_float(part))) for part in drawn]))
     if genres:
         mixed, size = torch.cat(list(genres.values())), args.genre_images
         orders = [torch.randperm(len(mixed), generator=seeded(0, k))[:size] for k in range(DRAWS)]
@@ -168,14 +168,6 @@ def read_genres(name: str, count: int) -> dict[str, torch.Tensor]:
     if not found:
         raise UserError(f"--genres {name}: no genre has {count} covers; lower --genre_images")
     return found
-
-
-def scaled(covers: torch.Tensor) -> torch.Tensor:
-    """(N, H, H, 3) uint8 covers of any size at 64 px, the size of the real ones here."""
-    if covers.shape[1] == SIDE:
-        return covers
-    parts = (F.interpolate(to_float(part), SIDE, mode="bilinear", antialias=True) for part in covers.split(BATCH))
-    return torch.cat([to_uint8(part) for part in parts])
 
 
 class Table:

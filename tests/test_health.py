@@ -32,6 +32,13 @@ def test_a_discriminator_that_wins_for_long_is_told_once() -> None:
     )  # and when it comes again
 
 
+def test_advice_fits_the_recipe() -> None:
+    won = [{"pair_accuracy": 1.0, "loss_g": 9.0}] * (LINES + 1)
+    for health, penalty in ((Health(penalised=True), True), (Health(penalised=False), False)):
+        said = [*lines(health, won), *health.look_at_covers(40.0, 100.0)]
+        assert len(said) == 2 and all(("raise gradient_penalty_weight" in line) == penalty for line in said)
+
+
 def test_a_loss_that_diverges() -> None:
     usual = [{"pair_accuracy": 0.9, "loss_g": 2.0}] * LINES
     (said,) = lines(Health(), [*usual, {"pair_accuracy": 0.9, "loss_g": 41.0}])

@@ -220,10 +220,42 @@ def test_sigterm_saves_and_the_same_command_goes_on(tiny_dataset: Path, straight
     assert_same_run(straight, run)
 
 
+def test_when_the_launcher_is_ended_the_run_saves_and_ends(tiny_dataset: Path, straight: Path, tmp_path: Path) -> None:
+    run = tmp_path / "orphaned"
+    python, *program = command(tiny_dataset, run)
+    process = start([python, *LAUNCHER, *program])
+    while not (run / "metrics.jsonl").exists():
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.terminate()  # the launcher alone, which passes nothing on
+    stopped = finish(process)  # both have ended when their output has
+    assert f"{run}: stopped after " in stopped.stdout.splitlines()[-1]
+    done = launch(command(tiny_dataset, run))
+    assert done.returncode == 0, done.stderr
+    assert_same_run(straight, run)
+
+
+def test_killed_after_the_last_checkpoint_it_gets_what_is_missing(
+    tiny_dataset: Path, straight: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "killed"
+    shutil.copytree(straight, run)
+    (run / "film.webp").unlink()
+    lines = (run / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (run / "metrics.jsonl").write_text("".join(lines[:-1]))  # without the last evaluation
+    copies = json.loads((run / "copies.json").read_text())
+    (run / "copies.json").write_text(json.dumps(copies | {"images": 400}))
+    done = launch(command(tiny_dataset, run))
+    assert done.returncode == 0 and "already shown 800 covers" in done.stdout, done.stderr
+    assert_same_run(straight, run)
+    assert json.loads((run / "copies.json").read_text()) == copies
+    assert (run / "film.webp").read_bytes() == (straight / "film.webp").read_bytes()
+
+
 def test_a_finished_run_says_so(tiny_dataset: Path, straight: Path) -> None:
     done = launch(command(tiny_dataset, straight))
     assert done.returncode == 0
-    assert "already shown 800 covers; raise --total_images" in done.stdout
+    assert done.stdout == f"{straight}: already shown 800 covers; raise --total_images to go on\n"
     other = launch(command(tiny_dataset, straight, "--train_batch_size", "4"))
     assert "holds a run with train_batch_size 8, not 4" in other.stderr
 

@@ -28,9 +28,7 @@ def make_film(folder: Path) -> None:
     Raises:
         OSError, subprocess.SubprocessError: it cannot be written.
     """
-    sheets = (folder / "samples").rglob("images-*.png")
-    sheets = sorted(sheets, key=lambda sheet: (-len(sheet.parts), sheet.name))  # the deepest is the oldest
-    if not sheets:
+    if not (sheets := _sheets(folder)):
         return
     with Image.open(sheets[-1]) as last:
         side = COVERS * last.width // SHEET_COLUMNS
@@ -43,6 +41,17 @@ def make_film(folder: Path) -> None:
     if FFMPEG:
         rest = frames[-1:] * (LAST_SECONDS * FRAMES_PER_SECOND - 1)
         write_atomically(folder / "film.mp4", mp4(frames + rest, FRAMES_PER_SECOND))
+
+
+def has_film(folder: Path) -> bool:
+    """Whether film.webp shows the newest sheet: a run may have been killed before it was made."""
+    film, sheets = folder / "film.webp", _sheets(folder)
+    return film.exists() and bool(sheets) and film.stat().st_mtime_ns >= sheets[-1].stat().st_mtime_ns
+
+
+def _sheets(folder: Path) -> list[Path]:
+    """The oldest first: of a run that was grown they lie deepest."""
+    return sorted((folder / "samples").rglob("images-*.png"), key=lambda sheet: (-len(sheet.parts), sheet.name))
 
 
 def _frame(sheet: Path) -> Image.Image:

@@ -12,9 +12,15 @@ FEW_DIFFERENCES = 0.5  # of what held-out covers differ from one another
 
 
 class Health:
-    """Looks at what is logged and says each complaint once, until it has passed and comes again."""
+    """Looks at what is logged and says each complaint once, until it has passed and comes again.
 
-    def __init__(self):
+    Args:
+        penalised: whether the recipe has a gradient penalty, which could be raised.
+    """
+
+    def __init__(self, penalised: bool = True):
+        self.weaken = "raise gradient_penalty_weight or augmentation" if penalised else "raise augmentation"
+        self.spread = "raise gradient_penalty_weight" if penalised else "choose a recipe with a gradient penalty"
         self.history: deque[dict[str, float]] = deque(maxlen=LINES)
         self.said: set[str] = set()
 
@@ -35,8 +41,8 @@ class Health:
         norm = median(line["gradient_norm_d"] for line in before) if len(before) >= FEWEST else math.inf
         return self._new(
             {
-                "the discriminator tells all pairs apart, so the generator learns little: raise "
-                "gradient_penalty_weight or augmentation in the recipe, or lower --learning_rate": lost,
+                f"the discriminator tells all pairs apart, so the generator learns little: {self.weaken} "
+                "in the recipe, or lower --learning_rate": lost,
                 "the generator's loss is 20 times what it was: if it does not come back, go on from an earlier "
                 "checkpoint in a new --output_dir with a lower --learning_rate": abs(values["loss_g"])
                 > 20 * max(usual, 1.0),
@@ -52,7 +58,7 @@ class Health:
         return self._new(
             {
                 "generated covers differ from each other less than half as much as real ones do: either the run is "
-                "young, or the generator collapses; if it lasts, raise gradient_penalty_weight": generated
+                f"young, or the generator collapses; if it lasts, {self.spread}": generated
                 < FEW_DIFFERENCES * held_out
             }
         )

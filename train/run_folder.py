@@ -184,6 +184,13 @@ class RunFolder:
         """Write copies.json, which the card reads; `images` says to which weights it belongs."""
         write_atomically(self.folder / "copies.json", (json.dumps({"images": images} | copies) + "\n").encode())
 
+    def has_copies(self, images: int) -> bool:
+        """Whether copies.json tells of the weights after `images` covers."""
+        try:
+            return json.loads((self.folder / "copies.json").read_text())["images"] == images
+        except (OSError, ValueError, LookupError, TypeError):
+            return False
+
     def save_samples(self, pipeline: AlbumCoverPipeline, images: int) -> None:
         """Write the sheet of the first 64 seeds (no choosing) and the pipeline folder."""
         with replacing(self.samples / f"images-{images:010d}.png") as file:

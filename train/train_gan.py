@@ -265,8 +265,6 @@ def main() -> str:
         start, seconds = folder.load_checkpoint(gan, args.resume_from_checkpoint, device)
     if len(set(gather_object([start]))) > 1:
         raise UserError(f"--output_dir {args.output_dir} must be on a disk that all machines share")
-    if start >= recipe.total_images:
-        return f"{args.output_dir}: already shown {start:,} covers; raise --total_images to go on"
     if accelerator.num_processes > 1:
         synchronise(gan.generator)
         synchronise(gan.discriminator)

@@ -1,6 +1,7 @@
 """What happens beside the training loop: progress bar, metrics, checkpoints, samples, a clean stop."""
 
 import math
+import os
 import signal
 import sys
 import time
@@ -17,7 +18,7 @@ from gan.pipeline import AlbumCoverPipeline
 from gan.pipeline_folder import save_pipeline
 from train.cli import UserError, first_line
 from train.evaluation import Evaluation
-from train.film import make_film
+from train.film import has_film, make_film
 from train.health import Health
 from train.push import Push
 from train.run_folder import RunFolder, full_disk_in_one_line
@@ -32,6 +33,7 @@ except ImportError:  # Windows
 
 LOG_STEPS = 25
 SKIPPED_IN_A_ROW = 10  # updates, after which no good one is to be expected any more
+LAUNCHED = "ACCELERATE_MIXED_PRECISION"  # in the environment of what `accelerate launch` started
 FIRST_WORD = 30  # seconds until speed, time left and memory are told
 NO_GRADIENT = (
     "the last {} updates had no finite gradient and were skipped; go on from the last checkpoint "
@@ -67,9 +69,11 @@ class Watch:
         self.trainer, self.folder, self.start, self.before = trainer, folder, start, seconds
         self.main = trainer.accelerator.is_main_process
         self.began = self.lap = time.monotonic()
-        self.saved = self.measured = self.lap_images = start
+        self.saved = self.lap_images = start
+        self.measured = -1  # covers shown when it was last measured
         self.stop = self.told = False
-        self.health = Health()
+        self.launcher = os.getppid() if LAUNCHED in os.environ else None
+        self.health = Health(penalised=trainer.recipe.gradient_penalty != "none")
         # counted on the device, so that nobody waits for it: updates skipped since the last line, and in a row
         self.skipped, self.in_a_row = torch.zeros(2, dtype=torch.int64, device=trainer.accelerator.device)
         self.latest: dict[str, torch.Tensor] = {}
@@ -84,11 +88,16 @@ class Watch:
             for line in folder.lines():
                 if evaluation and evaluation.best_by in line:
                     self._follow(line)
+                    self.measured = line["images"]
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
 
     def _stop(self, *_) -> None:
         self.stop = True
+
+    def _shall_stop(self) -> bool:
+        """Whether somebody said so, or ended the launcher, which does not pass it on."""
+        return self.stop or self.launcher not in (None, os.getppid())
 
     def __call__(self, images: int, measured: dict[str, torch.Tensor]) -> bool:
         """After each step. Returns whether to stop."""
@@ -100,11 +109,12 @@ class Watch:
             self.skipped, self.in_a_row = self.skipped + bad, (self.in_a_row + 1) * bad
         if not self.told and time.monotonic() - self.began > FIRST_WORD:
             self._tell(images)
-        stop = self.stop and accelerator.num_processes == 1
+        stop = accelerator.num_processes == 1 and self._shall_stop()
         if (images // recipe.train_batch_size) % LOG_STEPS == 0:
             self._log(images)
             # several processes must leave at the same step; to ask each other at every one would cost too much
-            stop = accelerator.reduce(torch.tensor(float(self.stop), device=accelerator.device), "sum").item() > 0
+            asked = torch.tensor(float(self._shall_stop()), device=accelerator.device)
+            stop = accelerator.reduce(asked, "sum").item() > 0
         if self._passed(images, self.every):
             self._evaluate(images)
         if self._passed(images, recipe.checkpointing_images):
@@ -225,7 +235,10 @@ class Watch:
         return self.drawn[1]
 
     def finish(self, images: int) -> str:
-        """Measure a run that is done, save what is not saved yet; returns the program's last line."""
+        """Measure a run that is done, save what is not saved yet; returns the program's last line.
+
+        A run that was killed when all covers were shown gets here what is missing.
+        """
         done = images >= self.trainer.recipe.total_images
         if done and self.measured != images:
             self._evaluate(images)
@@ -234,13 +247,16 @@ class Watch:
         rate = (images - self.start) / (time.monotonic() - self.began)
         if not self.main:
             return ""
-        if self.evaluation and done:
+        if self.evaluation and done and not self.folder.has_copies(images):
             with self._never_mind("the look for copies"):
                 self._look_for_copies(images)
-        with self._never_mind("the film"):
-            make_film(self.folder.folder)
+        if not has_film(self.folder.folder):
+            with self._never_mind("the film"):
+                make_film(self.folder.folder)
         if self.push:
             self.push.last(images)
+        if images == self.start:
+            return f"{self.folder.folder}: already shown {images:,} covers; raise --total_images to go on"
         return (
             f"{self.folder.folder}: {'done' if done else 'stopped'} after {images:,} covers, {rate:.0f} a second; "
             f"play with it: python app.py --model {self.folder.folder / 'pipeline'}"

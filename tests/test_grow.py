@@ -12,8 +12,17 @@ import torch.nn.functional as F
 import yaml
 from PIL import Image
 
+from gan.networks.r3gan import Downsample
 from train.cli import UserError
-from train.grow import LATENTS, grow, grow_discriminator, grow_generator
+from train.grow import grow
+from train.grow_networks import (
+    COLOURS,
+    LATENTS,
+    grow_dcgan_discriminator,
+    grow_dcgan_generator,
+    grow_r3gan_discriminator,
+    grow_r3gan_generator,
+)
 from train.recipes import Recipe, load_recipe
 from train.run_folder import RunFolder
 from train.steps import GAN
@@ -29,6 +38,12 @@ def recipe(resolution: int, width: int, **changes) -> Recipe:
     networks["discriminator"]["normalisation"] = "none"
     schedule = {"total_images": 128, "checkpointing_images": 64}
     return load_recipe("r3dcgan-64-cpu", {"resolution": resolution} | networks | schedule | changes)
+
+
+def r3gan(resolution: int, width: int, max_width: int = 32, blocks: int = 1, **changes) -> Recipe:
+    sizes = {"width": width, "max_width": max_width, "blocks": blocks, "group_size": 8}
+    networks = {"generator": sizes | {"latent_dim": 10}, "discriminator": sizes}
+    return load_recipe("tiny", {"resolution": resolution} | networks | changes)
 
 
 def with_something_learned(gan: GAN) -> GAN:
@@ -56,7 +71,7 @@ def ended_run(folder: Path, recipe: Recipe, genres: list[str] | None = None) -> 
 def test_covers_are_the_same_with_pixels_twice_as_wide(genres: list[str]) -> None:
     small = with_something_learned(build(recipe(16, 16), CPU, genres)).generator
     large = build(recipe(32, 8), CPU, genres).generator
-    grow_generator(small, large)
+    grow_dcgan_generator(small, large)
     latents = torch.randn(LATENTS, 10)
     names = (torch.arange(LATENTS) % (len(genres) + 1),) if genres else ()
     drawn, grown = small(latents, *names), large(latents, *names)
@@ -71,7 +86,7 @@ def test_covers_are_the_same_with_pixels_twice_as_wide(genres: list[str]) -> Non
 def test_a_cover_is_judged_as_at_half_its_size(genres: list[str]) -> None:
     small = with_something_learned(build(recipe(16, 16), CPU, genres)).discriminator
     large = build(recipe(32, 8), CPU, genres).discriminator
-    grow_discriminator(small, large)
+    grow_dcgan_discriminator(small, large)
     covers = torch.rand(12, 3, 32, 32) * 2 - 1
     names = (torch.arange(12) % (len(genres) + 1),) if genres else ()
     logits = small(F.avg_pool2d(covers, 2), *names)
@@ -79,12 +94,60 @@ def test_a_cover_is_judged_as_at_half_its_size(genres: list[str]) -> None:
     torch.testing.assert_close(large(covers, *names), logits, atol=1e-4, rtol=1e-4)
 
 
+R3GANS = pytest.mark.parametrize(
+    ("before", "after"),
+    [((16, 16), (32, 8)), ((16, 16, 16), (32, 16, 16)), ((16, 16, 32, 2), (32, 8, 32, 2))],
+    ids=["narrower", "as-wide", "two-blocks"],
+)
+
+
+@R3GANS
+@pytest.mark.parametrize("genres", [[], GENRES], ids=["plain", "genres"])
+@torch.no_grad()
+def test_an_r3gan_draws_the_same_covers_scaled_up(before: tuple, after: tuple, genres: list[str]) -> None:
+    small = with_something_learned(build(r3gan(*before), CPU, genres)).generator
+    large = build(r3gan(*after), CPU, genres).generator
+    grow_r3gan_generator(small, large)
+    latents, names = torch.randn(12, 10), (torch.arange(12) % 3,) if genres else ()
+    drawn = small(latents, *names)
+    assert drawn.std() > 0.1
+    wanted = F.interpolate(drawn, scale_factor=2, mode="bilinear", align_corners=False)
+    torch.testing.assert_close(large(latents, *names), wanted, atol=1e-4, rtol=1e-4)
+
+
+@R3GANS
+@pytest.mark.parametrize("genres", [[], GENRES], ids=["plain", "genres"])
+@torch.no_grad()
+def test_an_r3gan_judges_a_cover_as_at_half_its_size(before: tuple, after: tuple, genres: list[str]) -> None:
+    small = with_something_learned(build(r3gan(*before), CPU, genres)).discriminator
+    large = build(r3gan(*after), CPU, genres).discriminator
+    grow_r3gan_discriminator(small, large)
+    covers, names = F.interpolate(torch.randn(12, 3, 8, 8), 32), (torch.arange(12) % 3,) if genres else ()
+    half = Downsample(COLOURS, COLOURS)(covers)
+    logits = small(half, *names)
+    assert logits.std() > 0.1
+    torch.testing.assert_close(large(covers, *names), logits, atol=1e-4, rtol=1e-4)
+
+
+def test_the_new_weights_of_an_r3gan_learn() -> None:
+    small, gan = with_something_learned(build(r3gan(16, 16), CPU)), build(r3gan(32, 8), CPU)
+    grow_r3gan_generator(small.generator, gan.generator)
+    grow_r3gan_discriminator(small.discriminator, gan.discriminator)
+    gan.discriminator(gan.generator(torch.randn(8, 10))).sum().backward()
+    blocks = gan.generator.layers[-1], gan.discriminator.layers[0]
+    assert all(block.shrink.weight.grad.abs().sum((1, 2, 3)).all() for block in blocks)  # the others follow it
+    for colours in (gan.generator.to_rgb.weight, gan.discriminator.from_rgb.weight):
+        assert (colours.abs().flatten(1).sum() > 0) and colours.grad.abs().flatten().all()
+        share = colours.square().mean((2, 3)).sum(0 if len(colours) == COLOURS else 1)
+        assert share.max() < 0.9 * share.sum()  # in no channel alone
+
+
 def test_the_new_weights_learn() -> None:
     """A new layer that is all zeros behind another one that is would stay so for ever."""
     gan = build(recipe(32, 8), CPU)
     small = with_something_learned(build(recipe(16, 16), CPU))
-    grow_generator(small.generator, gan.generator)
-    grow_discriminator(small.discriminator, gan.discriminator)
+    grow_dcgan_generator(small.generator, gan.generator)
+    grow_dcgan_discriminator(small.discriminator, gan.discriminator)
     gan.discriminator(gan.generator(torch.randn(8, 10))).sum().backward()
     for network in (gan.generator, gan.discriminator):
         for parameter in network.parameters():
@@ -141,6 +204,17 @@ def test_what_cannot_be_grown_is_refused_in_a_line(tmp_path: Path) -> None:
         ("another", load_recipe("tiny", {}), []),
     ):
         assert "these networks differ" in complaint(ended_run(tmp_path / name, other, genres), large), name
+    for name, other in (
+        ("twice", r3gan(8, 16, 16)),  # and as wide, so all its layers would fit
+        ("wider", r3gan(16, 32)),
+        ("blocks", r3gan(16, 16, blocks=2)),
+        ("groups", r3gan(16, 16, generator={"width": 16, "max_width": 32, "blocks": 1, "group_size": 4})),
+    ):
+        run = ended_run(tmp_path / f"r3gan-{name}", other)
+        assert "these networks differ" in complaint(run, build(r3gan(32, 16, 16), CPU)), name
+        assert "these networks differ" in complaint(run, build(r3gan(32, 8), CPU)), name
+    wgan = load_recipe("wgan-gp-64", {"resolution": 16, "generator": {"width": 4}, "discriminator": {"width": 4}})
+    assert "these networks differ" in complaint(ended_run(tmp_path / "wgan", wgan), large)
     good = ended_run(tmp_path / "good", recipe(16, 16))
     assert "these networks differ" in complaint(good, build(load_recipe("tiny", {}), CPU))
     assert "these networks differ" in complaint(good, build(recipe(32, 8), CPU, GENRES))

@@ -1,12 +1,14 @@
 """A prepared dataset as batches of covers, in an order that is a pure function of (seed, position)."""
 
 import copy
+import errno
 import io
 from pathlib import Path
 
 import numpy as np
 import torch
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, IterableDataset, Value, load_dataset
+from datasets import config as datasets_config
 from PIL import Image as Pillow
 from PIL import ImageOps
 
@@ -127,16 +129,19 @@ def load_covers(
     dataset = _open(dataset_name, split)
     labels = _labels(dataset, dataset_name) if labelled else None
     dataset, column = encoded_images(dataset, dataset_name)
-    pixels = dataset.map(
-        _raw_pixels,
-        with_indices=True,
-        fn_kwargs={"column": column, "resolution": resolution},
-        batched=True,
-        batch_size=256,
-        remove_columns=[column],
-        features=Features({"pixels": Value("binary")}),
-        desc=f"Decoding {split} covers, once",
-    )
+    try:
+        pixels = dataset.map(
+            _raw_pixels,
+            with_indices=True,
+            fn_kwargs={"column": column, "resolution": resolution},
+            batched=True,
+            batch_size=256,
+            remove_columns=[column],
+            features=Features({"pixels": Value("binary")}),
+            desc=f"Decoding {split} covers, once",
+        )
+    except OSError as error:
+        raise CoversError(_no_room(error) or f"--dataset_name {dataset_name}: {first_line(error)}") from error
     return Covers(pixels, resolution, seed, labels)
 
 
@@ -187,12 +192,23 @@ def _open(dataset_name: str, split: str) -> Dataset:
         dataset = load_dataset(dataset_name)
     except Exception as error:  # datasets raises its own, the Hub client's, pyarrow's and the system's errors
         raise CoversError(
-            f"--dataset_name {dataset_name} cannot be read ({first_line(error)}); "
+            _no_room(error)
+            or f"--dataset_name {dataset_name} cannot be read ({first_line(error)}); "
             "name a folder written by train.prepare or a Hub id"
         ) from error
     if not isinstance(dataset, DatasetDict) or split not in dataset or not len(dataset[split]):
         raise CoversError(f"--dataset_name {dataset_name} has no covers in its split {split!r}")
     return dataset[split]
+
+
+def _no_room(error: BaseException) -> str | None:
+    """What to say where a full disk is behind `error`: `datasets` keeps what it has read in a cache."""
+    while error.__cause__ is not None and not isinstance(error, OSError):
+        error = error.__cause__
+    if getattr(error, "errno", None) not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return None
+    cache = datasets_config.HF_DATASETS_CACHE
+    return f"{cache}: {error.strerror}; make room there, or name another folder in the variable HF_DATASETS_CACHE"
 
 
 def _decode(image: dict) -> Pillow.Image:

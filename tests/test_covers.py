@@ -1,3 +1,5 @@
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -104,3 +106,24 @@ def test_two_prepared_folders_of_one_name_are_two_datasets(tmp_path: Path) -> No
         assert program(pile, "--output_dir", folder, *arguments)[0] == 0
         colours.append(load_covers(str(folder), 16).batch(0, 4).float().mean())
     assert colours[0] != colours[1]
+
+
+@pytest.mark.parametrize("step", ["reading", "decoding"])
+def test_a_full_cache_is_said_so(step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = save(tmp_path / "covers", [draw_cover(0, 16)])
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def fails(*_, **__) -> None:
+        try:
+            raise full
+        except OSError as error:
+            if step == "decoding":
+                raise
+            raise RuntimeError("An error occurred while generating the dataset") from error  # as datasets does
+
+    if step == "reading":
+        monkeypatch.setattr("gan.covers.load_dataset", fails)
+    else:
+        monkeypatch.setattr(Dataset, "map", fails)
+    with pytest.raises(CoversError, match=r"No space left on device; make room there.*HF_DATASETS_CACHE"):
+        load_covers(folder, 16)

@@ -62,3 +62,29 @@ def test_one_centred_penalty_is_taken_between_the_two() -> None:
     seen = []
     one_centred_penalty(lambda x: seen.append(x.item()) or x.flatten(), real, fake, torch.full((1, 1, 1, 1), 0.25))
     assert seen == [2.0]
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_derivatives_of_losses(name: str) -> None:
+    logits = [torch.randn(5, dtype=torch.float64, requires_grad=True) for _ in range(2)]
+    for loss in (LOSSES[name].discriminator, LOSSES[name].generator):
+        assert torch.autograd.gradcheck(loss, logits)
+
+
+@pytest.mark.parametrize("kind", ["zero-centred", "one-centred"])
+def test_derivatives_of_penalties(kind: str) -> None:
+    """Of the weights of a network that bends: the second derivatives that a penalty needs."""
+    real, fake = torch.randn(2, 4, 3, 2, 2, dtype=torch.float64)
+    mix = torch.rand(4, 1, 1, 1, dtype=torch.float64)
+    weights = [torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in ((12, 7), (7,))]
+
+    def penalty(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        def discriminator(images: torch.Tensor) -> torch.Tensor:
+            return torch.tanh(images.flatten(1) @ first) @ second
+
+        if kind == "one-centred":
+            return one_centred_penalty(discriminator, real, fake, mix)
+        images = real.clone().requires_grad_()
+        return zero_centred_penalty(discriminator(images), images)
+
+    assert torch.autograd.gradcheck(penalty, weights)

@@ -11,6 +11,7 @@ from accelerate import Accelerator, debug_launcher
 from torch import nn
 
 from gan.augment import draw_augmentation
+from gan.covers import to_float
 from gan.losses import LOSSES
 from train.recipes import CONFIGS, Recipe, load_recipe
 from train.steps import Batch, Trainer
@@ -200,3 +201,18 @@ def test_a_pair_shares_its_genre(name: str, parts: int) -> None:
     for role, heard in told.items():
         assert len(heard) == len(expected[role])
         assert all(torch.equal(a, b) for a, b in zip(heard, expected[role], strict=True)), role
+
+
+@pytest.mark.parametrize("name", ["dcgan-64", "sngan-64-cpu", "wgan-gp-64", "r3gan-64"])
+def test_a_look_at_covers_changes_nothing(name: str) -> None:
+    recipe = small(name, class_conditional=True)
+    taught, covers = trainer(recipe), torch.randint(0, 256, (70, 16, 16, 3), dtype=torch.uint8)
+    labels = torch.arange(70) % 3
+    taught.step(random_batch(recipe), 0)
+    before = {key: value.clone() for key, value in taught.gan.discriminator.state_dict().items()}
+    mean = taught.mean_logit(covers, labels)
+    after = taught.gan.discriminator.state_dict()
+    assert taught.gan.discriminator.training and all(torch.equal(after[key], before[key]) for key in before)
+    with torch.no_grad():
+        expected = taught.gan.discriminator.eval()(to_float(covers), labels).mean().item()
+    assert mean == pytest.approx(expected, abs=1e-5)

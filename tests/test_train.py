@@ -98,7 +98,7 @@ def test_a_run_leaves_what_the_manual_says(straight: Path) -> None:
     shown = {"loss_g", "loss_d", "images_per_second", "seconds", "augmentation", "r_v", "gradient_norm_g"}
     assert shown <= lines[-2].keys()
     measured = {"images", "ema_sigma", "sliced_wasserstein", "held_out", "seconds"}
-    measured |= {"pairwise_distance", "real_pairwise_distance"}
+    measured |= {"pairwise_distance", "real_pairwise_distance", "held_out_gap"}
     measured |= {"fd_covers", "precision_covers", "recall_covers", "feature_covers"}
     assert lines[-1].keys() == measured
     best = min((line for line in lines if "held_out" in line), key=lambda line: line["fd_covers"])

@@ -2,6 +2,7 @@
 
 import math
 import os
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from gan.covers import Covers, to_uint8
 from gan.pipeline import latents_from_seeds
 from train import train_gan
 from train.cli import UserError, run
+from train.device import no_memory_in_one_line
 from train.recipes import CONFIGS, Recipe, load_recipe
 from train.run_folder import RunFolder
 from train.steps import Trainer, ema_exponent
@@ -193,6 +195,27 @@ def test_two_processes_cannot_train_in_one_folder(tmp_path: Path) -> None:
     first.open(small("tiny"), {})
     with pytest.raises(UserError, match="another process is training here"):
         second.open(small("tiny"), {})
+
+
+def test_a_disk_that_is_full_from_the_beginning(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(UserError, match=r"cannot be written .File too large.; make room") as stop:
+            RunFolder(tmp_path / "run").open(small("tiny"), {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert stop.value.code == 1
+
+
+def test_too_little_memory_is_said_in_a_line() -> None:
+    with pytest.raises(UserError, match="raise --gradient_accumulation_steps") as stop, no_memory_in_one_line():
+        torch.empty(2**60)
+    assert stop.value.code == 1
+    with pytest.raises(UserError), no_memory_in_one_line():
+        raise torch.OutOfMemoryError("CUDA out of memory")
+    with pytest.raises(RuntimeError, match="shapes"), no_memory_in_one_line():
+        torch.ones(2, 3) @ torch.ones(2, 3)
 
 
 def test_what_a_killed_process_left_is_swept_up(tmp_path: Path) -> None:

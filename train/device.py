@@ -2,8 +2,12 @@
 
 import ctypes
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
+
+from train.cli import UserError
 
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc's malloc.h
@@ -49,3 +53,16 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{torch.get_num_threads()} CPU threads"
+
+
+@contextmanager
+def no_memory_in_one_line() -> Iterator[None]:
+    """Turn the error of a GPU or a CPU whose memory is full into a UserError with exit code 1."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:  # torch has a class of its own for GPUs alone
+        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and "DefaultCPUAllocator" not in str(error):
+            raise
+        raise UserError(
+            "not enough memory; raise --gradient_accumulation_steps, or lower --train_batch_size", 1
+        ) from error

@@ -48,6 +48,7 @@ class Evaluation:
         count = min(FEATURES, len(held_out))
         self.real, self.labels = held_out.batch(0, count), held_out.batch_labels(0, count)
         self.held_out = self.real[:COUNT]
+        self.known = train.batch(0, len(self.held_out)), train.batch_labels(0, len(self.held_out))
         self.best_by = "fd_covers" if features is None else "kid"
 
     def __call__(self, generator: nn.Module) -> dict[str, float]:
@@ -70,6 +71,18 @@ class Evaluation:
             "feature_covers": len(drawn),
             **(self.features(generator) if self.features else {}),
         }
+
+    def held_out_gap(self, mean_logit: Callable[[torch.Tensor, torch.Tensor | None], float]) -> float:
+        """How much more real the discriminator takes covers that it learned from than ones that it never saw.
+
+        What grows here without end is known by heart (Karras et al. 2020, section 3.1). In logits, of which only
+        differences mean something.
+
+        Args:
+            mean_logit: of (N, H, W, 3) uint8 covers and their (N,) labels.
+        """
+        labels = None if self.labels is None else self.labels[: len(self.held_out)]
+        return round(mean_logit(*self.known) - mean_logit(self.held_out, labels), 5)
 
     @cached_property
     def distances(self) -> CoverDistances:

@@ -57,13 +57,15 @@ class RunFolder:
         new = dataclasses.asdict(recipe) | facts
         if config.exists():
             self._check_same_run(config, new)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with full_disk_in_one_line(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
         self._lock()
-        write_atomically(config, (json.dumps(new, indent=2) + "\n").encode())
-        for folder in (self.folder, self.checkpoints, self.samples):
-            folder.mkdir(exist_ok=True)
-            for left in (found for begin in UNFINISHED for found in folder.glob(f"{begin}*")):
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
+        with full_disk_in_one_line(self.folder):
+            for folder in (self.folder, self.checkpoints, self.samples):
+                folder.mkdir(exist_ok=True)
+                for left in (found for begin in UNFINISHED for found in folder.glob(f"{begin}*")):
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
+            write_atomically(config, (json.dumps(new, indent=2) + "\n").encode())
 
     def before(self) -> dict:
         """What `config.json` tells of the run that is here; nothing where none has a checkpoint yet."""

@@ -8,10 +8,14 @@ from accelerate import Accelerator
 from torch import nn
 
 from gan.augment import AdaptiveProbability, Augmentation, augment
+from gan.covers import to_float
 from gan.losses import LOSSES, one_centred_penalty, zero_centred_penalty
 from train.double_backward import FastDoubleBackward
 from train.recipes import Recipe
 from train.standing import with_standing_statistics
+
+
+LOOKED_AT = 64  # covers that are judged at once where nothing is learned
 
 
 @dataclass
@@ -189,6 +193,20 @@ class Trainer:
             others = self.discriminate(rows[:, 1:].flatten(0, 1), None if names is None else names[:, 1:].flatten())
             logits = torch.cat((logits, others))
         return logits, penalty
+
+    @torch.no_grad()
+    def mean_logit(self, covers: torch.Tensor, labels: torch.Tensor | None = None) -> float:
+        """How real the discriminator takes (N, H, W, 3) uint8 covers, of (N,) int64 genres; nothing changes by it."""
+        device, found = self.accelerator.device, []
+        self.gan.discriminator.eval()
+        try:
+            for start in range(0, len(covers), LOOKED_AT):
+                rows = slice(start, start + LOOKED_AT)
+                names = None if labels is None else labels[rows].to(device)
+                found.append(self.discriminate(to_float(covers[rows].to(device)), names))
+        finally:
+            self.gan.discriminator.train()
+        return torch.cat(found).mean().item()
 
     def generate(self, latents: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
         """(N, latent_dim), and (N,) int64 genres, to (N, 3, H, W) in float32."""

@@ -26,7 +26,7 @@ from gan.losses import LOSSES
 from train.cli import Parser, UserError, first_line, run
 from train.data import known, near, open_covers, send
 from train.describe import describe
-from train.device import can_bf16, use_all_cores
+from train.device import can_bf16, no_memory_in_one_line, use_all_cores
 from train.evaluation import Evaluation
 from train.genres import dropped, genres_to_learn
 from train.grow import grow, keep_sheets
@@ -189,6 +189,7 @@ def arguments() -> Parser:
     return parser
 
 
+@no_memory_in_one_line()
 def main() -> str:
     """Run the program; returns its last line."""
     args = arguments().parse_args()
@@ -283,11 +284,6 @@ def main() -> str:
         return line
     except CoversError as error:  # of a stream
         raise UserError(str(error), 1) from error
-    except torch.OutOfMemoryError as error:
-        raise UserError(
-            "not enough memory on the device; raise --gradient_accumulation_steps, or lower --train_batch_size",
-            1,
-        ) from error
     finally:
         if push:
             push.wait()

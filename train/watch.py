@@ -188,6 +188,7 @@ class Watch:
             averages = [self.trainer.average(number) for number in range(len(sigmas))]
             scores = [{"ema_sigma": s} | self.evaluation(ema) for s, ema in zip(sigmas, averages, strict=True)]
             line = {"images": images} | min(scores, key=itemgetter(self.evaluation.best_by))
+            line["held_out_gap"] = self.evaluation.held_out_gap(self.trainer.mean_logit)
             with full_disk_in_one_line(self.folder.folder):
                 if self._follow(line):
                     save_pipeline(AlbumCoverPipeline(averages[self.chosen]), self.folder.folder / "best")

@@ -8,6 +8,7 @@ No mirroring and no turning by 90 degrees: covers carry text.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -31,9 +32,9 @@ class Augmentation:
     def __getitem__(self, part: slice) -> "Augmentation":
         return Augmentation(self.geometry[part], self.colour[part], self.cutout[part])
 
-    def to(self, device: torch.device) -> "Augmentation":
-        """The same draw on `device`."""
-        return Augmentation(self.geometry.to(device), self.colour.to(device), self.cutout.to(device))
+    def moved(self, send: Callable[[torch.Tensor], torch.Tensor]) -> "Augmentation":
+        """The same draw, each tensor where `send` takes it."""
+        return Augmentation(send(self.geometry), send(self.colour), send(self.cutout))
 
 
 def initial_probability(covers: int) -> float:

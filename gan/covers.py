@@ -30,6 +30,13 @@ def to_uint8(images: torch.Tensor) -> torch.Tensor:
     return images.round().to(torch.uint8).permute(0, 2, 3, 1).cpu()
 
 
+def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """`tensor` on the device. The program goes on to prepare the next step while a GPU is still at this one."""
+    if device.type != "cuda" or tensor.device.type == "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
 def mixed_seed(*numbers: int) -> int:
     """One 63-bit seed that depends on all of `numbers` (0 or larger) and on nothing else."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
@@ -92,7 +99,7 @@ class Covers:
 
     def __getitem__(self, indices: list[int]) -> torch.Tensor:
         if self._resident is not None:
-            return self._resident[torch.tensor(indices, device=self._resident.device)]
+            return self._resident[send(torch.tensor(indices), self._resident.device)]
         rows = self.pixels[indices]["pixels"].to_pylist()
         flat = torch.frombuffer(bytearray(b"".join(rows)), dtype=torch.uint8)
         return flat.view(len(rows), self.resolution, self.resolution, 3)

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from train.benchmark_train import flops_of_a_cover, rounds, sprint_speeds
+from train.benchmark_steps import rounds
+from train.benchmark_train import flops_of_a_cover, sprint_speeds
 from train.recipes import Recipe
 
 
@@ -30,17 +31,33 @@ def test_it_prints_the_loop_beside_the_mathematics_and_the_sprint(tmp_path):
     assert "the sprint's way, 1 thread" in ended.stdout and "of 1,000,000" in ended.stdout
 
 
+def forward_flops(recipe: Recipe) -> list[int]:
+    flops, examples = [], (torch.zeros(1, 4), torch.zeros(1, 3, 16, 16))
+    for network, example in zip(recipe.build([]), examples, strict=True):
+        with FlopCounterMode(display=False) as counter:
+            network.eval()(example)
+        flops.append(counter.get_total_flops())
+    return flops
+
+
 def test_the_work_of_a_cover_is_counted():
     # one step draws a cover once and passes it through the discriminator twice, a real one once; a pass back through
     # inputs and weights costs two more, through one of them one more; first layers need less
     recipe = Recipe("dcgan", 16, "logistic", train_batch_size=4, **SMALL)
-    generator, discriminator = recipe.build([])
-    forward = []
-    for network, example in ((generator, torch.zeros(1, 4)), (discriminator, torch.zeros(1, 3, 16, 16))):
-        with FlopCounterMode(display=False) as counter:
-            network.eval()(example)
-        forward.append(counter.get_total_flops())
-    assert flops_of_a_cover(recipe) == pytest.approx(3 * forward[0] + 8 * forward[1], rel=0.15)
+    generator, discriminator = forward_flops(recipe)
+    assert flops_of_a_cover(recipe) == pytest.approx(3 * generator + 8 * discriminator, rel=0.15)
+
+
+@pytest.mark.parametrize(("every", "passes"), [(1, 15), (4, 9 + 6 / 4)])
+def test_the_work_of_second_derivatives_is_counted(every: int, passes: float):
+    # a penalty costs a pass back to the images, and that pass and its weights' share on the way back: 3 of 6 passes,
+    # for a real and a generated cover; the generator's step adds 3
+    sizes = {"width": 8, "max_width": 16, "blocks": 2, "group_size": 8}
+    networks = {"generator": sizes | {"latent_dim": 4}, "discriminator": sizes}
+    penalty = {"gradient_penalty": "zero-centred", "gradient_penalty_every": every}
+    recipe = Recipe("r3gan", 16, "relativistic", train_batch_size=4, **networks, **penalty)
+    generator, discriminator = forward_flops(recipe)
+    assert flops_of_a_cover(recipe) == pytest.approx(3 * generator + passes * discriminator, rel=0.05)
 
 
 def test_the_sprints_way_learns():

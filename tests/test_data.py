@@ -11,10 +11,10 @@ from datasets import Dataset
 from drawn import draw_cover
 from preparing import program
 
-from gan.covers import Covers
+from gan.covers import Covers, send
 from train import train_gan
 from train.cli import run
-from train.data import known, near, open_covers, send
+from train.data import known, near, open_covers
 from train.recipes import load_recipe
 from train.steps import Trainer
 from train.train_gan import build, train

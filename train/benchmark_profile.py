@@ -12,7 +12,7 @@ from datasets import Dataset
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from gan.covers import Covers
-from train.benchmark_train import PICTURES
+from train.benchmark_steps import PICTURES
 from train.cli import UserError
 from train.device import can_bf16, device_name, use_all_cores
 from train.recipes import Recipe, load_recipe

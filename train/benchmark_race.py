@@ -26,7 +26,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from gan.networks.r3gan import ResidualBlock
-from train.benchmark_train import random_batch
+from train.benchmark_steps import random_batch
 from train.cli import UserError, first_line
 from train.device import can_bf16, device_name, use_all_cores
 from train.recipes import Recipe, load_recipe

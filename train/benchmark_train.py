@@ -12,7 +12,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import redirect_stderr
 from pathlib import Path
 
 import numpy as np
@@ -22,23 +21,26 @@ from accelerate import Accelerator
 from datasets import Dataset
 from PIL import Image
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
-from gan.covers import Covers, to_float
-from gan.losses import LOSSES
+from gan.covers import Covers
 from train.benchmark_piles import draw_cover
+from train.benchmark_steps import BLOCK, PICTURES, paired_speeds, random_batch
 from train.cli import UserError
 from train.device import can_bf16, device_name, use_all_cores
 from train.recipes import CONFIGS, Recipe, load_recipe
-from train.run_folder import RunFolder
-from train.steps import Batch, Trainer
-from train.train_gan import build, train
-from train.watch import Watch
+from train.steps import Trainer
+from train.train_gan import build
 
 
-PICTURES, DRAWN = 512, 16  # so many to train on, and so many different ones for the sprint's way
+# of the table, with their widths
+COLUMNS = {
+    "batch": 6, "covers/s": 10, "bare": 10, "loop costs": 12, "reading": 10, "of the peak": 13, "GB": 8,
+}  # fmt: skip
+DRAWN = 16  # different pictures for the sprint's way
 FEW, MANY, ROW_SIDE = 5_000, 1_000_000, 32
-MATRIX = 2048
+MATRIX = {"cpu": 2048, "cuda": 8192}  # large enough for the machine's best
 
 
 def add_parser(programs: argparse._SubParsersAction) -> None:
@@ -60,20 +62,26 @@ def benchmark_train(args: argparse.Namespace) -> str:
     precisions = {"fp32": False} | ({"bf16": True} if can_bf16(device) else {})
     peaks = {name: matrix_speed(device, bf16) for name, bf16 in precisions.items()}
     print("matrix products alone: " + ", ".join(f"{peak / 1e9:,.0f} GFLOP/s {name}" for name, peak in peaks.items()))
-    print(f"\n{'recipe':<30}{'batch':>6}{'covers/s':>10}{'bare':>10}{'loop costs':>12}{'of the peak':>13}")
+    heading = (f"{name:>{width}}" for name, width in COLUMNS.items())
+    print(f"\n{'recipe':<30}{''.join(heading)}")
     for config in args.config or sorted(p.stem for p in CONFIGS.glob("*.yaml")):
         recipe = load_recipe(config, {"train_batch_size": args.train_batch_size})
-        flops = flops_of_a_cover(recipe) if recipe.gradient_penalty == "none" else None
+        flops = flops_of_a_cover(recipe)
         for name, bf16 in precisions.items():
-            whole, bare = paired_speeds(recipe, args.steps, bf16)
-            print(f"{config + ', ' + name:<30}{recipe.train_batch_size:>6}{whole:>10.1f}{bare:>10.1f}", end="")
-            used = f"{whole * flops / peaks[name]:.0%}" if flops else "-"
-            print(f"{bare / whole - 1:>12.1%}{used:>13}", flush=True)
+            print(f"{config + ', ' + name:<30}{recipe.train_batch_size:>6}", end="", flush=True)
+            try:
+                timed = paired_speeds(recipe, args.steps, bf16)
+            except torch.OutOfMemoryError:
+                print("   not enough memory")
+                continue
+            memory = f"{timed.memory / 1e9:.1f}" if timed.memory else "-"
+            print(f"{timed.whole:>10.1f}{timed.bare:>10.1f}{timed.bare / timed.whole - 1:>12.1%}", end="")
+            print(f"{timed.reading:>10.1%}{timed.whole * flops / peaks[name]:>13.0%}{memory:>8}", flush=True)
         if recipe.network == "dcgan":
             for count in sorted({1, threads}) if threads else [0]:
                 old = statistics.median(sprint_speeds(recipe, args.steps, device, count))
                 name = f"  the sprint's way, {count} thread{'s' * (count > 1)}" if count else "  the sprint's way"
-                print(f"{name:<30}{recipe.train_batch_size:>6}{old:>10.1f}   {whole / old:.1f}x", flush=True)
+                print(f"{name:<30}{recipe.train_batch_size:>6}{old:>10.1f}   {timed.whole / old:.1f}x", flush=True)
     few, many = (loader_seconds(count) for count in (FEW, MANY))
     print(f"\nreading a cover: {1e6 * few:.1f} us of {FEW:,} covers, {1e6 * many:.1f} us of {MANY:,}", flush=True)
     where = device_name(device)
@@ -81,82 +89,54 @@ def benchmark_train(args: argparse.Namespace) -> str:
 
 
 def matrix_speed(device: torch.device, bf16: bool) -> float:
-    """Multiplications and additions a second in a product of square matrices: what convolutions can reach at best."""
-    a, b = torch.randn(2, MATRIX, MATRIX, device=device, dtype=torch.bfloat16 if bf16 else torch.float32)
+    """Multiplications and additions a second in products of square matrices: what convolutions can reach at best."""
+    side, products = MATRIX[device.type], BLOCK[device.type]
+    a, b = torch.randn(2, side, side, device=device, dtype=torch.bfloat16 if bf16 else torch.float32)
     laps = []
     for _ in range(8):
         begin = time.perf_counter()
-        (a @ b)[0, 0].item()
+        for _ in range(products):
+            c = a @ b
+        c[0, 0].item()  # waits for the device
         laps.append(time.perf_counter() - begin)
-    return 2 * MATRIX**3 / statistics.median(laps[1:])
+    return products * 2 * side**3 / statistics.median(laps[1:])
+
+
+class Work(TorchDispatchMode):
+    """While it is entered, counts multiplications in convolutions and matrix products.
+
+    PyTorch's own counter does not follow second derivatives, nor the groups of a convolution on the way back.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.macs = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        """What every operator of torch goes through."""
+        out, aten = function(*args, **(kwargs or {})), torch.ops.aten
+        if function is aten.convolution.default:
+            images, weight, transposed = args[0], args[1], args[6]
+            self.macs += (images if transposed else out).numel() * weight[0].numel()
+        elif function is aten.convolution_backward.default:
+            gradient, images, weight, transposed, wanted = *args[:3], args[7], args[10]
+            # that of the images and that of the weights each cost what the convolution cost
+            self.macs += (images if transposed else gradient).numel() * weight[0].numel() * sum(wanted[:2])
+        elif function._overloadpacket in flop_registry:
+            self.macs += flop_registry[function._overloadpacket](*args, **(kwargs or {}), out_val=out) // 2
+        return out
 
 
 def flops_of_a_cover(recipe: Recipe) -> float:
-    """Multiplications and additions in convolutions and products that one cover costs.
-
-    Without a penalty: PyTorch's counter does not follow second derivatives.
-    """
-    small = dataclasses.replace(recipe, train_batch_size=2)
+    """Multiplications and additions in convolutions and products that one cover costs, a whole round of steps long."""
+    size, every = 2 * recipe.gradient_penalty_every, recipe.discriminator_steps
+    small = dataclasses.replace(recipe, train_batch_size=size)
     trainer = Trainer(build(small, torch.device("cpu")), small, Accelerator(mixed_precision="no"), bf16=False)
-    with FlopCounterMode(display=False) as counter:
-        trainer.step(random_batch(trainer), 0)
-    return counter.get_total_flops() / 2
-
-
-def random_batch(trainer: Trainer) -> Batch:
-    """What a step is computed from, drawn once on the device."""
-    recipe, device = trainer.recipe, trainer.accelerator.device
-    size, shape = recipe.train_batch_size, (recipe.train_batch_size, recipe.resolution, recipe.resolution, 3)
-    real, others = (to_float(torch.randint(0, 256, shape, dtype=torch.uint8)).to(device) for _ in range(2))
-    latents = torch.randn(size, trainer.gan.generator.config.latent_dim, device=device)
-    compares = LOSSES[recipe.loss].compares
-    return Batch(latents, real, others if compares else None, (None, None), torch.rand(size, 1, 1, 1, device=device))
-
-
-def paired_speeds(recipe: Recipe, steps: int, bf16: bool) -> tuple[float, float]:
-    """Covers a second of the whole loop and of its bare mathematics, in turn: medians of `steps` rounds of each.
-
-    The whole reads covers, draws latents, augments with the recipe's first probability, averages the weights, and
-    shows and logs; evaluations and checkpoints, which come once in minutes, are left out. The bare one takes the same
-    steps on one batch that is there, without augmentation, average or logging.
-    """
-    round_ = recipe.discriminator_steps  # several discriminator steps for one of the generator are timed together
-    images = (round_ * steps + 3) * recipe.train_batch_size
-    recipe = dataclasses.replace(recipe, total_images=images, checkpointing_images=10 * images)
-    accelerator = Accelerator(mixed_precision="no")
-    pixels = Dataset.from_dict({"pixels": [os.urandom(3 * recipe.resolution**2) for _ in range(PICTURES)]})
-    trainer = Trainer(build(recipe, accelerator.device), recipe, accelerator, bf16)
-    without = dataclasses.replace(recipe, ema_sigma=[])
-    bare = Trainer(build(without, accelerator.device), without, accelerator, bf16)
-    batch = random_batch(bare)
-    laps: list[list[float]] = [[], []]
-    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder, open(os.devnull, "w") as nowhere:
-        with redirect_stderr(nowhere):
-            watch = Watch(trainer, RunFolder(Path(folder)), 0, 0.0)
-            watch.told = True
-        began = time.perf_counter()
-
-        def on_step(images: int, measured: dict[str, torch.Tensor]) -> bool:
-            nonlocal began
-            watch(images, measured)
-            measured["loss_d"].item()  # waits for the device
-            middle = time.perf_counter()
-            bare.step(batch, images - recipe.train_batch_size)["loss_d"].item()
-            end = time.perf_counter()
-            laps[0].append(middle - began)
-            laps[1].append(end - middle)
-            began = time.perf_counter()
-            return False
-
-        train(trainer, Covers(pixels, recipe.resolution), 0, on_step)
-        watch.bar.close()
-    seconds = [statistics.median(rounds(times[2:], round_)) for times in laps]
-    return round_ * recipe.train_batch_size / seconds[0], round_ * recipe.train_batch_size / seconds[1]
-
-
-def rounds(laps: list[float], length: int) -> list[float]:
-    """The sums of `length` laps each, from every lap on."""
-    return [sum(laps[i : i + length]) for i in range(len(laps) - length + 1)]
+    batch = random_batch(trainer)
+    with Work() as work:
+        for step in range(every):
+            trainer.step(batch, step * size)
+    return 2 * work.macs / size / every
 
 
 class Decoded(torch.utils.data.Dataset):

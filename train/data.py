@@ -51,10 +51,3 @@ def near(covers: Covers | StreamedCovers, device: torch.device) -> Covers | Stre
     free, _ = torch.cuda.mem_get_info(device)
     fits = len(covers) * 3 * covers.resolution**2 <= RESIDENT_SHARE * free
     return covers.resident(device) if fits else covers
-
-
-def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """`tensor` on the device. The program goes on to prepare the next step while a GPU is still at this one."""
-    if device.type != "cuda" or tensor.device.type == "cuda":
-        return tensor.to(device)
-    return tensor.pin_memory().to(device, non_blocking=True)

@@ -21,10 +21,10 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from gan.augment import AdaptiveProbability, Augmentation, draw_augmentation, initial_probability
-from gan.covers import Covers, CoversError, mixed_seed, seeded, to_float
+from gan.covers import Covers, CoversError, mixed_seed, seeded, send, to_float
 from gan.losses import LOSSES
 from train.cli import Parser, UserError, first_line, run
-from train.data import known, near, open_covers, send
+from train.data import known, near, open_covers
 from train.describe import describe
 from train.device import can_bf16, no_memory_in_one_line, use_all_cores
 from train.evaluation import Evaluation
@@ -87,7 +87,8 @@ def train(
         if recipe.augmentation == 0:
             return None
         probability = gan.augmentation.probability if adapts else recipe.at("augmentation", images)
-        return draw_augmentation(batch, probability, seeded(recipe.seed, AUGMENTATION, images, step))[mine].to(device)
+        drawn = draw_augmentation(batch, probability, seeded(recipe.seed, AUGMENTATION, images, step))[mine]
+        return drawn.moved(partial(send, device=device))
 
     covers, images = near(covers, device), start
     while images < recipe.total_images:

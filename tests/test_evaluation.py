@@ -15,7 +15,7 @@ from gan import load_pipeline
 from gan.covers import Covers, to_float
 from train.evaluate import evaluate, table
 from train.evaluation import Evaluation
-from train.inception import FeatureDistances, load_inception
+from train.inception import FILES, NVIDIA, FeatureDistances, load_inception
 from train.recipes import load_recipe
 from train.run_folder import RunFolder
 from train.steps import Trainer
@@ -165,15 +165,17 @@ class Means(torch.nn.Module):
 
 
 @pytest.fixture
-def network_file(tmp_path: Path) -> Path:
+def network_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What is taken for NVIDIA's file."""
     file = tmp_path / "network.pt"
     torch.jit.script(Means()).save(str(file))
+    monkeypatch.setitem(FILES, hashlib.sha256(file.read_bytes()).hexdigest(), FILES[NVIDIA])
     return file
 
 
 def test_a_copyist_has_the_features_of_its_covers(network_file: Path) -> None:
     train = drawn(range(60))
-    network = load_inception(str(network_file), hashlib.sha256(network_file.read_bytes()).hexdigest())
+    network = load_inception(str(network_file))
     distances = FeatureDistances(network, train, torch.device("cpu"))
     copyist, others = (distances(Copyist(covers.batch(0, 60))) for covers in (train, drawn(range(100, 160))))
     assert copyist["fid"] == pytest.approx(0, abs=1e-3) and copyist["precision"] == copyist["recall"] == 1
@@ -184,7 +186,7 @@ def test_a_copyist_has_the_features_of_its_covers(network_file: Path) -> None:
 
 def test_train_evaluate_measures_it_too(network_file: Path) -> None:
     train, held_out = drawn(range(60)), drawn(range(100, 130))
-    network = load_inception(str(network_file), hashlib.sha256(network_file.read_bytes()).hexdigest())
+    network = load_inception(str(network_file))
     copyist = Copyist(train.batch(0, 60))
     plain = evaluate(copyist, train, held_out, 30)
     scores = evaluate(copyist, train, held_out, 30, FeatureDistances(network, train, torch.device("cpu")))
@@ -197,9 +199,14 @@ def test_train_evaluate_measures_it_too(network_file: Path) -> None:
     ]
 
 
-def test_only_the_known_file_is_run(network_file: Path, capsys: pytest.CaptureFixture) -> None:
+def test_only_the_known_files_are_read(tmp_path: Path, network_file: Path, capsys: pytest.CaptureFixture) -> None:
+    other, damaged = tmp_path / "other.pt", tmp_path / "damaged.pt"
+    torch.jit.script(torch.nn.ReLU()).save(str(other))
+    damaged.write_bytes(network_file.read_bytes()[:-1])
+    both = "neither NVIDIA's inception-2015-12-05.pt nor torch-fidelity's weights-inception-2015-12-05-6726825d.pth"
     for source, complaint in (
-        (str(network_file), "not NVIDIA's inception-2015-12-05.pt"),
+        (str(other), both),
+        (str(damaged), both),
         (str(network_file) + "x", "No such file"),
         ("hf://user", "not enough values"),
     ):

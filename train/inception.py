@@ -1,6 +1,7 @@
 """The Inception network of FID, from a file that the user names: it is never downloaded unasked."""
 
 import hashlib
+import io
 import tempfile
 from pathlib import Path
 
@@ -11,23 +12,45 @@ from gan.covers import Covers
 from gan.metrics import frechet_distance, kernel_distance, precision_recall
 from train.cli import UserError, first_line
 from train.evaluation import draw
+from train.inception_v3 import InceptionV3
 
 
-# NVIDIA's TorchScript file of the 2015 network (StyleGAN2-ADA, StyleGAN3, EDM): it scales covers to 299 px itself
-SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
 COVERS = 5_000  # of each kind, at most
 HELP = (  # of the flag --inception
-    "also measure FID, KID, precision and recall: NVIDIA's inception-2015-12-05.pt, as a file, an address "
-    "(https://...) or hf://user/repository/file"
+    "also measure FID, KID, precision and recall: NVIDIA's inception-2015-12-05.pt or torch-fidelity's "
+    "weights-inception-2015-12-05-6726825d.pth, as a file, an address (https://...) or hf://user/repository/file"
 )
 
 
-def load_inception(source: str, sha256: str = SHA256) -> torch.jit.ScriptModule:
+def _program(content: bytes) -> torch.jit.ScriptModule:
+    return torch.jit.load(io.BytesIO(content), map_location="cpu").eval()
+
+
+def _weights(content: bytes) -> InceptionV3:
+    state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    with torch.device("meta"):  # no random weights first: a run's random numbers are the same with and without FID
+        network = InceptionV3()
+    network.load_state_dict({name: part for name, part in state.items() if not name.startswith("fc.")}, assign=True)
+    return network.eval().requires_grad_(False)
+
+
+# The 2015 network as two others took it from TensorFlow: SHA-256, name, what reads it. NVIDIA's file (StyleGAN2-ADA,
+# StyleGAN3, EDM) is a program and scales covers itself; torch-fidelity's is weights alone, and so is pytorch-fid's
+# pt_inception-2015-12-05-6726825d.pth: the same file, by its size and the digits in its name.
+NVIDIA = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
+FIDELITY = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+FILES = {
+    NVIDIA: ("NVIDIA's inception-2015-12-05.pt", _program),
+    FIDELITY: ("torch-fidelity's weights-inception-2015-12-05-6726825d.pth", _weights),
+}
+
+
+def load_inception(source: str) -> torch.nn.Module:
     """Inception, called as `network(covers, return_features=True)` on (N, 3, H, W) uint8; gives (N, 2048).
 
     Args:
-        source: a file, an address (https://...), or hf://user/repository/path/of/the/file.
-        sha256: what the file must be; a TorchScript file is a program, so no other one is run.
+        source: a file, an address (https://...), or hf://user/repository/path/of/the/file. It must be one of `FILES`:
+            a TorchScript file is a program, so no other one is run, and with other weights it would not be FID.
 
     Raises:
         UserError: it is not there, cannot be downloaded, or is another file.
@@ -36,12 +59,12 @@ def load_inception(source: str, sha256: str = SHA256) -> torch.jit.ScriptModule:
         content = _read(source)
     except Exception as error:  # the system's, urllib's and the Hub client's errors
         raise UserError(f"--inception {source}: {first_line(error)}") from error
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise UserError(f"--inception {source}: not NVIDIA's inception-2015-12-05.pt (its SHA-256 is another one)")
-    with tempfile.NamedTemporaryFile(suffix=".pt") as file:  # what was checked, and nothing that replaced it since
-        file.write(content)
-        file.flush()
-        return torch.jit.load(file.name, map_location="cpu").eval()
+    digest = hashlib.sha256(content).hexdigest()
+    if digest not in FILES:
+        names = " nor ".join(name for name, _ in FILES.values())
+        raise UserError(f"--inception {source}: neither {names} (its SHA-256 is another one)")
+    _, load = FILES[digest]
+    return load(content)
 
 
 def _read(source: str) -> bytes:

@@ -5,6 +5,7 @@ downloaded. It is not Inception: what is measured with it is no FID, and can be 
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from itertools import pairwise
 from pathlib import Path
 
@@ -70,10 +71,16 @@ class CoverFeatures(nn.Module):
     @torch.no_grad()
     def _in_batches(self, look: Callable[[torch.Tensor], torch.Tensor], covers: torch.Tensor) -> torch.Tensor:
         device, found = self.components.weight.device, []
-        for part in covers.split(BATCH):
-            images = scaled(to_float(part.to(device)))
-            found.append(look(images.contiguous(memory_format=torch.channels_last)).cpu())
+        with in_float32():
+            for part in covers.split(BATCH):
+                images = scaled(to_float(part.to(device)))
+                found.append(look(images.contiguous(memory_format=torch.channels_last)).cpu())
         return torch.cat(found)
+
+
+def in_float32() -> AbstractContextManager:
+    """Inside, a GPU's convolutions of float32 numbers keep all their digits (by default: 10 bits, TF32)."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=torch.backends.cudnn.benchmark, allow_tf32=False)
 
 
 def scaled(images: torch.Tensor) -> torch.Tensor:

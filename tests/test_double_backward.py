@@ -80,6 +80,21 @@ def test_the_first_derivative_is_that_of_the_input_alone() -> None:
     torch.testing.assert_close(plain, torch.autograd.grad(again, weight)[0])
 
 
+@pytest.mark.parametrize("inplace", [False, True])
+def test_leaky_relu_is_pytorchs_own(inplace: bool) -> None:
+    x = torch.randn(20, dtype=torch.float64, requires_grad=True)
+    with FastDoubleBackward():
+        before = x * 1
+        out = F.leaky_relu(before, 0.2, inplace)
+    assert torch.equal(out, F.leaky_relu(x, 0.2)) and (before is out) == inplace
+
+    def bent(x: torch.Tensor) -> torch.Tensor:
+        with FastDoubleBackward():
+            return F.leaky_relu(x * x, 0.2, inplace) * F.leaky_relu(x * 1, 0.2, inplace)
+
+    assert torch.autograd.gradcheck(bent, x) and torch.autograd.gradgradcheck(bent, x)
+
+
 @pytest.mark.parametrize("name", ["r3gan-64", "wgan-gp-64"])
 def test_training_takes_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe, taken = small(name), []

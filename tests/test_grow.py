@@ -123,7 +123,7 @@ def test_an_r3gan_judges_a_cover_as_at_half_its_size(before: tuple, after: tuple
     large = build(r3gan(*after), CPU, genres).discriminator
     grow_r3gan_discriminator(small, large)
     covers, names = F.interpolate(torch.randn(12, 3, 8, 8), 32), (torch.arange(12) % 3,) if genres else ()
-    half = Downsample(COLOURS, COLOURS)(covers)
+    half = Downsample(COLOURS, COLOURS, 32)(covers)
     logits = small(half, *names)
     assert logits.std() > 0.1
     torch.testing.assert_close(large(covers, *names), logits, atol=1e-4, rtol=1e-4)

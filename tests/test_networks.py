@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from gan.networks import NETWORKS
-from gan.networks.r3gan import Downsample, ResidualBlock
+from gan.networks.r3gan import Downsample, ResidualBlock, Upsample
 
 
 TINY = {
@@ -80,10 +80,34 @@ def test_r3gan_residual_block_starts_as_the_identity() -> None:
     torch.testing.assert_close(ResidualBlock(8, 8, 2)(x), x)
 
 
-def test_r3gan_downsampling_is_the_antialiased_bilinear_filter() -> None:
-    x = torch.randn(1, 3, 16, 16)
-    ours, theirs = Downsample(3, 3)(x), F.interpolate(x, scale_factor=0.5, mode="bilinear", antialias=True)
-    torch.testing.assert_close(ours[..., 1:-1, 1:-1], theirs[..., 1:-1, 1:-1], atol=1e-6, rtol=0)
+def test_r3gan_resampling_is_the_papers_filter_to_the_edges() -> None:
+    x = torch.randn(2, 3, 16, 16)
+    up, down = Upsample(3, 3, 16)(x), Downsample(3, 3, 16)(x)
+    torch.testing.assert_close(up, F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False))
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+    kernel = (taps[:, None] * taps).expand(3, 1, 4, 4)
+    torch.testing.assert_close(down, F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel, stride=2, groups=3))
+
+
+@pytest.mark.parametrize("kind", [Upsample, Downsample])
+def test_r3gan_resampling_keeps_the_layout_in_memory(kind: type[torch.nn.Module]) -> None:
+    x = torch.randn(2, 8, 16, 16).to(memory_format=torch.channels_last).requires_grad_()
+    y = kind(8, 8, 16)(x)
+    (first,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
+    (second,) = torch.autograd.grad(first.square().sum(), x)
+    assert all(t.is_contiguous(memory_format=torch.channels_last) for t in (y, first, second))
+
+
+@pytest.mark.parametrize("genres", [[], ["rock"]], ids=["plain", "genres"])
+def test_r3gan_computes_in_one_precision(genres: list[str]) -> None:
+    generator, _ = build("r3gan", genres=genres)
+    seen = []
+    for block in generator.modules():
+        if isinstance(block, ResidualBlock):
+            block.register_forward_hook(lambda _, inputs, output: seen.append((inputs[0].dtype, output.dtype)))
+    with torch.autocast("cpu", torch.bfloat16):
+        generator(torch.randn(2, 16))
+    assert len(seen) == 3 and {dtype for pair in seen for dtype in pair} == {torch.bfloat16}
 
 
 def test_a_spectral_discriminator_stretches_by_one_at_most_and_judges_each_cover_alone() -> None:

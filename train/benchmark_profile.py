@@ -14,7 +14,7 @@ from torch.profiler import ProfilerActivity, profile, record_function
 from gan.covers import Covers
 from train.benchmark_steps import PICTURES
 from train.cli import UserError
-from train.device import can_bf16, device_name, use_all_cores
+from train.device import can_bf16, device_name, use_whole_device
 from train.recipes import Recipe, load_recipe
 from train.steps import Trainer
 from train.train_gan import build, train
@@ -26,8 +26,8 @@ REST = "the rest: Python, waiting"
 # The first kind of which a word is in the operator's name. What none names is elementwise.
 KINDS = {
     "convolutions": ("conv",),
-    "resampling": ("upsample", "replication_pad"),
-    "matrix products": ("mm", "matmul", "linear", "einsum"),
+    "resampling": ("upsample", "bmm"),  # R3GAN's is a product with the filter's matrix
+    "matrix products": ("mm", "matmul", "linear"),
     "normalisation": ("batch_norm", "layer_norm", "instance_norm"),
     "copies and casts": ("copy", "clone", "contiguous", "aten::to", "aten::cat", "aten::empty", "zero_", "fill_"),
 }
@@ -48,7 +48,7 @@ def benchmark_profile(args: argparse.Namespace) -> str:
         raise UserError(f"--steps must be at least 1, not {args.steps}")
     recipe = load_recipe(args.config, {"train_batch_size": args.train_batch_size})
     accelerator = Accelerator(mixed_precision="no")
-    use_all_cores(accelerator.device)
+    use_whole_device(accelerator.device)
     bf16 = can_bf16(accelerator.device)
     seconds, kinds = time_by_kind(recipe, accelerator, bf16, args.steps)
     print(f"{args.config}, {'bf16' if bf16 else 'fp32'}, {recipe.train_batch_size} covers a step")
@@ -115,15 +115,12 @@ def kind_of(event: torch.autograd.profiler_util.FunctionEvent) -> str:
         return "optimisers"
     if any("_foreach_lerp" in name for name in around):
         return "averages of the weights"
-    if any("grid_sampl" in name or "affine_grid" in name for name in around):
-        return "augmentation, geometric"
+    if any(word in name for name in around for word in ("grid_sampl", "affine_grid", "einsum")):
+        return "augmentation"
     back = ", backward" if any(name.startswith("autograd::engine") for name in around) else ", forward"
     if event.name.startswith("autograd::"):
         return REST
     for kind, words in KINDS.items():
         if any(word in event.name for word in words):
-            # the filter of `Downsample` is a convolution that has 4x4 weights for each channel by itself
-            if kind == "convolutions" and any(len(s) == 4 and s[1:] == [1, 4, 4] for s in event.input_shapes):
-                return "resampling" + back
             return kind + (back if kind in ("convolutions", "resampling") else "")
     return "elementwise, sums" + back

@@ -28,7 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from gan.networks.r3gan import ResidualBlock
 from train.benchmark_steps import random_batch
 from train.cli import UserError, first_line
-from train.device import can_bf16, device_name, use_all_cores
+from train.device import can_bf16, device_name, use_whole_device
 from train.recipes import Recipe, load_recipe
 from train.steps import Batch, Trainer
 from train.train_gan import build
@@ -91,9 +91,8 @@ def benchmark_race(args: argparse.Namespace) -> str:
             check_clone(flag, clone)
     accelerator = Accelerator(mixed_precision="no")
     device = accelerator.device
-    use_all_cores(device)
-    # as all three set it; and float32 is to mean float32 for all
-    torch.backends.cudnn.benchmark = True
+    use_whole_device(device)
+    # float32 is to mean float32 for all
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     print(f"{args.config}: {recipe.resolution} px, {recipe.train_batch_size} covers a step")
     heading = "".join(f"{name:>14}" for name in ("parameters G", "parameters D", "GMAC forward", "covers/s"))

@@ -23,7 +23,7 @@ from gan.augment import initial_probability
 from gan.covers import Covers
 from train.cli import UserError, check_output_dir
 from train.data import open_covers
-from train.device import can_bf16, device_name, use_all_cores
+from train.device import can_bf16, device_name, use_whole_device
 from train.evaluation import Evaluation
 from train.genres import genres_to_learn
 from train.recipes import Recipe, load_recipe
@@ -54,7 +54,7 @@ def benchmark_recipes(args: argparse.Namespace) -> str:
     check_output_dir(args.output_dir, "recipes.jsonl")
     args.output_dir.mkdir(parents=True, exist_ok=True)
     accelerator = Accelerator(mixed_precision="no")
-    use_all_cores(accelerator.device)
+    use_whole_device(accelerator.device)
     recipes = {text: read(text) for text in args.recipe}
     file = args.output_dir / "recipes.jsonl"
     lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []

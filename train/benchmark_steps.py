@@ -23,7 +23,7 @@ from train.watch import Watch
 
 
 PICTURES = 512  # to train on
-BLOCK = {"cpu": 1, "cuda": 5}  # steps before one waits for the device: a GPU is given work ahead
+BLOCK = 5  # steps before one waits for a GPU, which is given work ahead
 
 
 def random_batch(trainer: Trainer) -> Batch:
@@ -77,7 +77,7 @@ def paired_speeds(recipe: Recipe, steps: int, bf16: bool) -> Timed:
     """
     accelerator = Accelerator(mixed_precision="no")
     device = accelerator.device
-    size, block = recipe.train_batch_size, BLOCK[device.type]
+    size, block = recipe.train_batch_size, BLOCK if device.type == "cuda" else 1
     round_ = recipe.discriminator_steps * block  # several discriminator steps for one of the generator go together
     warm = 2 * block
     images = (round_ * steps + warm) * size

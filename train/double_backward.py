@@ -1,9 +1,9 @@
-"""Convolutions whose second derivatives are as quick as their first ones: for gradient penalties.
+"""Convolutions and LeakyReLU whose second derivatives are as quick as their first ones: for gradient penalties.
 
 What a penalty on a gradient teaches the weights of a convolution PyTorch computes as another one, whose kernel is a
 whole feature map, one group of channels after the other. It is nothing else than the weights' gradient of an ordinary
 convolution, for which every machine has a routine. (StyleGAN2-ADA's code makes the same detour on GPUs, Karras et al.
-2020.)
+2020.) For LeakyReLU, which bends nowhere but at zero, PyTorch fills a tensor with zeros and adds it.
 """
 
 import torch
@@ -16,7 +16,7 @@ Settings = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], bool, tuple[
 
 
 class FastDoubleBackward(TorchFunctionMode):
-    """While it is entered, `F.conv2d` is differentiated twice that way.
+    """While it is entered, `F.conv2d` and `F.leaky_relu` are differentiated twice that way.
 
     The first derivative, where it is to be differentiated again (`create_graph=True`), is that of the input alone:
     a penalty asks for no other, and that of the weights would double the work.
@@ -26,6 +26,8 @@ class FastDoubleBackward(TorchFunctionMode):
         """What every function of torch goes through."""
         if function is F.conv2d:
             return _conv2d(*args, **(kwargs or {}))
+        if function is F.leaky_relu:
+            return _leaky_relu(*args, **(kwargs or {}))
         return function(*args, **(kwargs or {}))
 
 
@@ -80,8 +82,46 @@ class _InputGradient(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: FunctionCtx, twice: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         gradient, weight = ctx.saved_tensors
-        of_weight = _backward(gradient, twice, weight, None, *ctx.settings, (False, True, False))[1]
-        return torch.convolution(twice, weight, None, *ctx.settings), None, of_weight, None
+        of_gradient = torch.convolution(twice, weight, None, *ctx.settings) if ctx.needs_input_grad[0] else None
+        of_weight = None
+        if ctx.needs_input_grad[2]:
+            of_weight = _backward(gradient, twice, weight, None, *ctx.settings, (False, True, False))[1]
+        return of_gradient, None, of_weight, None
 
 
 _backward = torch.ops.aten.convolution_backward.default
+
+
+def _leaky_relu(x: torch.Tensor, negative_slope: float = 0.01, inplace: bool = False) -> torch.Tensor:
+    return _LeakyReLU.apply(x, negative_slope, inplace)
+
+
+class _LeakyReLU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: FunctionCtx, x: torch.Tensor, slope: float, inplace: bool) -> torch.Tensor:
+        out = F.leaky_relu(x, slope, inplace)
+        if inplace:
+            ctx.mark_dirty(x)
+        ctx.save_for_backward(out)  # whose sign is that of x
+        ctx.slope = slope
+        return out
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        return _LeakyReLUGradient.apply(gradient, *ctx.saved_tensors, ctx.slope), None, None
+
+
+class _LeakyReLUGradient(torch.autograd.Function):
+    """Linear in `gradient`; of what went into LeakyReLU only the sign counts."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, gradient: torch.Tensor, out: torch.Tensor, slope: float) -> torch.Tensor:
+        ctx.save_for_backward(out)
+        ctx.slope = slope
+        return torch.ops.aten.leaky_relu_backward(gradient, out, slope, True)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, twice: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        (out,) = ctx.saved_tensors
+        return torch.ops.aten.leaky_relu_backward(twice, out, ctx.slope, True), None, None

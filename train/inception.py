@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from huggingface_hub import hf_hub_download
 
+from gan.cover_features import in_float32
 from gan.covers import Covers
 from gan.metrics import frechet_distance, kernel_distance, precision_recall
 from train.cli import UserError, first_line
@@ -108,4 +109,5 @@ class FeatureDistances:
     def _features(self, covers: torch.Tensor) -> torch.Tensor:
         """(N, H, W, 3) uint8 covers to (N, D)."""
         parts = (part.permute(0, 3, 1, 2).to(self.device) for part in covers.split(64))
-        return torch.cat([self.network(part, return_features=True).float() for part in parts])
+        with in_float32():
+            return torch.cat([self.network(part, return_features=True).float() for part in parts])

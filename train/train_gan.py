@@ -26,7 +26,7 @@ from gan.losses import LOSSES
 from train.cli import Parser, UserError, first_line, run
 from train.data import known, near, open_covers
 from train.describe import describe
-from train.device import can_bf16, no_memory_in_one_line, use_all_cores
+from train.device import can_bf16, no_memory_in_one_line, use_whole_device
 from train.evaluation import Evaluation
 from train.genres import dropped, genres_to_learn
 from train.grow import grow, keep_sheets
@@ -211,8 +211,7 @@ def main() -> str:
             + (f" in {parts} parts" if parts > 1 else "")
             + (f"; each share must be a multiple of gradient_penalty_every, {every}" if every > 1 else "")
         )
-    use_all_cores(accelerator.device)
-    torch.backends.cudnn.benchmark = True  # every batch has the same shape
+    use_whole_device(accelerator.device)
     with accelerator.local_main_process_first():
         genres = genres_to_learn(args.dataset_name) if recipe.class_conditional else []
     gan = build(recipe, accelerator.device, genres)

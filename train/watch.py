@@ -109,12 +109,14 @@ class Watch:
             self.skipped, self.in_a_row = self.skipped + bad, (self.in_a_row + 1) * bad
         if not self.told and time.monotonic() - self.began > FIRST_WORD:
             self._tell(images)
-        stop = accelerator.num_processes == 1 and self._shall_stop()
-        if (images // recipe.train_batch_size) % LOG_STEPS == 0:
+        stop, logs = self._shall_stop(), (images // recipe.train_batch_size) % LOG_STEPS == 0
+        if logs:
             self._log(images)
-            # several processes must leave at the same step; to ask each other at every one would cost too much
-            asked = torch.tensor(float(self._shall_stop()), device=accelerator.device)
-            stop = accelerator.reduce(asked, "sum").item() > 0
+        if accelerator.num_processes > 1:
+            # they must leave at the same step; to ask each other at every one would cost too much
+            if stop:
+                accelerator.set_trigger()
+            stop = logs and accelerator.check_trigger()
         if self._passed(images, self.every):
             self._evaluate(images)
         if self._passed(images, recipe.checkpointing_images):

@@ -93,6 +93,8 @@ def test_the_profile_tells_where_all_of_the_time_goes(monkeypatch, capsys):
     rows = re.findall(r"^(.+?) {2,}([\d.]+) +(-?[\d.]+)%$", capsys.readouterr().out, re.M)
     shares = {kind: float(share) for kind, _, share in rows}
     assert shares.pop("all") == 100
+    matrix = [share for kind, share in shares.items() if kind.startswith(("convolutions,", "matrix products"))]
+    assert shares.pop("convolutions and products") == pytest.approx(sum(matrix), abs=0.05 * (len(matrix) + 1))
     assert sum(shares.values()) == pytest.approx(100, abs=0.05 * len(shares))  # each is rounded
     both = {f"{kind}, {way}" for kind in ("convolutions", "resampling") for way in ("forward", "backward")}
     assert both | {"optimisers", "averages of the weights", "reading covers"} <= shares.keys()

@@ -56,6 +56,8 @@ def benchmark_profile(args: argparse.Namespace) -> str:
     for kind, spent in sorted(kinds.items(), key=lambda row: -row[1]):
         print(f"{kind:<30}{1000 * spent / args.steps:>12.1f}{spent / seconds:>10.1%}")
     print(f"{'all':<30}{1000 * seconds / args.steps:>12.1f}{1:>10.1%}")
+    matrix = sum(spent for kind, spent in kinds.items() if kind.startswith(("convolutions", "matrix products")))
+    print(f"{'convolutions and products':<30}{1000 * matrix / args.steps:>12.1f}{matrix / seconds:>10.1%}")
     return f"on {device_name(accelerator.device)}; {args.steps} steps; watching them costs a little, too"
 
 

@@ -72,6 +72,7 @@ def add_parser(programs: argparse._SubParsersAction) -> None:
         parser.add_argument(flag, type=Path, help=f"a clone of {origin}")
     parser.add_argument("--config", default="r3gan-cpu", help="a recipe of an R3GAN: resolution, widths and batch")
     parser.add_argument("--train_batch_size", type=int, help="default: the recipe's")
+    parser.add_argument("--mixed_precision", choices=("no", "bf16"), help="one of them alone; default: what is there")
     parser.add_argument("--steps", type=int, default=10, help="steps of each to take the median of")
     parser.set_defaults(function=benchmark_race)
 
@@ -97,7 +98,10 @@ def benchmark_race(args: argparse.Namespace) -> str:
     print(f"{args.config}: {recipe.resolution} px, {recipe.train_batch_size} covers a step")
     heading = "".join(f"{name:>14}" for name in ("parameters G", "parameters D", "GMAC forward", "covers/s"))
     print(f"{'':<30}{heading}{'ours is':>10}{'middle half':>14}")
-    for bf16 in (False, True) if can_bf16(device) else (False,):
+    precisions = {"no": False} | ({"bf16": True} if can_bf16(device) else {})
+    if args.mixed_precision:
+        precisions = {args.mixed_precision: args.mixed_precision == "bf16"}
+    for bf16 in precisions.values():
         bare = dataclasses.replace(recipe, ema_sigma=[])
         trainer = Trainer(build(bare, device), bare, accelerator, bf16)
         batch = random_batch(trainer)

@@ -15,6 +15,9 @@ from PIL import ImageOps
 from gan.hub_errors import first_line
 
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what the system says of a full disk, a quota, a limit
+
+
 class CoversError(Exception):
     """A dataset that cannot be trained on, in one line for the user."""
 
@@ -192,9 +195,15 @@ def _labels(dataset: Dataset, dataset_name: str) -> torch.Tensor:
     return torch.where((labels >= 0) & (labels < count), labels, count)
 
 
+def check_name(dataset_name: str) -> None:
+    """Raise CoversError where a name is neither a folder nor can be a Hub id: the Hub would be asked for long."""
+    is_id = not dataset_name.startswith((".", "/", "~")) and dataset_name.strip("/").count("/") == 1
+    if not is_id and not (dataset_name and Path(dataset_name).is_dir()):
+        raise CoversError(f"--dataset_name {dataset_name}: no such folder; a dataset on the Hub reads user/name")
+
+
 def _open(dataset_name: str, split: str) -> Dataset:
-    if dataset_name.startswith((".", "/", "~")) and not Path(dataset_name).is_dir():
-        raise CoversError(f"--dataset_name {dataset_name}: no such folder")
+    check_name(dataset_name)
     try:
         dataset = load_dataset(dataset_name)
     except Exception as error:  # datasets raises its own, the Hub client's, pyarrow's and the system's errors
@@ -212,7 +221,7 @@ def _no_room(error: BaseException) -> str | None:
     """What to say where a full disk is behind `error`: `datasets` keeps what it has read in a cache."""
     while error.__cause__ is not None and not isinstance(error, OSError):
         error = error.__cause__
-    if getattr(error, "errno", None) not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if getattr(error, "errno", None) not in NO_ROOM:
         return None
     cache = datasets_config.HF_DATASETS_CACHE
     return f"{cache}: {error.strerror}; make room there, or name another folder in the variable HF_DATASETS_CACHE"

@@ -7,7 +7,7 @@ from itertools import islice
 import torch
 from datasets import Dataset, IterableDataset, load_dataset
 
-from gan.covers import Covers, CoversError, encoded_images, mixed_seed, raw_pixels
+from gan.covers import Covers, CoversError, check_name, encoded_images, mixed_seed, raw_pixels
 from gan.hub_errors import first_line
 
 
@@ -75,6 +75,7 @@ def stream_covers(dataset_name: str, resolution: int, split: str = "train", seed
     Raises:
         CoversError: no such dataset or split, or no images in it.
     """
+    check_name(dataset_name)
     try:
         dataset = load_dataset(dataset_name, split=split, streaming=True)
     except Exception as error:  # as in gan/covers.py

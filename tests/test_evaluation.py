@@ -55,6 +55,9 @@ def test_real_covers_measure_better_than_grey_ones_and_copies_are_counted() -> N
     assert good["sliced_wasserstein"] < bad["sliced_wasserstein"] / 2
     assert good["fd_covers"] < bad["fd_covers"] / 2 and good["recall_covers"] > bad["recall_covers"] == 0
     assert good["pairwise_distance"] > 50 and bad["pairwise_distance"] == 0
+    assert bad["real_fd_covers"] == good["real_fd_covers"] == pytest.approx(good["fd_covers"], rel=0.02)
+    gap = evaluation.held_out_gap(lambda covers, labels: 1.0 if torch.equal(covers, evaluation.known[0]) else -0.5)
+    assert gap == 1.5 and torch.equal(evaluation.known[0], train.batch(0, 60))
     copies = evaluation.copies(copyist)
     assert copies["held_out_found"] < 10
     del copies["held_out_found"]
@@ -89,6 +92,10 @@ class Told:
         if isinstance(score, Exception):
             raise score
         return {"sliced_wasserstein": score, "pairwise_distance": 40.0, "real_pairwise_distance": 100.0}
+
+    def held_out_gap(self, mean_logit: object) -> float:
+        """That of a discriminator that knows nothing by heart."""
+        return 0.0
 
 
 @pytest.fixture
@@ -136,7 +143,7 @@ def test_a_run_that_goes_on_remembers_the_best(watched) -> None:
 def test_an_evaluation_that_fails_does_not_stop_the_run(watched, capsys: pytest.CaptureFixture) -> None:
     watch = watched.watch(RuntimeError("no such thing\nand more"))
     assert watch(8, {"loss_d": torch.tensor(1.0)}) is False
-    assert "evaluation failed, training goes on: no such thing\n" in capsys.readouterr().out
+    assert "evaluation failed: no such thing\n" in capsys.readouterr().out
     assert shared(watched.folder / "pipeline") == 1.0
 
 

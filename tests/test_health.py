@@ -93,7 +93,7 @@ def test_a_real_nan_ends_the_run(tmp_path: Path) -> None:
             watch.trainer.gan.generator.to_rgb.weight.data.fill_(math.nan)
         return watch(images, measured)
 
-    with pytest.raises(UserError, match="last 15 updates had no finite gradient"):
+    with pytest.raises(UserError, match="last 15 updates had no finite gradient and were skipped; start again in"):
         train(watch.trainer, plain_covers((9, 99, 200), 16), 0, spoil)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import resource
 import shutil
 import signal
@@ -98,7 +99,7 @@ def test_a_run_leaves_what_the_manual_says(straight: Path) -> None:
     shown = {"loss_g", "loss_d", "images_per_second", "seconds", "augmentation", "r_v", "gradient_norm_g"}
     assert shown <= lines[-2].keys()
     measured = {"images", "ema_sigma", "sliced_wasserstein", "held_out", "seconds"}
-    measured |= {"pairwise_distance", "real_pairwise_distance", "held_out_gap"}
+    measured |= {"pairwise_distance", "real_pairwise_distance", "held_out_gap", "real_fd_covers"}
     measured |= {"fd_covers", "precision_covers", "recall_covers", "feature_covers"}
     assert lines[-1].keys() == measured
     best = min((line for line in lines if "held_out" in line), key=lambda line: line["fd_covers"])
@@ -252,10 +253,32 @@ def test_killed_after_the_last_checkpoint_it_gets_what_is_missing(
     assert (run / "film.webp").read_bytes() == (straight / "film.webp").read_bytes()
 
 
+def test_when_the_terminal_is_closed_the_run_is_saved(tiny_dataset: Path, straight: Path, tmp_path: Path) -> None:
+    run = tmp_path / "hung-up"
+    process, terminal = pty.fork()
+    if not process:
+        os.chdir(ROOT)
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+        os.execv(sys.executable, command(tiny_dataset, run))
+    shown = b""
+    while not (run / "metrics.jsonl").exists():
+        shown += os.read(terminal, 65536)
+    os.close(terminal)
+    _, status = os.waitpid(process, 0)
+    assert os.waitstatus_to_exitcode(status) == 0, shown
+    assert 0 < weights(run)["images"] < 800
+    done = launch(command(tiny_dataset, run))
+    assert done.returncode == 0, done.stderr
+    assert_same_run(straight, run)
+
+
 def test_a_finished_run_says_so(tiny_dataset: Path, straight: Path) -> None:
     done = launch(command(tiny_dataset, straight))
     assert done.returncode == 0
     assert done.stdout == f"{straight}: already shown 800 covers; raise --total_images to go on\n"
+    told = (straight / "config.json").read_bytes()
+    assert launch(command(tiny_dataset, straight, "--total_images", "400")).returncode == 0
+    assert (straight / "config.json").read_bytes() == told  # of the run as it was
     other = launch(command(tiny_dataset, straight, "--train_batch_size", "4"))
     assert "holds a run with train_batch_size 8, not 4" in other.stderr
 

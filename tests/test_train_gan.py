@@ -11,7 +11,7 @@ import torch
 from accelerate import Accelerator
 from datasets import Dataset
 
-from gan import load_pipeline
+from gan import AlbumCoverPipeline, load_pipeline
 from gan.covers import Covers, to_uint8
 from gan.pipeline import latents_from_seeds
 from train import train_gan
@@ -208,6 +208,25 @@ def test_a_disk_that_is_full_from_the_beginning(tmp_path: Path) -> None:
     assert stop.value.code == 1
 
 
+def test_what_is_left_of_metrics_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run = RunFolder(tmp_path)
+    lines = [b'{"images": 8, "a": 1}', b"\xff garbage", b"[1, 2]", b'{"b": 1}', b'{"images": 16}', b'{"images": 24}']
+    (tmp_path / "metrics.jsonl").write_bytes(b"\n".join([*lines, b'{"images": 1']))
+    run.forget_after(16)
+    assert run.lines() == [{"images": 8, "a": 1}, {"images": 16}]
+    assert capsys.readouterr().err == f"{tmp_path / 'metrics.jsonl'}: 3 damaged lines left out\n"
+
+
+def test_folders_that_were_deleted_meanwhile_are_made_again(tmp_path: Path) -> None:
+    run, training = RunFolder(tmp_path / "run"), trainer(small("tiny"))
+    run.open(training.recipe, {})
+    run.samples.rmdir()
+    run.checkpoints.rmdir()
+    run.save_samples(AlbumCoverPipeline(training.average(0)), 8)
+    run.save_checkpoint(training.gan, 8, 1.0)
+    assert len(list(run.samples.iterdir())) == len(list(run.checkpoints.iterdir())) == 1
+
+
 def test_too_little_memory_is_said_in_a_line() -> None:
     with pytest.raises(UserError, match="raise --gradient_accumulation_steps") as stop, no_memory_in_one_line():
         torch.empty(2**60)
@@ -263,7 +282,13 @@ def failure(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, *arg
         ("network: dcgan\nresolution: 64\nloss: logistic\nschedule_fraction: half", "schedule_fraction cannot be"),
         ("network: [r3gan]\nresolution: 64\nloss: logistic", "network must be one of"),
         ("network: r3gan\nresolution: 64\nloss: logistic\ngenerator: {group_size: 0}", "generator: "),
-        ("network: dcgan\nresolution: 64\nloss: logistic\ngenerator: {width: -8}", "generator: "),
+        ("network: dcgan\nresolution: 64\nloss: logistic\ngenerator: {width: -8}", "width must be at least 1, not -8"),
+        ("network: r3gan\nresolution: 64\nloss: logistic\ngenerator: {blocks: 0}", "blocks must be at least 1, not 0"),
+        (
+            "network: dcgan\nresolution: 64\nloss: logistic\ngenerator: 5",
+            "generator must be {name: value, ...}",
+        ),
+        ("network: dcgan\nresolution: 64\nloss: logistic\nlearning_rate: [1.0]", "a number, or [start, end], from 0"),
         ("network: dcgan\nresolution: 64\nloss: logistic\ntotal_images: -5", "total_images must be"),
         ("network: dcgan\nresolution: 64\nloss: logistic\ngradient_penalty_every: 4", "zero-centred"),
         (
@@ -306,6 +331,9 @@ def test_mistakes_on_the_command_line(
     assert "in 4 parts; each share must be a multiple of gradient_penalty_every, 4" in line(*shares)
     assert "learning_rate cannot be" in line(*both, "--learning_rate", "nan")
     assert "seed must be" in line(*both, "--seed", "-1")
+    assert "--push_to_hub, which is missing" in line(*both, "--hub_model_id", "user/covers")
+    for name in ("covers-65", "", "a/b/c"):
+        assert "no such folder; a dataset on the Hub reads user/name" in line(*tiny, "--dataset_name", name, *both[4:])
     assert "no such file" in line(*both, "--resume_from_checkpoint", str(tmp_path / "none.pt"))
     assert not (tmp_path / "out").exists()
 

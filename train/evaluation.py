@@ -56,7 +56,8 @@ class Evaluation:
 
         `sliced_wasserstein` (mean over the sizes of detail, 0 is best), `pairwise_distance` (grey levels; 0 if all
         covers are the same one) and that of held-out covers, `held_out` (how many of each were compared),
-        `fd_covers`, `precision_covers` and `recall_covers` of `feature_covers` of each, and what `features` measures.
+        `fd_covers`, `precision_covers` and `recall_covers` of `feature_covers` of each, `real_fd_covers` (of as many
+        training covers: what is to be reached) and what `features` measures.
         """
         count = len(self.held_out)
         drawn = draw(generator, len(self.real), self.labels)
@@ -68,6 +69,7 @@ class Evaluation:
             "real_pairwise_distance": round(pairwise_distance(self.held_out), 3),
             "held_out": count,
             **self.distances(drawn),
+            "real_fd_covers": self.real_fd_covers,
             "feature_covers": len(drawn),
             **(self.features(generator) if self.features else {}),
         }
@@ -88,6 +90,11 @@ class Evaluation:
     def distances(self) -> CoverDistances:
         """Those on features, from the held-out covers; made when first needed, where a failure ends no run."""
         return CoverDistances(load_features().to(self.device), self.real)
+
+    @cached_property
+    def real_fd_covers(self) -> float:
+        """How far training covers are from held-out ones."""
+        return self.distances(self.train.batch(0, len(self.real)))["fd_covers"]
 
     def copies(self, generator: nn.Module) -> dict[str, int]:
         """Look for each generated cover among all training covers, and for as many held-out ones to compare with.

@@ -101,6 +101,13 @@ def load_recipe(config: str, overrides: dict) -> Recipe:
 
 
 def _check(recipe: Recipe, config: str) -> None:
+    for role in ("generator", "discriminator"):
+        sizes = getattr(recipe, role)
+        if not isinstance(sizes, dict):
+            raise UserError(f"{role} must be {{name: value, ...}}, not {sizes!r}")
+        for name, size in sizes.items():
+            if isinstance(size, int | float) and size < 1:
+                raise UserError(f"{role}: {name} must be at least 1, not {size!r}")
     choices = {
         "network": NETWORKS,
         "loss": LOSSES,
@@ -140,7 +147,8 @@ def _check(recipe: Recipe, config: str) -> None:
         is_schedule = isinstance(value, list) and len(value) == 2 and name in SCHEDULES
         if not all(_is_number(v) and low <= v < high for v in (value if is_schedule else [value])):
             hint = " (YAML takes 2.0e-4, not 2e-4, for a number)" if isinstance(value, str) else ""
-            raise UserError(f"{name} cannot be {value!r}{hint}")
+            may = "a number, or [start, end]" if name in SCHEDULES else "a number"
+            raise UserError(f"{name} cannot be {value!r}: it is {may}, from {low:g} to below {high:g}{hint}")
     if not isinstance(recipe.class_conditional, bool):
         raise UserError(f"class_conditional must be true or false, not {recipe.class_conditional!r}")
     sigmas = recipe.ema_sigma

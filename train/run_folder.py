@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from safetensors import SafetensorError
 
-from gan.covers import to_uint8
+from gan.covers import NO_ROOM, to_uint8
 from gan.pipeline import AlbumCoverPipeline, genres_of, latents_from_seeds
 from gan.pipeline_folder import save_pipeline
 from train.cli import UserError, check_output_dir, first_line
@@ -41,6 +41,7 @@ class RunFolder:
         self.folder = folder
         self.checkpoints = folder / "checkpoints"
         self.samples = folder / "samples"
+        self._config = folder / "config.json"
 
     def open(self, recipe: Recipe, facts: dict) -> None:
         """Start a run here, or go on with the one that is here; nobody else may until this process ends.
@@ -53,10 +54,8 @@ class RunFolder:
             UserError: the folder holds something else, a run of another recipe, or a run that is going on.
         """
         check_output_dir(self.folder, "config.json")
-        config = self.folder / "config.json"
-        new = dataclasses.asdict(recipe) | facts
-        if config.exists():
-            self._check_same_run(config, new)
+        if self._config.exists():
+            self._check_same_run(dataclasses.asdict(recipe) | facts)
         with full_disk_in_one_line(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         self._lock()
@@ -65,21 +64,28 @@ class RunFolder:
                 folder.mkdir(exist_ok=True)
                 for left in (found for begin in UNFINISHED for found in folder.glob(f"{begin}*")):
                     shutil.rmtree(left) if left.is_dir() else left.unlink()
-            write_atomically(config, (json.dumps(new, indent=2) + "\n").encode())
+        if not self._saved():
+            self.tell(recipe, facts)
+
+    def tell(self, recipe: Recipe, facts: dict) -> None:
+        """Write config.json; of a run that goes on only when it really does."""
+        told = dataclasses.asdict(recipe) | facts
+        with full_disk_in_one_line(self.folder):
+            write_atomically(self._config, (json.dumps(told, indent=2) + "\n").encode())
 
     def before(self) -> dict:
         """What `config.json` tells of the run that is here; nothing where none has a checkpoint yet."""
         try:
-            found = json.loads((self.folder / "config.json").read_text()) if self._saved() else {}
+            found = json.loads(self._config.read_text()) if self._saved() else {}
         except (OSError, ValueError):  # which `open` complains about
             return {}
         return found if isinstance(found, dict) else {}
 
-    def _check_same_run(self, config: Path, new: dict) -> None:
+    def _check_same_run(self, new: dict) -> None:
         try:
-            old = json.loads(config.read_text())
+            old = json.loads(self._config.read_text())
         except ValueError as error:
-            raise UserError(f"{config} is not JSON; name a new --output_dir") from error
+            raise UserError(f"{self._config} is not JSON; name a new --output_dir") from error
         if not isinstance(old, dict) or "network" not in old:
             raise UserError(f"--output_dir {self.folder} holds another program's config.json; name a new folder")
         if not self._saved():
@@ -102,6 +108,7 @@ class RunFolder:
 
     def save_checkpoint(self, gan: GAN, images: int, seconds: float) -> None:
         """Write all that a run needs to go on exactly, then drop all but the newest checkpoints."""
+        self.checkpoints.mkdir(exist_ok=True)
         state = {name: getattr(gan, name).state_dict() for name in GAN.__dataclass_fields__}
         content = io.BytesIO()  # torch ends the whole program where a full disk lets it write half a file
         torch.save(state | {"images": images, "seconds": seconds}, content)
@@ -163,13 +170,15 @@ class RunFolder:
         file = self.folder / "metrics.jsonl"
         if not file.exists():
             return
-        kept = []
-        for line in file.read_text().splitlines():
+        lines, kept, damaged = file.read_text(errors="replace").splitlines(), [], 0
+        for line in lines:
             try:
                 if json.loads(line)["images"] <= images:
                     kept.append(line + "\n")
-            except ValueError:
-                break  # half a line: the last thing a killed process wrote
+            except (ValueError, LookupError, TypeError):
+                damaged += line is not lines[-1]  # half a line may be the last thing that a killed process wrote
+        if damaged:
+            print(f"{file}: {damaged} damaged line{'s' * (damaged > 1)} left out", file=sys.stderr)
         write_atomically(file, "".join(kept).encode())
 
     def lines(self) -> list[dict]:
@@ -195,6 +204,7 @@ class RunFolder:
 
     def save_samples(self, pipeline: AlbumCoverPipeline, images: int) -> None:
         """Write the sheet of the first 64 seeds (no choosing) and the pipeline folder."""
+        self.samples.mkdir(exist_ok=True)
         with replacing(self.samples / f"images-{images:010d}.png") as file:
             draw_sheet(pipeline.synthesis).save(file, "PNG")
         save_pipeline(pipeline, self.folder / "pipeline")
@@ -246,8 +256,9 @@ def full_disk_in_one_line(folder: Path) -> Iterator[None]:
         if not isinstance(reason, OSError | SafetensorError):
             raise
         why = getattr(reason, "strerror", None) or first_line(reason)
+        mend = "make room" if getattr(reason, "errno", None) in NO_ROOM else "mend that"
         raise UserError(
-            f"--output_dir {folder} cannot be written ({why}); make room, and the same command goes on from the last "
+            f"--output_dir {folder} cannot be written ({why}); {mend}, and the same command goes on from the last "
             "checkpoint",
             1,
         ) from error

@@ -231,6 +231,8 @@ def main() -> str:
         raise UserError(f"--resume_from_checkpoint {args.resume_from_checkpoint}: no such file")
     if args.push_to_hub and args.hub_model_id is None:
         raise UserError("--push_to_hub needs --hub_model_id user/name")
+    if (args.hub_model_id or args.hub_private_repo) and not args.push_to_hub:
+        raise UserError("--hub_model_id and --hub_private_repo are for --push_to_hub, which is missing")
 
     say = partial(tqdm.write, file=sys.stderr)  # above the progress bar
     push = None
@@ -266,6 +268,8 @@ def main() -> str:
         start, seconds = folder.load_checkpoint(gan, args.resume_from_checkpoint, device)
     if len(set(gather_object([start]))) > 1:
         raise UserError(f"--output_dir {args.output_dir} must be on a disk that all machines share")
+    if accelerator.is_main_process and start < recipe.total_images:
+        folder.tell(recipe, facts)
     if accelerator.num_processes > 1:
         synchronise(gan.generator)
         synchronise(gan.discriminator)

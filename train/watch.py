@@ -36,8 +36,8 @@ SKIPPED_IN_A_ROW = 10  # updates, after which no good one is to be expected any 
 LAUNCHED = "ACCELERATE_MIXED_PRECISION"  # in the environment of what `accelerate launch` started
 FIRST_WORD = 30  # seconds until speed, time left and memory are told
 NO_GRADIENT = (
-    "the last {} updates had no finite gradient and were skipped; go on from the last checkpoint "
-    "(--resume_from_checkpoint) in a new --output_dir, with a lower --learning_rate or --mixed_precision no"
+    "the last {} updates had no finite gradient and were skipped; {} in a new --output_dir, with a lower "
+    "--learning_rate or --mixed_precision no"
 )
 NOT_FINITE = "the weights are no longer finite; start again in a new --output_dir with a lower --learning_rate"
 
@@ -78,9 +78,9 @@ class Watch:
         self.skipped, self.in_a_row = torch.zeros(2, dtype=torch.int64, device=trainer.accelerator.device)
         self.latest: dict[str, torch.Tensor] = {}
         self.drawn: tuple[int, nn.Module] | None = None  # after how many covers, and the average to draw with then
-        self.bar = tqdm(
-            total=trainer.recipe.total_images, initial=start, unit="cover", unit_scale=True, disable=not self.main
-        )
+        recipe = trainer.recipe
+        last = math.ceil(recipe.total_images / recipe.train_batch_size) * recipe.train_batch_size
+        self.bar = tqdm(total=last, initial=start, unit="cover", unit_scale=True, disable=not self.main)
         # of the averages of the generator the one that measured best at the last evaluation, and the best score so far
         self.chosen, self.best = 0, math.inf
         if self.main:
@@ -91,9 +91,19 @@ class Watch:
                     self.measured = line["images"]
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
+        self.terminals = [output for output in (1, 2) if os.isatty(output)]
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup has it
+            signal.signal(signal.SIGHUP, self._hang_up)
 
     def _stop(self, *_) -> None:
         self.stop = True
+
+    def _hang_up(self, *_) -> None:
+        """The terminal was closed: nothing can be written to it any more, and the run is still to be saved."""
+        self.stop = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for output in self.terminals:
+            os.dup2(nowhere, output)
 
     def _shall_stop(self) -> bool:
         """Whether somebody said so, or ended the launcher, which does not pass it on."""
@@ -150,7 +160,8 @@ class Watch:
         """
         skipped, in_a_row = torch.stack([self.skipped, self.in_a_row]).tolist()
         if in_a_row >= SKIPPED_IN_A_ROW:
-            raise UserError(NO_GRADIENT.format(in_a_row), 1)
+            again = "go on from the last checkpoint (--resume_from_checkpoint)" if self.saved else "start again"
+            raise UserError(NO_GRADIENT.format(in_a_row, again), 1)
         self.skipped = torch.zeros_like(self.skipped)
         names = sorted(self.latest)
         stacked = torch.stack([self.latest[name].float() for name in names])
@@ -207,7 +218,7 @@ class Watch:
         except UserError:
             raise
         except Exception as error:
-            self.bar.write(f"{what} failed, training goes on: {first_line(error)}")
+            self.bar.write(f"{what} failed: {first_line(error)}")
 
     def _follow(self, line: dict) -> bool:
         """Take note of an evaluation. Returns whether it is the best so far."""
@@ -243,6 +254,7 @@ class Watch:
         A run that was killed when all covers were shown gets here what is missing.
         """
         done = images >= self.trainer.recipe.total_images
+        self.bar.set_description("measuring and saving")
         if done and self.measured != images:
             self._evaluate(images)
         if self.saved != images:

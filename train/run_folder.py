@@ -59,13 +59,13 @@ class RunFolder:
         with full_disk_in_one_line(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         self._lock()
+        if not self._saved():
+            self.tell(recipe, facts)  # first: by it the folder is known as ours
         with full_disk_in_one_line(self.folder):
             for folder in (self.folder, self.checkpoints, self.samples):
                 folder.mkdir(exist_ok=True)
                 for left in (found for begin in UNFINISHED for found in folder.glob(f"{begin}*")):
                     shutil.rmtree(left) if left.is_dir() else left.unlink()
-        if not self._saved():
-            self.tell(recipe, facts)
 
     def tell(self, recipe: Recipe, facts: dict) -> None:
         """Write config.json; of a run that goes on only when it really does."""

@@ -167,6 +167,7 @@ def test_datasets_are_sources_too(tmp_path):
     ("arguments", "words"),
     [
         (["missing"], "missing: no such folder"),
+        (["../missing"], "../missing: no such folder"),
         (["broken.tar"], "broken.tar: cannot be opened"),
         (["none.tar"], "none.tar"),
         (["none.zip"], "none.zip: the archive holds no files"),

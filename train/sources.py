@@ -12,7 +12,7 @@ from train.cli import UserError, first_line
 from train.items import MAX_BYTES, Item, Place, is_junk, text, too_large
 
 
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")  # not ../covers
 
 
 def expand(sources: list[str]) -> list[str]:

@@ -62,8 +62,11 @@ def test_some_are_kept_to_measure_against(dataset: Path) -> None:
 
 
 def test_what_cannot_be_streamed_is_one_line(dataset: Path, tmp_path: Path) -> None:
-    with pytest.raises(CoversError, match="cannot be streamed"):
+    with pytest.raises(CoversError, match="no such folder"):
         stream_covers(str(tmp_path / "nothing"), 16)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CoversError, match="cannot be streamed"):
+        stream_covers(str(tmp_path / "empty"), 16)
     with pytest.raises(CoversError, match="does not tell how many"):
         StreamedCovers(IterableDataset.from_generator(lambda: iter([{"image": None}])), 16)
     with pytest.raises(CoversError, match="is 16x16, the recipe wants 32 px"):

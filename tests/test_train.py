@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -260,9 +261,12 @@ def test_when_the_terminal_is_closed_the_run_is_saved(tiny_dataset: Path, straig
         os.chdir(ROOT)
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
         os.execv(sys.executable, command(tiny_dataset, run))
+    os.set_blocking(terminal, False)
     shown = b""
     while not (run / "metrics.jsonl").exists():
-        shown += os.read(terminal, 65536)
+        with suppress(BlockingIOError):
+            shown += os.read(terminal, 65536)  # or the program would wait for somebody to read
+        time.sleep(0.005)
     os.close(terminal)
     _, status = os.waitpid(process, 0)
     assert os.waitstatus_to_exitcode(status) == 0, shown

@@ -163,6 +163,23 @@ def test_nothing_is_measured_twice_at_the_end(watched, capsys: pytest.CaptureFix
     assert "evaluation failed" not in capsys.readouterr().out  # there was no third score to be told
 
 
+def test_what_was_saved_before_it_was_measured_is_saved_again(watched) -> None:
+    watch = watched.watch(9.0, 8.0)
+    watch.every = 1_000
+    watch(80, {"loss_d": torch.tensor(1.0)})
+    assert shared(watched.folder / "pipeline") == 1.0
+    watch.finish(80)
+    assert shared(watched.folder / "pipeline") == shared(watched.folder / "best") == 2.0
+
+
+def test_a_run_that_is_done_keeps_its_best_whatever_it_is_asked_later(watched) -> None:
+    watched.watch(9.0, 8.0).finish(80)
+    later = Told(1.0, 2.0)
+    later.best_by = "kid"
+    Watch(watched.trainer, RunFolder(watched.folder), 80, 0.0, later, every=8).finish(80)
+    assert shared(watched.folder / "best") == 2.0 and next(later.scores) == 1.0  # nobody asked
+
+
 class Means(torch.nn.Module):
     """In place of Inception: the mean colours of three parts of a cover."""
 

@@ -44,7 +44,8 @@ class Timed:
         whole: covers a second of the whole loop.
         bare: covers a second of its mathematics alone.
         reading: share of the loop's time in which the program reads covers, beside which a GPU goes on computing.
-        memory: bytes of the GPU's that the whole loop takes at most; 0 on a CPU, whose program holds much else.
+        memory: bytes of a GPU's that steps take at most, without augmentation and the covers that are kept there; 0 on
+            a CPU, whose program holds much else.
     """
 
     whole: float

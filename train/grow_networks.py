@@ -120,7 +120,7 @@ def _keep(colours: torch.Tensor, project: nn.Module) -> torch.Tensor:
     """
     if isinstance(project, nn.Identity):
         return torch.eye(colours.shape[1])
-    weight = project.weight.flatten(1)
+    weight = project.weight.flatten(1).to(colours.device)  # the larger network may be on a GPU already
     random = weight if weight.shape[1] == colours.shape[1] else weight.T
     rows = torch.cat((colours, random[COLOURS:]))
     turn = torch.linalg.qr(random[:, : len(random)]).Q

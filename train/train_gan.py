@@ -37,7 +37,7 @@ from train.run_folder import RunFolder
 from train.steps import GAN, Batch, Trainer
 from train.sync_batch_norm import synchronise
 from train.trackers import TRACKERS, end_tracker, start_tracker, tracker_options
-from train.watch import Watch
+from train.watch import Watch, launcher
 
 
 # Independent streams of random numbers, so that none depends on how often another was drawn from.
@@ -193,6 +193,7 @@ def arguments() -> Parser:
 @no_memory_in_one_line()
 def main() -> str:
     """Run the program; returns its last line."""
+    started_by = launcher()  # before anything takes long
     args = arguments().parse_args()
     overrides = ("train_batch_size", "learning_rate", "total_images", "checkpointing_images", "seed")
     chosen = {name: getattr(args, name) for name in overrides}
@@ -280,7 +281,7 @@ def main() -> str:
         evaluation = Evaluation(training, held_out, features(args.inception, training, device), device)
     every = args.evaluation_images or recipe.checkpointing_images
     start_tracker(accelerator, args.output_dir, vars(recipe) | facts)
-    watch = Watch(trainer, folder, start, seconds, evaluation, every, push)
+    watch = Watch(trainer, folder, start, seconds, evaluation, every, push, started_by)
     try:
         with watch.bar:  # closed before the last line, whatever that says
             line = watch.finish(train(trainer, covers, start, watch, held_out))

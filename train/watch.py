@@ -3,6 +3,7 @@
 import math
 import os
 import signal
+import stat
 import sys
 import time
 from collections.abc import Iterator
@@ -53,6 +54,7 @@ class Watch:
         evaluation: measures covers against held-out ones; None where there are none.
         every: covers shown between two evaluations.
         push: sends the generator to the Hub; None: nobody asked for it.
+        started_by: see `launcher`.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Watch:
         evaluation: Evaluation | None = None,
         every: int = 50_000,
         push: Push | None = None,
+        started_by: int | None = None,
     ):
         self.evaluation, self.every, self.push = evaluation, every, push
         self.trainer, self.folder, self.start, self.before = trainer, folder, start, seconds
@@ -72,7 +75,7 @@ class Watch:
         self.saved = self.lap_images = start
         self.measured = -1  # covers shown when it was last measured
         self.stop = self.told = False
-        self.launcher = os.getppid() if LAUNCHED in os.environ else None
+        self.started_by = started_by
         self.health = Health(penalised=trainer.recipe.gradient_penalty != "none")
         # counted on the device, so that nobody waits for it: updates skipped since the last line, and in a row
         self.skipped, self.in_a_row = torch.zeros(2, dtype=torch.int64, device=trainer.accelerator.device)
@@ -86,12 +89,13 @@ class Watch:
         if self.main:
             folder.forget_after(start)
             for line in folder.lines():
+                if "ema_sigma" in line:
+                    self.measured = line["images"]
                 if evaluation and evaluation.best_by in line:
                     self._follow(line)
-                    self.measured = line["images"]
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        self.terminals = [output for output in (1, 2) if os.isatty(output)]
+        self.outputs = [output for output in (1, 2) if _ends_with_terminal(output)]
         if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup has it
             signal.signal(signal.SIGHUP, self._hang_up)
 
@@ -102,12 +106,12 @@ class Watch:
         """The terminal was closed: nothing can be written to it any more, and the run is still to be saved."""
         self.stop = True
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        for output in self.terminals:
+        for output in self.outputs:
             os.dup2(nowhere, output)
 
     def _shall_stop(self) -> bool:
         """Whether somebody said so, or ended the launcher, which does not pass it on."""
-        return self.stop or self.launcher not in (None, os.getppid())
+        return self.stop or self.started_by not in (None, os.getppid())
 
     def __call__(self, images: int, measured: dict[str, torch.Tensor]) -> bool:
         """After each step. Returns whether to stop."""
@@ -255,10 +259,13 @@ class Watch:
         """
         done = images >= self.trainer.recipe.total_images
         self.bar.set_description("measuring and saving")
+        chosen = self.chosen
         if done and self.measured != images:
             self._evaluate(images)
         if self.saved != images:
             self._save(images)
+        elif self.main and self.chosen != chosen:  # saved before it was measured
+            self.folder.save_samples(AlbumCoverPipeline(self._average(images)), images)
         rate = (images - self.start) / (time.monotonic() - self.began)
         if not self.main:
             return ""
@@ -284,6 +291,19 @@ class Watch:
             "of {samples} generated covers {found} look like one of {training_covers:,} training covers; "
             "of as many held-out covers {held_out_found} do".format(**found)
         )
+
+
+def launcher() -> int | None:
+    """The process of `accelerate launch` that started this one; None where something else did."""
+    return os.getppid() if LAUNCHED in os.environ else None
+
+
+def _ends_with_terminal(output: int) -> bool:
+    """Whether nobody reads it any more when the terminal is closed: it is one, or a pipe to a program there."""
+    try:
+        return os.isatty(output) or stat.S_ISFIFO(os.fstat(output).st_mode)
+    except OSError:  # closed
+        return False
 
 
 def peak_memory(device: torch.device) -> int:

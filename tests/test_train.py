@@ -267,8 +267,9 @@ def test_when_the_terminal_is_closed_the_run_is_saved(tiny_dataset: Path, straig
         with suppress(BlockingIOError):
             shown += os.read(terminal, 65536)  # or the program would wait for somebody to read
         time.sleep(0.005)
-    os.close(terminal)
+    os.kill(process, signal.SIGHUP)  # as the system does when it closes
     _, status = os.waitpid(process, 0)
+    os.close(terminal)
     assert os.waitstatus_to_exitcode(status) == 0, shown
     assert 0 < weights(run)["images"] < 800
     done = launch(command(tiny_dataset, run))

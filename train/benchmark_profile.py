@@ -72,7 +72,7 @@ def time_by_kind(recipe: Recipe, accelerator: Accelerator, bf16: bool, steps: in
     pixels = Dataset.from_dict({"pixels": [os.urandom(3 * recipe.resolution**2) for _ in range(PICTURES)]})
     cuda = accelerator.device.type == "cuda"
     activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * cuda
-    profiler = profile(activities=activities, record_shapes=True)
+    profiler = profile(activities=activities)
     began = 0.0
 
     def on_step(images: int, measured: dict[str, torch.Tensor]) -> bool:
@@ -106,7 +106,7 @@ class WatchedCovers(Covers):
 
 
 def kind_of(event: torch.autograd.profiler_util.FunctionEvent) -> str:
-    """What an operator is for, by its name, its place among others, and its inputs' shapes."""
+    """What an operator is for, by its name and its place among others."""
     outer, around = event.cpu_parent, [event.name]
     while outer is not None:
         around.append(outer.name)

@@ -116,8 +116,8 @@ def paired_speeds(recipe: Recipe, steps: int, bf16: bool) -> Timed:
 
         train(trainer, covers, 0, on_step)
         watch.bar.close()
-    length = round_ // block
-    whole, alone, reading = (statistics.median(rounds(times[warm // block :], length)) for times in laps)
+    every = recipe.discriminator_steps
+    whole, alone, reading = (statistics.median(rounds(times[warm // block :], every)) for times in laps)
     return Timed(round_ * size / whole, round_ * size / alone, reading / whole, memory)
 
 

@@ -35,9 +35,10 @@ from train.push import Push
 from train.recipes import CONFIGS, Recipe, load_recipe
 from train.run_folder import RunFolder
 from train.steps import GAN, Batch, Trainer
+from train.stop import launcher
 from train.sync_batch_norm import synchronise
 from train.trackers import TRACKERS, end_tracker, start_tracker, tracker_options
-from train.watch import Watch, launcher
+from train.watch import Watch
 
 
 # Independent streams of random numbers, so that none depends on how often another was drawn from.

@@ -1,9 +1,6 @@
 """What happens beside the training loop: progress bar, metrics, checkpoints, samples, a clean stop."""
 
 import math
-import os
-import signal
-import stat
 import sys
 import time
 from collections.abc import Iterator
@@ -24,6 +21,7 @@ from train.health import Health
 from train.push import Push
 from train.run_folder import RunFolder, full_disk_in_one_line
 from train.steps import Trainer
+from train.stop import Stop
 from train.trackers import report
 
 
@@ -34,7 +32,6 @@ except ImportError:  # Windows
 
 LOG_STEPS = 25
 SKIPPED_IN_A_ROW = 10  # updates, after which no good one is to be expected any more
-LAUNCHED = "ACCELERATE_MIXED_PRECISION"  # in the environment of what `accelerate launch` started
 FIRST_WORD = 30  # seconds until speed, time left and memory are told
 NO_GRADIENT = (
     "the last {} updates had no finite gradient and were skipped; {} in a new --output_dir, with a lower "
@@ -54,7 +51,7 @@ class Watch:
         evaluation: measures covers against held-out ones; None where there are none.
         every: covers shown between two evaluations.
         push: sends the generator to the Hub; None: nobody asked for it.
-        started_by: see `launcher`.
+        started_by: see train/stop.py's `launcher`.
     """
 
     def __init__(
@@ -74,8 +71,7 @@ class Watch:
         self.began = self.lap = time.monotonic()
         self.saved = self.lap_images = start
         self.measured = -1  # covers shown when it was last measured
-        self.stop = self.told = False
-        self.started_by = started_by
+        self.told = False
         self.health = Health(penalised=trainer.recipe.gradient_penalty != "none")
         # counted on the device, so that nobody waits for it: updates skipped since the last line, and in a row
         self.skipped, self.in_a_row = torch.zeros(2, dtype=torch.int64, device=trainer.accelerator.device)
@@ -93,25 +89,7 @@ class Watch:
                     self.measured = line["images"]
                 if evaluation and evaluation.best_by in line:
                     self._follow(line)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
-        self.outputs = [output for output in (1, 2) if _ends_with_terminal(output)]
-        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup has it
-            signal.signal(signal.SIGHUP, self._hang_up)
-
-    def _stop(self, *_) -> None:
-        self.stop = True
-
-    def _hang_up(self, *_) -> None:
-        """The terminal was closed: nothing can be written to it any more, and the run is still to be saved."""
-        self.stop = True
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        for output in self.outputs:
-            os.dup2(nowhere, output)
-
-    def _shall_stop(self) -> bool:
-        """Whether somebody said so, or ended the launcher, which does not pass it on."""
-        return self.stop or self.started_by not in (None, os.getppid())
+        self.stop = Stop(started_by)
 
     def __call__(self, images: int, measured: dict[str, torch.Tensor]) -> bool:
         """After each step. Returns whether to stop."""
@@ -123,7 +101,7 @@ class Watch:
             self.skipped, self.in_a_row = self.skipped + bad, (self.in_a_row + 1) * bad
         if not self.told and time.monotonic() - self.began > FIRST_WORD:
             self._tell(images)
-        stop, logs = self._shall_stop(), (images // recipe.train_batch_size) % LOG_STEPS == 0
+        stop, logs = self.stop.asked(), (images // recipe.train_batch_size) % LOG_STEPS == 0
         if logs:
             self._log(images)
         if accelerator.num_processes > 1:
@@ -291,19 +269,6 @@ class Watch:
             "of {samples} generated covers {found} look like one of {training_covers:,} training covers; "
             "of as many held-out covers {held_out_found} do".format(**found)
         )
-
-
-def launcher() -> int | None:
-    """The process of `accelerate launch` that started this one; None where something else did."""
-    return os.getppid() if LAUNCHED in os.environ else None
-
-
-def _ends_with_terminal(output: int) -> bool:
-    """Whether nobody reads it any more when the terminal is closed: it is one, or a pipe to a program there."""
-    try:
-        return os.isatty(output) or stat.S_ISFIFO(os.fstat(output).st_mode)
-    except OSError:  # closed
-        return False
 
 
 def peak_memory(device: torch.device) -> int:

@@ -94,6 +94,25 @@ def test_several_parts_take_one_step_of_each_network() -> None:
         assert {slot["step"].item() for slot in optimizer.state.values()} == {1}
 
 
+@pytest.mark.parametrize("compares", [True, False])
+def test_augmentation_follows_covers_that_were_not_just_learned(compares: bool) -> None:
+    class Brightness(nn.Module):
+        def forward(self, images: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+            return images.mean((1, 2, 3))
+
+    class Grey(nn.Module):
+        def forward(self, latents: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+            return torch.zeros(N, 3, 16, 16)
+
+    recipe = small("r3gan-64" if compares else "dcgan-64", augmentation="auto")
+    made = trainer(recipe)
+    made.gan.discriminator, made.gan.generator = Brightness(), Grey()
+    just_learned, known, unseen = (torch.full((N, 3, 16, 16), value) for value in (1.0, 0.5, 0.125))
+    batch = replace(random_batch(recipe), real=just_learned, others=known if compares else None)
+    made.adapt_augmentation(batch, unseen, 100)
+    assert made.gan.augmentation.r_v == pytest.approx((0.5 - 0.125) / 0.5 if compares else 1 - 0.125)
+
+
 def all_recipes() -> dict[str, Recipe]:
     """And one of each network with genres."""
     with_genres = {f"{n}-genres": small(n, class_conditional=True) for n in ("tiny", "dcgan-64", "wgan-gp-64")}

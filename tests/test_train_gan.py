@@ -237,6 +237,15 @@ def test_too_little_memory_is_said_in_a_line() -> None:
         torch.ones(2, 3) @ torch.ones(2, 3)
 
 
+def test_a_checkpoint_is_not_blamed_for_too_little_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, training = RunFolder(tmp_path / "run"), trainer(small("tiny"))
+    run.open(training.recipe, {})
+    run.save_checkpoint(training.gan, 8, 1.0)
+    monkeypatch.setattr(torch, "load", lambda *args, **options: torch.empty(2**60))
+    with pytest.raises(UserError, match="not enough memory"), no_memory_in_one_line():
+        run.load_checkpoint(training.gan, "latest", torch.device("cpu"))
+
+
 def test_what_a_killed_process_left_is_swept_up(tmp_path: Path) -> None:
     run = tmp_path / "run"
     killed = RunFolder(run)

@@ -57,13 +57,18 @@ def device_name(device: torch.device) -> str:
     return f"{torch.get_num_threads()} CPU threads"
 
 
+def is_no_memory(error: BaseException) -> bool:
+    """Whether the memory of a GPU or of a CPU is full: torch has a class of its own for GPUs alone."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
+
+
 @contextmanager
 def no_memory_in_one_line() -> Iterator[None]:
     """Turn the error of a GPU or a CPU whose memory is full into a UserError with exit code 1."""
     try:
         yield
-    except (RuntimeError, MemoryError) as error:  # torch has a class of its own for GPUs alone
-        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and "DefaultCPUAllocator" not in str(error):
+    except (RuntimeError, MemoryError) as error:
+        if not is_no_memory(error):
             raise
         raise UserError(
             "not enough memory; raise --gradient_accumulation_steps, or lower --train_batch_size", 1

@@ -20,6 +20,7 @@ from gan.covers import NO_ROOM, to_uint8
 from gan.pipeline import AlbumCoverPipeline, genres_of, latents_from_seeds
 from gan.pipeline_folder import save_pipeline
 from train.cli import UserError, check_output_dir, first_line
+from train.device import is_no_memory
 from train.files import lock, replacing, write_atomically
 from train.recipes import Recipe
 from train.steps import GAN
@@ -145,9 +146,9 @@ class RunFolder:
             for part in GAN.__dataclass_fields__:
                 getattr(gan, part).load_state_dict(state[part])
             images, seconds = state["images"], state["seconds"]
-        except torch.OutOfMemoryError:
-            raise
         except Exception as error:  # torch raises nearly anything for a file that is not what it expects
+            if is_no_memory(error):
+                raise
             raise UserError(f"--resume_from_checkpoint {file}: not a checkpoint of these networks") from error
         if saved and saved[-1].name > self._file(images).name:
             raise UserError(

@@ -254,13 +254,15 @@ class Trainer:
         """Augment more or less, as the discriminator takes `held_out` covers (none of them augmented here).
 
         Args:
-            batch: of the step before.
+            batch: of the step before. Of its training covers those are looked at that the discriminator has not just
+                learned from, where there are such.
             held_out: (N, 3, H, W) in -1..1, never trained on.
             images: real covers shown since the last time.
             held_out_labels: (N,) int64, the genres of `held_out`; None without genres.
         """
+        known = (batch.real, batch.labels) if batch.others is None else (batch.others, batch.other_labels)
         generated = self.generate(batch.latents, batch.labels)
-        kinds = ((batch.real, batch.labels), (held_out, held_out_labels), (generated, batch.labels))
+        kinds = (known, (held_out, held_out_labels), (generated, batch.labels))
         logits = torch.stack([self.discriminate(*kind).mean() for kind in kinds])
         self.gan.augmentation.update(*self.accelerator.reduce(logits, "mean").tolist(), images)
 

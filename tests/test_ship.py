@@ -65,6 +65,13 @@ def test_the_best_ships_in_half_the_bytes_and_nothing_stays_of_the_one_before(ru
     assert lines == LINES[:3]  # how far the best one was
 
 
+def test_the_best_is_the_one_that_training_chose(run_folder: Path, shipped: Path):
+    kids = [9.0, 5.0, 4.0]
+    lines = [line | {"kid": kid} for line, kid in zip(LINES[1:], kids, strict=True)]
+    (run_folder / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    assert ship(run_folder, shipped)[0] == 400
+
+
 @pytest.mark.parametrize("missing", ["best/model_index.json", "metrics.jsonl", "config.json"])
 def test_what_is_no_run_leaves_what_ships_alone(run_folder: Path, shipped: Path, missing: str):
     before = {file: file.read_bytes() for file in shipped.rglob("*") if file.is_file()}

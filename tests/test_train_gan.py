@@ -264,6 +264,15 @@ def test_schedules_are_cosines_over_their_part_of_the_run() -> None:
     assert recipe.at("adam_beta2", 0) == 0.9 and small("dcgan-64").at("learning_rate", 5) == 2e-4
 
 
+def test_a_chosen_learning_rate_falls_as_the_recipes_does() -> None:
+    published = load_recipe("r3dcgan-64-cpu", {}).learning_rate
+    assert load_recipe("r3dcgan-64-cpu", {"learning_rate": 0.0003}).learning_rate == [
+        0.0003,
+        pytest.approx(0.0003 * published[1] / published[0]),
+    ]
+    assert load_recipe("dcgan-64", {"learning_rate": 0.0003}).learning_rate == 0.0003
+
+
 def failure(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
     """The line of a mistake: exit code 2, and nothing after it."""
     monkeypatch.setattr("sys.argv", ["train_gan", *arguments])
@@ -301,8 +310,17 @@ def failure(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, *arg
         ("network: dcgan\nresolution: 64\nloss: logistic\ntotal_images: -5", "total_images must be"),
         ("network: dcgan\nresolution: 64\nloss: logistic\ngradient_penalty_every: 4", "zero-centred"),
         (
+            "network: r3gan\nresolution: 64\nloss: logistic\ngradient_penalty: zero-centred",
+            "needs a gradient_penalty_weight above 0",
+        ),
+        (
+            "network: dcgan\nresolution: 64\nloss: logistic\ngradient_penalty: one-centred\n"
+            "gradient_penalty_weight: 10.0",
+            "discriminator: {normalisation: none}",
+        ),
+        (
             "network: r3gan\nresolution: 64\nloss: logistic\n"
-            "gradient_penalty: zero-centred\ngradient_penalty_every: 3",
+            "gradient_penalty: zero-centred\ngradient_penalty_weight: 2\ngradient_penalty_every: 3",
             "must be a multiple of",
         ),
         (

@@ -74,7 +74,8 @@ def load_recipe(config: str, overrides: dict) -> Recipe:
 
     Args:
         config: name of a recipe in train/configs, or a YAML file.
-        overrides: values by field name; those that are None are left as the recipe has them.
+        overrides: values by field name; those that are None are left as the recipe has them. A learning rate is the
+            one at the start: where the recipe's falls, this one falls in proportion.
 
     Raises:
         UserError: no such recipe, not YAML, an unknown key, a missing one, or a value that makes no sense.
@@ -94,8 +95,13 @@ def load_recipe(config: str, overrides: dict) -> Recipe:
         raise UserError(f"--config {config}: unknown {', '.join(unknown)}; known are {', '.join(fields)}")
     if missing := [name for name in ("network", "resolution", "loss") if name not in values]:
         raise UserError(f"--config {config}: {', '.join(missing)} is missing")
-    values |= {name: value for name, value in overrides.items() if value is not None}
     recipe = Recipe(**values)
+    _check(recipe, config)
+    chosen = {name: value for name, value in overrides.items() if value is not None}
+    if "learning_rate" in chosen and isinstance(recipe.learning_rate, list) and recipe.learning_rate[0]:
+        start, end = recipe.learning_rate
+        chosen["learning_rate"] = [chosen["learning_rate"], chosen["learning_rate"] * end / start]
+    recipe = dataclasses.replace(recipe, **chosen)
     _check(recipe, config)
     return recipe
 
@@ -149,6 +155,15 @@ def _check(recipe: Recipe, config: str) -> None:
             hint = " (YAML takes 2.0e-4, not 2e-4, for a number)" if isinstance(value, str) else ""
             may = "a number, or [start, end]" if name in SCHEDULES else "a number"
             raise UserError(f"{name} cannot be {value!r}: it is {may}, from {low:g} to below {high:g}{hint}")
+    if recipe.gradient_penalty != "none":
+        if not recipe.gradient_penalty_weight:
+            raise UserError(f"gradient_penalty: {recipe.gradient_penalty} needs a gradient_penalty_weight above 0")
+        if recipe.network == "dcgan" and recipe.discriminator.get("normalisation", "batch") == "batch":
+            # Gulrajani et al. 2017, section 4
+            raise UserError(
+                "gradient_penalty is of each cover alone, and batch normalisation mixes them: it goes with "
+                "discriminator: {normalisation: none}"
+            )
     if not isinstance(recipe.class_conditional, bool):
         raise UserError(f"class_conditional must be true or false, not {recipe.class_conditional!r}")
     sigmas = recipe.ema_sigma

@@ -35,7 +35,8 @@ def ship(run_folder: Path, target: Path) -> tuple[int, float]:
         config = (run_folder / "config.json").read_bytes()
     except (PipelineError, OSError, ValueError) as error:
         raise UserError(f"{run_folder}: not a run folder with a generator in best/ ({error})") from error
-    scored = [(line["fd_covers"], line["images"]) for line in lines if "fd_covers" in line]
+    by = "kid" if any("kid" in line for line in lines) else "fd_covers"  # as training chose them
+    scored = [(line[by], line["images"]) for line in lines if by in line]
     if not scored:
         raise UserError(f"{run_folder}: its metrics.jsonl does not tell which covers were best")
     _, images = min(scored)

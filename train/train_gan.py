@@ -161,7 +161,7 @@ def arguments() -> Parser:
         action="store_true",
         help="learn the dataset's genres: covers of one can then be asked for",
     )
-    parser.add_argument("--learning_rate", type=float, help="of both networks; default: the recipe's")
+    parser.add_argument("--learning_rate", type=float, help="of both networks at the start; default: the recipe's")
     parser.add_argument("--total_images", type=int, help="covers to show in all; default: the recipe's")
     parser.add_argument("--checkpointing_images", type=int, help="covers between checkpoints; default: the recipe's")
     parser.add_argument("--evaluation_images", type=int, help="covers between evaluations; default: as checkpoints")
@@ -266,9 +266,10 @@ def main() -> str:
         if grows:
             keep_sheets(args.grow_from, folder)
     accelerator.wait_for_everyone()
+    alone = not (args.output_dir / "config.json").exists()
     with accelerator.main_process_first():  # which puts a damaged checkpoint aside
         start, seconds = folder.load_checkpoint(gan, args.resume_from_checkpoint, device)
-    if len(set(gather_object([start]))) > 1:
+    if len(set(gather_object([start]))) > 1 or any(gather_object([alone])):
         raise UserError(f"--output_dir {args.output_dir} must be on a disk that all machines share")
     if accelerator.is_main_process and start < recipe.total_images:
         folder.tell(recipe, facts)

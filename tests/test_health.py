@@ -1,11 +1,14 @@
 """What is said, and when, about a run that goes wrong."""
 
+import json
 import math
+import multiprocessing
 import re
 from pathlib import Path
 
 import pytest
 import torch
+from accelerate import Accelerator, debug_launcher
 from test_train_gan import plain_covers, small, trainer
 
 from train.cli import UserError
@@ -30,6 +33,10 @@ def test_a_discriminator_that_wins_for_long_is_told_once() -> None:
     assert (
         lines(health, [{"pair_accuracy": 0.8, "loss_g": 2.0}] + [won] * (LINES + 1)) == said
     )  # and when it comes again
+
+
+def test_a_critic_is_to_tell_all_pairs_apart() -> None:
+    assert lines(Health(critic=True), [{"pair_accuracy": 1.0, "loss_g": 9.0}] * 100) == []
 
 
 def test_advice_fits_the_recipe() -> None:
@@ -79,9 +86,9 @@ def test_skipped_updates_are_counted_and_too_many_in_a_row_end_the_run(tmp_path:
     (line,) = watch.folder.lines()
     assert line["skipped_updates"] == 2 and line["gradient_norm_d"] == 1.0
     for step in range(26, 50):
-        watch(8 * step, norms(math.inf if step > 40 else 1.0))
-    with pytest.raises(UserError, match=r"last 10 updates had no finite gradient.*--learning_rate") as stop:
-        watch(8 * 50, norms(math.nan))
+        watch(8 * step, norms(math.inf if 30 < step <= 40 else 1.0))  # and good ones after them
+    with pytest.raises(UserError, match=r"10 updates in a row had no finite gradient.*--learning_rate") as stop:
+        watch(8 * 50, norms(1.0))
     assert stop.value.code == 1
 
 
@@ -93,8 +100,37 @@ def test_a_real_nan_ends_the_run(tmp_path: Path) -> None:
             watch.trainer.gan.generator.to_rgb.weight.data.fill_(math.nan)
         return watch(images, measured)
 
-    with pytest.raises(UserError, match="last 15 updates had no finite gradient and were skipped; start again in"):
+    with pytest.raises(UserError, match="15 updates in a row had no finite gradient and were skipped; start again in"):
         train(watch.trainer, plain_covers((9, 99, 200), 16), 0, spoil)
+
+
+def _two_that_stop(folder: str) -> None:
+    """Each process writes after which steps it was stopped: in a run of quick steps, and in one of slow ones."""
+    accelerator, stopped = Accelerator(cpu=True), []
+    assert accelerator.num_processes == 2
+    for seconds in (0.0, 50.0):
+        watch = watched(Path(folder) / f"run-{accelerator.process_index}-{seconds}")
+        watch.stop.asked = lambda: False
+        for step in range(1, 100):
+            if step == 25:
+                watch.lap -= seconds  # as long as it would have taken
+            if step == 28 and accelerator.process_index == 1:
+                watch.stop.asked = lambda: True
+            if watch(8 * step, norms(1.0)):
+                stopped.append(step)
+                break
+    (Path(folder) / f"{accelerator.process_index}.json").write_text(json.dumps(stopped))
+
+
+def test_two_processes_stop_together_a_second_after_one_is_told(tmp_path: Path) -> None:
+    """Their launcher waits for 30 seconds only."""
+    new = multiprocessing.get_context("spawn").Process(
+        target=debug_launcher, args=(_two_that_stop, (str(tmp_path),), 2)
+    )
+    new.start()
+    new.join()
+    assert new.exitcode == 0
+    assert [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)] == [[50, 28], [50, 28]]
 
 
 def test_speed_time_left_and_memory_are_told_once(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

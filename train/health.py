@@ -16,9 +16,12 @@ class Health:
 
     Args:
         penalised: whether the recipe has a gradient penalty, which could be raised.
+        critic: whether the discriminator is one of Wasserstein's, which is to tell all pairs apart (Arjovsky et al.
+            2017, section 3): the generator learns from it all the same.
     """
 
-    def __init__(self, penalised: bool = True):
+    def __init__(self, penalised: bool = True, critic: bool = False):
+        self.critic = critic
         self.weaken = "raise gradient_penalty_weight or augmentation" if penalised else "raise augmentation"
         self.spread = "raise gradient_penalty_weight" if penalised else "choose a recipe with a gradient penalty"
         self.history: deque[dict[str, float]] = deque(maxlen=LINES)
@@ -36,7 +39,7 @@ class Health:
         before = list(self.history)
         self.history.append(values)
         full = len(before) == LINES
-        lost = full and all(line["pair_accuracy"] > ALL_PAIRS for line in self.history)
+        lost = full and not self.critic and all(line["pair_accuracy"] > ALL_PAIRS for line in self.history)
         usual = median(abs(line["loss_g"]) for line in before) if full else math.inf
         norm = median(line["gradient_norm_d"] for line in before) if len(before) >= FEWEST else math.inf
         return self._new(

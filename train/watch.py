@@ -34,7 +34,7 @@ LOG_STEPS = 25
 SKIPPED_IN_A_ROW = 10  # updates, after which no good one is to be expected any more
 FIRST_WORD = 30  # seconds until speed, time left and memory are told
 NO_GRADIENT = (
-    "the last {} updates had no finite gradient and were skipped; {} in a new --output_dir, with a lower "
+    "{} updates in a row had no finite gradient and were skipped; {} in a new --output_dir, with a lower "
     "--learning_rate or --mixed_precision no"
 )
 NOT_FINITE = "the weights are no longer finite; start again in a new --output_dir with a lower --learning_rate"
@@ -72,12 +72,14 @@ class Watch:
         self.saved = self.lap_images = start
         self.measured = -1  # covers shown when it was last measured
         self.told = False
-        self.health = Health(penalised=trainer.recipe.gradient_penalty != "none")
-        # counted on the device, so that nobody waits for it: updates skipped since the last line, and in a row
-        self.skipped, self.in_a_row = torch.zeros(2, dtype=torch.int64, device=trainer.accelerator.device)
+        self.ask_steps = 1  # between two questions whether any process was told to stop, about a second
+        recipe = trainer.recipe
+        self.health = Health(recipe.gradient_penalty != "none", recipe.loss == "wasserstein")
+        # counted on the device, so that nobody waits for it: updates skipped since the last line, in a row, at most so
+        counts = torch.zeros(3, dtype=torch.int64, device=trainer.accelerator.device)
+        self.skipped, self.in_a_row, self.longest = counts
         self.latest: dict[str, torch.Tensor] = {}
         self.drawn: tuple[int, nn.Module] | None = None  # after how many covers, and the average to draw with then
-        recipe = trainer.recipe
         last = math.ceil(recipe.total_images / recipe.train_batch_size) * recipe.train_batch_size
         self.bar = tqdm(total=last, initial=start, unit="cover", unit_scale=True, disable=not self.main)
         # of the averages of the generator the one that measured best at the last evaluation, and the best score so far
@@ -99,16 +101,17 @@ class Watch:
         if norms := [norm for name, norm in measured.items() if name.startswith("gradient_norm")]:
             bad = ~torch.stack(norms).isfinite().all()
             self.skipped, self.in_a_row = self.skipped + bad, (self.in_a_row + 1) * bad
+            self.longest = torch.maximum(self.longest, self.in_a_row)
         if not self.told and time.monotonic() - self.began > FIRST_WORD:
             self._tell(images)
-        stop, logs = self.stop.asked(), (images // recipe.train_batch_size) % LOG_STEPS == 0
-        if logs:
+        stop, step = self.stop.asked(), images // recipe.train_batch_size
+        if step % LOG_STEPS == 0:
             self._log(images)
         if accelerator.num_processes > 1:
             # they must leave at the same step; to ask each other at every one would cost too much
             if stop:
                 accelerator.set_trigger()
-            stop = logs and accelerator.check_trigger()
+            stop = step % self.ask_steps == 0 and accelerator.check_trigger()
         if self._passed(images, self.every):
             self._evaluate(images)
         if self._passed(images, recipe.checkpointing_images):
@@ -140,10 +143,10 @@ class Watch:
         Raises:
             UserError: too many updates in a row were none.
         """
-        skipped, in_a_row = torch.stack([self.skipped, self.in_a_row]).tolist()
-        if in_a_row >= SKIPPED_IN_A_ROW:
+        skipped, longest = torch.stack([self.skipped, self.longest]).tolist()
+        if longest >= SKIPPED_IN_A_ROW:
             again = "go on from the last checkpoint (--resume_from_checkpoint)" if self.saved else "start again"
-            raise UserError(NO_GRADIENT.format(in_a_row, again), 1)
+            raise UserError(NO_GRADIENT.format(longest, again), 1)
         self.skipped = torch.zeros_like(self.skipped)
         names = sorted(self.latest)
         stacked = torch.stack([self.latest[name].float() for name in names])
@@ -160,8 +163,11 @@ class Watch:
             values = {"augmentation": control.probability, "r_v": control.r_v, "held_out_gap": control.held_out_gap}
             shown |= {name: round(value, 5) for name, value in values.items()}
         now = time.monotonic()
-        rate = (images - self.lap_images) / (now - self.lap)
+        rate, accelerator = (images - self.lap_images) / (now - self.lap), self.trainer.accelerator
         self.lap, self.lap_images = now, images
+        if accelerator.num_processes > 1:
+            steps = torch.tensor(rate / self.trainer.recipe.train_batch_size, device=accelerator.device)  # a second
+            self.ask_steps = max(1, min(LOG_STEPS, int(accelerator.reduce(steps, "mean"))))
         if self.main:
             seconds = round(self.before + now - self.began, 1)
             self._write(images=images, **shown, images_per_second=round(rate, 2), seconds=seconds)

@@ -110,6 +110,15 @@ def test_r3gan_computes_in_one_precision(genres: list[str]) -> None:
     assert len(seen) == 3 and {dtype for pair in seen for dtype in pair} == {torch.bfloat16}
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_logits_are_not_rounded(name: str) -> None:
+    """Only their differences count, and these are small."""
+    _, discriminator = build(name, genres=["rock"])
+    discriminator = discriminator.to(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert discriminator(torch.randn(2, 3, 16, 16), torch.tensor([0, 1])).dtype == torch.float32
+
+
 def test_a_spectral_discriminator_stretches_by_one_at_most_and_judges_each_cover_alone() -> None:
     discriminator = NETWORKS["dcgan"][1](resolution=16, width=4, normalisation="spectral")
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in discriminator.modules())

@@ -122,7 +122,9 @@ class DCGANDiscriminator(ModelMixin, ConfigMixin):
     def forward(self, covers: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
         """(N, 3, resolution, resolution) covers in -1..1 to (N,) logits; `labels` as in `DCGANGenerator`."""
         features = self.layers[:-1](covers)
-        logits = self.layers[-1](features).flatten()
-        if self.genre_embedding is not None:
-            logits = logits + (features.sum((2, 3)) * self.genre_embedding(labels)).sum(1)
-        return logits
+        with torch.autocast(features.device.type, enabled=False):  # only differences of logits count: no rounding here
+            features = features.float()
+            logits = self.layers[-1](features).flatten()
+            if self.genre_embedding is not None:
+                logits = logits + (features.sum((2, 3)) * self.genre_embedding(labels)).sum(1)
+            return logits

@@ -3,6 +3,7 @@
 import copy
 import errno
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +93,7 @@ class Covers:
         """The same covers with all pixels in the memory of `device`, where `batch` then gives them."""
         covers = copy.copy(self)
         parts = [range(first, min(first + 1024, len(self))) for first in range(0, len(self), 1024)]
-        covers._resident = torch.cat([self[list(part)].to(device) for part in parts])
+        covers._resident = torch.cat([self[part].to(device) for part in parts])
         return covers
 
     def of_genre(self, label: int) -> "Covers":
@@ -100,23 +101,27 @@ class Covers:
         chosen = torch.nonzero(self.labels == label).flatten()
         return Covers(self.pixels.select(chosen.tolist()), self.resolution, self.seed, self.labels[chosen])
 
-    def __getitem__(self, indices: list[int]) -> torch.Tensor:
+    def __getitem__(self, indices: Sequence[int] | torch.Tensor) -> torch.Tensor:
+        indices = torch.as_tensor(indices)
         if self._resident is not None:
-            return self._resident[send(torch.tensor(indices), self._resident.device)]
-        rows = self.pixels[indices]["pixels"].to_pylist()
+            return self._resident[send(indices, self._resident.device)]
+        rows = self.pixels[indices.tolist()]["pixels"].to_pylist()
         flat = torch.frombuffer(bytearray(b"".join(rows)), dtype=torch.uint8)
         return flat.view(len(rows), self.resolution, self.resolution, 3)
 
-    def _indices(self, position: int, size: int, stream: int) -> list[int]:
-        return [self._index(p, stream) for p in range(position, position + size)]
+    def _indices(self, position: int, size: int, stream: int) -> torch.Tensor:
+        parts, end = [torch.empty(0, dtype=torch.int64)], position + size
+        while position < end:  # a batch may span epochs
+            epoch, offset = divmod(position, len(self))
+            parts.append(self._shuffled(epoch, stream)[offset : offset + end - position])
+            position += len(parts[-1])
+        return torch.cat(parts)
 
-    def _index(self, position: int, stream: int) -> int:
-        epoch, offset = divmod(position, len(self))
+    def _shuffled(self, epoch: int, stream: int) -> torch.Tensor:
         if (stream, epoch) not in self._order:
-            # a batch may span two epochs, never three orders of one stream at once
             self._order = {k: v for k, v in self._order.items() if k[0] != stream or k[1] == epoch - 1}
             self._order[stream, epoch] = torch.randperm(len(self), generator=seeded(self.seed, stream, epoch))
-        return int(self._order[stream, epoch][offset])
+        return self._order[stream, epoch]
 
 
 def load_covers(

@@ -81,7 +81,7 @@ def benchmark_genres(args: argparse.Namespace) -> str:
 def of_genre(covers: Covers, label: int) -> torch.Tensor:
     """All covers of a genre, (N, H, H, 3) uint8."""
     chosen = covers.of_genre(label)
-    return chosen[list(range(len(chosen)))]
+    return chosen[range(len(chosen))]
 
 
 class Judge:

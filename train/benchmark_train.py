@@ -91,15 +91,13 @@ def matrix_speed(device: torch.device, bf16: bool) -> float:
     """Multiplications and additions a second in products of square matrices: what convolutions can reach at best."""
     side, products = (8192, 5) if device.type == "cuda" else (2048, 1)  # large enough for the best
     a, b = torch.randn(2, side, side, device=device, dtype=torch.bfloat16 if bf16 else torch.float32)
-    laps, as_it_was = [], torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32  # the arithmetic of convolutions
+    laps = []
     for _ in range(8):
         begin = time.perf_counter()
         for _ in range(products):
             c = a @ b
         c[0, 0].item()  # waits for the device
         laps.append(time.perf_counter() - begin)
-    torch.backends.cuda.matmul.allow_tf32 = as_it_was
     return products * 2 * side**3 / statistics.median(laps[1:])
 
 

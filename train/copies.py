@@ -67,7 +67,7 @@ def nearest(covers: Described, train: Covers, network: CoverFeatures, at_once: i
         copied=np.zeros(count, bool),
     )
     for begin in tqdm(range(0, len(train), at_once), desc="Comparing", unit="part"):
-        known = Described(train[list(range(begin, min(begin + at_once, len(train))))], network)
+        known = Described(train[range(begin, min(begin + at_once, len(train)))], network)
         bits = np.bitwise_count(covers.hashes[:, None] ^ known.hashes).astype(np.int64)
         _keep_nearer(found.bits, found.by_bits, bits, begin)
         _keep_nearer(found.distance, found.by_distance, torch.cdist(covers.features, known.features).numpy(), begin)

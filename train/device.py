@@ -43,8 +43,10 @@ def cpu_threads() -> int:
 
 def use_whole_device(device: torch.device) -> None:
     """Make a CPU compute with all its cores, of which `accelerate launch` gives a single process one, and a GPU with
-    the convolutions that it finds fastest: every batch has the same shape."""
+    the convolutions that it finds fastest: every batch has the same shape. What is float32 there stays it: TF32 would
+    round what a penalty's second derivatives are made of (R3GAN's code does without, too)."""
     torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.allow_tf32 = False
     if device.type == "cpu":
         torch.set_num_threads(cpu_threads())
         keep_freed_memory()

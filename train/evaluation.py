@@ -107,8 +107,8 @@ class Evaluation:
         count, labels = len(self.held_out), None if self.labels is None else self.labels[: len(self.held_out)]
         some = Prints(torch.cat([draw(generator, count, labels), self.held_out]))
         nearest, found = np.full(2 * count, 64), np.zeros(2 * count, bool)
-        for begin in range(0, len(self.train), AT_ONCE):
-            known = Prints(self.train[list(range(begin, min(begin + AT_ONCE, len(self.train))))])
+        for begin in tqdm(range(0, len(self.train), AT_ONCE), "Looking for copies", unit="part"):
+            known = Prints(self.train[range(begin, min(begin + AT_ONCE, len(self.train)))])
             bits = np.bitwise_count(some.hashes[:, None] ^ known.hashes)
             nearest = np.minimum(nearest, bits.min(1))
             found |= some.copies(known, bits <= COPY_BITS)

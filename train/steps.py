@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cache, partial
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import nn
@@ -271,15 +272,9 @@ class Trainer:
 def ema_exponent(sigma: float) -> float:
     """Gamma of the power function whose width is `sigma` times the run's length (Karras et al. 2024, equation 126).
 
-    The width of t**gamma on 0..1 is sqrt((gamma + 1) / ((gamma + 2)**2 (gamma + 3))); its inverse is a cubic's
-    largest root.
+    The width of t**gamma on 0..1 is sqrt((gamma + 1) / ((gamma + 2)**2 (gamma + 3))): gamma is a cubic's largest root.
     """
-    low, high = 0.0, 1e4
-    for _ in range(100):
-        gamma = (low + high) / 2
-        wide = (gamma + 1) ** 0.5 / ((gamma + 2) * (gamma + 3) ** 0.5) > sigma
-        low, high = (gamma, high) if wide else (low, gamma)
-    return low
+    return np.roots([1, 7, 16 - sigma**-2, 12 - sigma**-2]).real.max().item()
 
 
 def _mean(shown: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:

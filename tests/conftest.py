@@ -42,6 +42,21 @@ def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "covers-16"
 
 
+@pytest.fixture(scope="session")
+def straight(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of 800 covers that nothing interrupted."""
+    from runs import LAUNCHER, command, launch
+
+    run = tmp_path_factory.mktemp("runs") / "straight"
+    python, *program = command(tiny_dataset, run)
+    done = launch([python, *LAUNCHER, *program])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].startswith(f"{run}: done after 800 covers, ")
+    assert "800/800" in done.stderr  # the progress bar
+    assert "generated covers 0 look like one of 94 training covers; of as many held-out covers 0 do" in done.stdout
+    return run
+
+
 @pytest.fixture(scope="module")
 def hub_server():
     """A Hub of the tests' own."""

@@ -13,10 +13,10 @@ from accelerate import Accelerator
 from datasets import ClassLabel, Dataset, Features, Image, load_dataset
 from drawn import draw_cover, draw_dataset
 from huggingface_hub import ModelCard
+from runs import LAUNCHER, assert_same_run, command, kill_when, launch, start, weights
 from test_pipeline import config, pixels
-from test_train import LAUNCHER, assert_same_run, command, kill_when, launch, start, weights
-from test_train_gan import small
 from tiny import TINY, tiny_pipeline
+from training import small
 
 import gan
 from gan.card import model_card

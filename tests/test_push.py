@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hub_repo import Repo
 from hub_server import Hub
-from test_train import command, finish, launch, start, weights
+from runs import command, finish, launch, start, weights
 
 
 TOKEN = "hf_x"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from accelerate import Accelerator
+from runs import command, launch
 from tensorboardX.proto.event_pb2 import Event
-from test_train import command, launch
 
 from train.cli import UserError
 from train.trackers import end_tracker, report, start_tracker, tracker_options

@@ -1,4 +1,4 @@
-"""The trainer as people run it: real processes, killed, resumed, two at a time."""
+"""The trainer as people run it: real processes, killed and resumed."""
 
 import json
 import os
@@ -6,89 +6,17 @@ import pty
 import resource
 import shutil
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
+from runs import LAUNCHER, ROOT, assert_same_run, command, finish, kill_when, launch, start, weights
 
 from gan import load_pipeline
-
-
-ROOT = Path(__file__).parent.parent
-LAUNCHER = ["-m", "accelerate.commands.launch"]
-
-
-def command(dataset: Path, output: Path, *more: str) -> list[str]:
-    program = ["-m", "train.train_gan", "--config", "tiny", "--mixed_precision", "no"]
-    return [sys.executable, *program, "--dataset_name", str(dataset), "--output_dir", str(output), *more]
-
-
-def start(command: list[str], **environment: str) -> subprocess.Popen:
-    """The program in a process group of its own, on one core: two threads for tiny networks wait for each other."""
-    return subprocess.Popen(
-        command, cwd=ROOT, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        start_new_session=True, preexec_fn=lambda: os.sched_setaffinity(0, {max(os.sched_getaffinity(0))}),
-    )  # fmt: skip
-
-
-def finish(process: subprocess.Popen) -> subprocess.CompletedProcess:
-    out, err = process.communicate(timeout=300)
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
-
-
-def launch(command: list[str], **environment: str) -> subprocess.CompletedProcess:
-    return finish(start(command, **environment))
-
-
-def kill_when(process: subprocess.Popen, ready: Callable[[], bool]) -> None:
-    """kill -9 for all of a run, at the moment that `ready` says."""
-    while not ready():
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.0005)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-
-
-def weights(run: Path) -> dict[str, torch.Tensor]:
-    """All numbers of a run's last checkpoint, optimisers included."""
-    state = torch.load(sorted((run / "checkpoints").glob("*.pt"))[-1], weights_only=True)
-    flat = {"images": torch.tensor(state["images"])}
-    for part in ("generator", "discriminator", "ema"):
-        flat |= {f"{part}.{key}": value for key, value in state[part].items()}
-        for index, slots in state.get(f"{part}_optimizer", {"state": {}})["state"].items():
-            flat |= {f"{part}.{index}.{key}": value for key, value in slots.items()}
-    return flat
-
-
-def assert_same_run(a: Path, b: Path) -> None:
-    one, other = weights(a), weights(b)
-    assert one.keys() == other.keys()
-    different = [key for key in one if not torch.equal(one[key], other[key])]
-    assert not different
-    lines = [
-        [{k: v for k, v in json.loads(line).items() if "second" not in k} for line in metrics.read_text().splitlines()]
-        for metrics in (a / "metrics.jsonl", b / "metrics.jsonl")
-    ]
-    assert lines[0] == lines[1]
-
-
-@pytest.fixture(scope="module")
-def straight(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of 800 covers that nothing interrupted."""
-    run = tmp_path_factory.mktemp("runs") / "straight"
-    python, *program = command(tiny_dataset, run)
-    done = launch([python, *LAUNCHER, *program])
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1].startswith(f"{run}: done after 800 covers, ")
-    assert "800/800" in done.stderr  # the progress bar
-    assert "generated covers 0 look like one of 94 training covers; of as many held-out covers 0 do" in done.stdout
-    return run
 
 
 def test_a_run_leaves_what_the_manual_says(straight: Path) -> None:
@@ -183,7 +111,7 @@ def test_when_all_checkpoints_are_damaged_nothing_is_overwritten(
     for file in (run / "checkpoints").iterdir():
         file.write_bytes(b"")
     done = launch(command(tiny_dataset, run))
-    assert done.returncode and "images-0000000800.pt: damaged, and no other is left; delete it" in done.stderr
+    assert done.returncode and "images-0000000800.pt: damaged, and no other is left; start again" in done.stderr
     assert len(list((run / "checkpoints").glob("*.pt"))) == 2
 
 
@@ -298,54 +226,3 @@ def test_an_earlier_checkpoint_goes_on_in_another_folder_only(
     assert done.returncode == 0, done.stderr
     one, other = weights(straight), weights(tmp_path / "branch")
     assert all(torch.equal(one[key], other[key]) for key in one)
-
-
-def test_two_processes_through_the_real_launcher_do_what_one_does(tiny_dataset: Path, tmp_path: Path) -> None:
-    short = ("--total_images", "80")
-    one, two = tmp_path / "one", tmp_path / "two"
-    assert launch(command(tiny_dataset, one, *short)).returncode == 0
-    python, *program = command(tiny_dataset, two, *short)
-    # `--cpu --num_processes 2` silently starts one process; this starts two
-    both = [python, *LAUNCHER, "--multi_gpu", "--num_processes", "2", "--main_process_port", "0", *program]
-    done = launch(both, ACCELERATE_USE_CPU="true")
-    assert done.returncode == 0, done.stderr
-    assert json.loads((two / "config.json").read_text())["processes"] == 2
-    assert done.stdout.count("done after 80 covers") == 1
-    a, b = weights(one), weights(two)
-    assert a.keys() == b.keys()
-    for key, value in a.items():
-        torch.testing.assert_close(b[key], value, atol=1e-4, rtol=1e-4, msg=key)
-
-
-def test_begun_by_one_process_and_continued_by_two_it_is_nearly_the_same_run(
-    tiny_dataset: Path, straight: Path, tmp_path: Path
-) -> None:
-    run = tmp_path / "run"
-    halfway = ("--resume_from_checkpoint", str(straight / "checkpoints" / "images-0000000400.pt"))
-    python, *program = command(tiny_dataset, run, *halfway)
-    both = [python, *LAUNCHER, "--multi_gpu", "--num_processes", "2", "--main_process_port", "0", *program]
-    done = launch(both, ACCELERATE_USE_CPU="true")
-    assert done.returncode == 0, done.stderr
-    assert json.loads((run / "config.json").read_text())["processes"] == 2
-    one, other = weights(straight), weights(run)
-    assert one["images"] == other["images"] == 800
-    farthest = {
-        key: (value - other[key]).abs().max().item() for key, value in one.items() if value.is_floating_point()
-    }
-    print(f"at most {max(farthest.values()):.1e} apart")
-    assert 0 < max(farthest.values()) <= 1e-5, {key: gap for key, gap in farthest.items() if gap > 1e-5}
-
-
-def test_processes_and_parts_of_a_batch_may_change_on_the_way(
-    tiny_dataset: Path, straight: Path, tmp_path: Path
-) -> None:
-    run = tmp_path / "run"
-    halfway = ("--resume_from_checkpoint", str(straight / "checkpoints" / "images-0000000400.pt"))
-    done = launch(command(tiny_dataset, run, *halfway, "--total_images", "440", "--gradient_accumulation_steps", "4"))
-    assert done.returncode == 0, done.stderr
-    assert json.loads((run / "config.json").read_text())["gradient_accumulation_steps"] == 4
-    done = launch(command(tiny_dataset, run, "--total_images", "480", "--gradient_accumulation_steps", "2"))
-    assert done.returncode == 0, done.stderr
-    assert weights(run)["images"] == 480
-    refused = launch(command(tiny_dataset, run, "--gradient_accumulation_steps", "3"))
-    assert refused.returncode == 2 and "8 cannot be shared by 1 processes in 3 parts" in refused.stderr

@@ -112,8 +112,8 @@ def _check(recipe: Recipe, config: str) -> None:
         if not isinstance(sizes, dict):
             raise UserError(f"{role} must be {{name: value, ...}}, not {sizes!r}")
         for name, size in sizes.items():
-            if isinstance(size, int | float) and size < 1:
-                raise UserError(f"{role}: {name} must be at least 1, not {size!r}")
+            if name != "normalisation" and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
+                raise UserError(f"{role}: {name} must be a whole number of at least 1, not {size!r}")
     choices = {
         "network": NETWORKS,
         "loss": LOSSES,
@@ -155,7 +155,10 @@ def _check(recipe: Recipe, config: str) -> None:
             hint = " (YAML takes 2.0e-4, not 2e-4, for a number)" if isinstance(value, str) else ""
             may = "a number, or [start, end]" if name in SCHEDULES else "a number"
             raise UserError(f"{name} cannot be {value!r}: it is {may}, from {low:g} to below {high:g}{hint}")
-    if recipe.gradient_penalty != "none":
+    if recipe.gradient_penalty == "none":
+        if recipe.gradient_penalty_weight:
+            raise UserError("gradient_penalty_weight goes with a gradient_penalty, which is none")
+    else:
         if not recipe.gradient_penalty_weight:
             raise UserError(f"gradient_penalty: {recipe.gradient_penalty} needs a gradient_penalty_weight above 0")
         if recipe.network == "dcgan" and recipe.discriminator.get("normalisation", "batch") == "batch":

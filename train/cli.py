@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from train.files import NEW
+
 
 class UserError(Exception):
     """A mistake that the user can mend: one line that names the file or flag and says what to do.
@@ -65,7 +67,8 @@ def check_output_dir(folder: Path, ours: str) -> None:
         UserError: `folder` is a file, or holds files but not `ours`, or cannot be written to.
     """
     if folder.is_dir():
-        if any(folder.iterdir()) and not (folder / ours).exists():
+        others = (file for file in folder.iterdir() if not file.name.startswith(NEW))
+        if any(others) and not (folder / ours).exists():
             raise UserError(f"--output_dir {folder} holds other files; name an empty or a new folder")
     elif folder.exists():
         raise UserError(f"--output_dir {folder} is a file; name a folder")

@@ -14,6 +14,9 @@ except ImportError:  # Windows
     fcntl = None
 
 
+NEW = ".new-"  # begins the names of files that are being written, or that a killed process was writing
+
+
 def lock(opened: int | IO[bytes]) -> bool:
     """Take an open file or folder for this process alone, until it is closed; False where another one has it.
 
@@ -38,7 +41,7 @@ def write_atomically(file: Path, content: bytes | memoryview) -> None:
 @contextmanager
 def replacing(target: Path) -> Iterator[IO[bytes]]:
     """A file to write to, which takes the place of `target` once it is whole and on the disk."""
-    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".new-", delete=False) as file:
+    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=NEW, delete=False) as file:
         try:
             yield file
             file.flush()

@@ -1,12 +1,12 @@
 """What a run leaves on disk: config.json, metrics.jsonl, copies.json, samples/, checkpoints/, pipeline/, best/."""
 
 import dataclasses
+import hashlib
 import io
 import json
 import os
 import shutil
 import sys
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import takewhile
@@ -21,14 +21,15 @@ from gan.pipeline import AlbumCoverPipeline, genres_of, latents_from_seeds
 from gan.pipeline_folder import save_pipeline
 from train.cli import UserError, check_output_dir, first_line
 from train.device import is_no_memory
-from train.files import lock, replacing, write_atomically
+from train.files import NEW, lock, replacing, write_atomically
 from train.recipes import Recipe
 from train.steps import GAN
 
 
 KEPT_CHECKPOINTS = 2
+DIGEST = 32  # bytes of a SHA-256
 SHEET_SEEDS, SHEET_COLUMNS = 64, 8
-UNFINISHED = (".new-", ".push-", ".pipeline-", ".best-", ".shipped-")  # what a killed process was writing
+UNFINISHED = (NEW, ".push-", ".pipeline-", ".best-", ".shipped-")  # what a killed process was writing
 # What may differ when a run goes on; anything else would make it another run.
 MAY_CHANGE = {
     "total_images", "checkpointing_images", "device", "processes", "gradient_accumulation_steps", "torch",
@@ -90,11 +91,17 @@ class RunFolder:
         if not isinstance(old, dict) or "network" not in old:
             raise UserError(f"--output_dir {self.folder} holds another program's config.json; name a new folder")
         if not self._saved():
+            if len(list(self.samples.glob("images-*.png"))) > 1 or (self.folder / "film.webp").exists():
+                raise UserError(
+                    f"--output_dir {self.folder} holds a run whose checkpoints are gone; name a new folder"
+                )
             return  # nothing was trained that another recipe would contradict
         # of a run that knew of none of these
         old = {"class_conditional": False, "genres": [], "gradient_penalty_every": 1, "grown_from": None} | old
         for name in sorted(new.keys() - MAY_CHANGE):
             if name in old and old[name] != new[name]:
+                if name == "digest":
+                    raise UserError(f"--output_dir {self.folder} holds a run on other covers; name a new folder")
                 raise UserError(
                     f"--output_dir {self.folder} holds a run with {name} {old[name]}, not {new[name]}: "
                     "name a new folder, or go on with the same recipe"
@@ -113,6 +120,7 @@ class RunFolder:
         state = {name: getattr(gan, name).state_dict() for name in GAN.__dataclass_fields__}
         content = io.BytesIO()  # torch ends the whole program where a full disk lets it write half a file
         torch.save(state | {"images": images, "seconds": seconds}, content)
+        content.write(hashlib.sha256(content.getbuffer()).digest())  # torch reads past it
         write_atomically(self._file(images), content.getbuffer())
         for old in self._saved()[:-KEPT_CHECKPOINTS]:
             old.unlink()
@@ -122,7 +130,7 @@ class RunFolder:
 
         Args:
             gan: networks and optimisers to fill.
-            name: "latest", or a file.
+            name: "latest", or a file; another run's is what this one begins with.
             device: where the tensors go.
 
         Returns:
@@ -136,6 +144,10 @@ class RunFolder:
         saved = self._saved()
         if name == "latest" and not saved:
             return 0, 0.0
+        if name != "latest" and saved and not Path(name).resolve().is_relative_to(self.checkpoints.resolve()):
+            # what another run ended with, this one began with; the same command goes on
+            print(f"--resume_from_checkpoint {name}: {self.folder} has begun with it; its own go on", file=sys.stderr)
+            return self.load_checkpoint(gan, "latest", device)
         file = saved[-1] if name == "latest" else Path(name)
         if not is_whole(file):
             raise UserError(f"--resume_from_checkpoint {file}: damaged; name another one")
@@ -161,7 +173,7 @@ class RunFolder:
         """Rename damaged checkpoints that are newer than a sound one, so that the sound one is the latest."""
         damaged = list(takewhile(lambda file: not is_whole(file), reversed(self._saved())))
         if damaged and len(damaged) == len(self._saved()):
-            raise UserError(f"{damaged[0]}: damaged, and no other is left; delete it to start from the beginning")
+            raise UserError(f"{damaged[0]}: damaged, and no other is left; start again in a new --output_dir")
         for file in damaged:
             file.rename(f"{file}.damaged")
             print(f"{file}: damaged, kept as {file.name}.damaged; the one before it is used", file=sys.stderr)
@@ -236,13 +248,13 @@ def draw_sheet(
 
 
 def is_whole(checkpoint: Path) -> bool:
-    """Whether all of a checkpoint can be read and is what was written: torch's format is a zip file, with checksums
-    that torch itself does not look at."""
+    """Whether a checkpoint is what was written: it ends with the SHA-256 of all before. (The checksums of torch's own
+    format leave out where the tensors lie.)"""
     try:
-        with zipfile.ZipFile(checkpoint) as parts:
-            return parts.testzip() is None
-    except (OSError, ValueError, zipfile.BadZipFile):
+        content = memoryview(checkpoint.read_bytes())
+    except OSError:
         return False
+    return hashlib.sha256(content[:-DIGEST]).digest() == content[-DIGEST:]
 
 
 @contextmanager

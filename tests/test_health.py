@@ -1,5 +1,6 @@
 """What is said, and when, about a run that goes wrong."""
 
+import errno
 import json
 import math
 import multiprocessing
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import Accelerator, debug_launcher
-from test_train_gan import plain_covers, small, trainer
+from training import plain_covers, small, trainer
 
 from train.cli import UserError
 from train.health import LINES, Health
@@ -90,6 +91,33 @@ def test_skipped_updates_are_counted_and_too_many_in_a_row_end_the_run(tmp_path:
     with pytest.raises(UserError, match=r"10 updates in a row had no finite gradient.*--learning_rate") as stop:
         watch(8 * 50, norms(1.0))
     assert stop.value.code == 1
+
+
+def test_a_run_that_learned_nothing_is_not_called_done(tmp_path: Path) -> None:
+    watch = watched(tmp_path / "run")
+    for step in range(1, 13):
+        watch(8 * step, norms(math.nan))
+    with pytest.raises(UserError, match="12 updates in a row"):
+        watch.finish(8 * 12)
+    assert not list(watch.folder.checkpoints.iterdir())
+
+
+def test_metrics_hold_numbers_only(tmp_path: Path) -> None:
+    watch = watched(tmp_path / "run")
+    watch._write(images=8, loss_g=1.0, held_out_gap=math.nan)
+    assert watch.folder.lines() == [{"images": 8, "loss_g": 1.0}]
+
+
+def test_a_disk_that_is_full_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, recipe = RunFolder(tmp_path / "run"), small("tiny")
+    run.open(recipe, {})
+
+    def full(images: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(run, "forget_after", full)
+    with pytest.raises(UserError, match="make room"):
+        Watch(trainer(recipe), run, 0, 0.0)
 
 
 def test_a_real_nan_ends_the_run(tmp_path: Path) -> None:

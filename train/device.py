@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,6 +10,11 @@ import torch
 
 from train.cli import UserError
 
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc's malloc.h
 LARGEST = 2**31 - 1
@@ -57,6 +63,15 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{torch.get_num_threads()} CPU threads"
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes used at most so far: the GPU's where there is one, else this process's; 0 where no one says."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if resource is None:
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def is_no_memory(error: BaseException) -> bool:

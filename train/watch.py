@@ -1,7 +1,6 @@
 """What happens beside the training loop: progress bar, metrics, checkpoints, samples, a clean stop."""
 
 import math
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from tqdm.auto import tqdm
 from gan.pipeline import AlbumCoverPipeline
 from gan.pipeline_folder import save_pipeline
 from train.cli import UserError, first_line
+from train.device import peak_memory
 from train.evaluation import Evaluation
 from train.film import has_film, make_film
 from train.health import Health
@@ -25,17 +25,13 @@ from train.stop import Stop
 from train.trackers import report
 
 
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None
-
 LOG_STEPS = 25
 SKIPPED_IN_A_ROW = 10  # updates, after which no good one is to be expected any more
 FIRST_WORD = 30  # seconds until speed, time left and memory are told
 NO_GRADIENT = (
-    "{} updates in a row had no finite gradient and were skipped; {} in a new --output_dir, with a lower "
-    "--learning_rate or --mixed_precision no"
+    "{} updates in a row had no finite gradient and were skipped; start again in a new --output_dir, or go on there "
+    "from a checkpoint from before it went wrong (--resume_from_checkpoint), with a lower --learning_rate or "
+    "--mixed_precision no"
 )
 NOT_FINITE = "the weights are no longer finite; start again in a new --output_dir with a lower --learning_rate"
 
@@ -71,6 +67,7 @@ class Watch:
         self.began = self.lap = time.monotonic()
         self.saved = self.lap_images = start
         self.measured = -1  # covers shown when it was last measured
+        self.images = start
         self.told = False
         self.ask_steps = 1  # between two questions whether any process was told to stop, about a second
         recipe = trainer.recipe
@@ -85,7 +82,8 @@ class Watch:
         # of the averages of the generator the one that measured best at the last evaluation, and the best score so far
         self.chosen, self.best = 0, math.inf
         if self.main:
-            folder.forget_after(start)
+            with full_disk_in_one_line(folder.folder):
+                folder.forget_after(start)
             for line in folder.lines():
                 if "ema_sigma" in line:
                     self.measured = line["images"]
@@ -97,6 +95,7 @@ class Watch:
         """After each step. Returns whether to stop."""
         recipe, accelerator = self.trainer.recipe, self.trainer.accelerator
         self.bar.update(recipe.train_batch_size)
+        self.images = images
         self.latest |= measured  # the generator's loss is not measured at every step of every recipe
         if norms := [norm for name, norm in measured.items() if name.startswith("gradient_norm")]:
             bad = ~torch.stack(norms).isfinite().all()
@@ -137,16 +136,20 @@ class Watch:
             memory = peak_memory(self.trainer.accelerator.device)
             self.bar.write(f"{rate:.1f} covers a second, {left} left, at most {memory / 1e9:.1f} GB of memory")
 
+    def _skipped(self) -> int:
+        """How many updates were skipped since the last line; UserError where too many in a row were."""
+        skipped, longest = torch.stack([self.skipped, self.longest]).tolist()
+        if longest >= SKIPPED_IN_A_ROW:
+            raise UserError(NO_GRADIENT.format(longest), 1)
+        return skipped
+
     def _measured(self) -> dict[str, float]:
         """The latest losses and norms, averaged over all processes; those that are no numbers are left out.
 
         Raises:
             UserError: too many updates in a row were none.
         """
-        skipped, longest = torch.stack([self.skipped, self.longest]).tolist()
-        if longest >= SKIPPED_IN_A_ROW:
-            again = "go on from the last checkpoint (--resume_from_checkpoint)" if self.saved else "start again"
-            raise UserError(NO_GRADIENT.format(longest, again), 1)
+        skipped = self._skipped()
         self.skipped = torch.zeros_like(self.skipped)
         names = sorted(self.latest)
         stacked = torch.stack([self.latest[name].float() for name in names])
@@ -174,7 +177,8 @@ class Watch:
             self.bar.set_postfix({k: f"{v:.2f}" for k, v in shown.items() if k.startswith("loss")})
 
     def _write(self, **values: float) -> None:
-        """A line of metrics.jsonl, and the same for the trackers."""
+        """A line of metrics.jsonl, and the same for the trackers; what is no number is left out, as JSON has none."""
+        values = {name: value for name, value in values.items() if math.isfinite(value)}
         with full_disk_in_one_line(self.folder.folder):
             self.folder.log(**values)
         report(self.trainer.accelerator, values, self.bar.write)
@@ -189,7 +193,8 @@ class Watch:
             averages = [self.trainer.average(number) for number in range(len(sigmas))]
             scores = [{"ema_sigma": s} | self.evaluation(ema) for s, ema in zip(sigmas, averages, strict=True)]
             line = {"images": images} | min(scores, key=itemgetter(self.evaluation.best_by))
-            line["held_out_gap"] = self.evaluation.held_out_gap(self.trainer.mean_logit)
+            if self.evaluation.unseen:
+                line["held_out_gap"] = self.evaluation.held_out_gap(self.trainer.mean_logit)
             with full_disk_in_one_line(self.folder.folder):
                 if self._follow(line):
                     save_pipeline(AlbumCoverPipeline(averages[self.chosen]), self.folder.folder / "best")
@@ -220,6 +225,7 @@ class Watch:
         networks = (self.trainer.gan.generator, self.trainer.gan.discriminator, self.trainer.gan.ema)
         if not all(value.isfinite().all() for network in networks for value in network.state_dict().values()):
             raise UserError(NOT_FINITE, 1)  # they must not replace good ones
+        self._skipped()  # nor those that learn no more
         began = time.monotonic()
         if self.main:
             # the checkpoint last: a run killed before it draws the same samples again, one killed after it has them
@@ -229,6 +235,11 @@ class Watch:
         self.trainer.accelerator.wait_for_everyone()
         self.saved = images
         self.lap += time.monotonic() - began  # covers a second are those of training alone
+
+    def rescue(self) -> None:
+        """Save what a stream that broke off would lose. Of several processes the others would be waited for."""
+        if self.trainer.accelerator.num_processes == 1 and self.saved != self.images:
+            self._save(self.images)
 
     def _average(self, images: int) -> nn.Module:
         """The chosen average of the generator, ready to draw with; made once for each moment."""
@@ -249,7 +260,8 @@ class Watch:
         if self.saved != images:
             self._save(images)
         elif self.main and self.chosen != chosen:  # saved before it was measured
-            self.folder.save_samples(AlbumCoverPipeline(self._average(images)), images)
+            with full_disk_in_one_line(self.folder.folder):
+                self.folder.save_samples(AlbumCoverPipeline(self._average(images)), images)
         rate = (images - self.start) / (time.monotonic() - self.began)
         if not self.main:
             return ""
@@ -271,16 +283,7 @@ class Watch:
     def _look_for_copies(self, images: int) -> None:
         found = self.evaluation.copies(self._average(images))
         self.folder.save_copies(found, images)
-        self.bar.write(
-            "of {samples} generated covers {found} look like one of {training_covers:,} training covers; "
-            "of as many held-out covers {held_out_found} do".format(**found)
-        )
-
-
-def peak_memory(device: torch.device) -> int:
-    """Bytes used at most so far: the GPU's where there is one, else this process's; 0 where no one says."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    if resource is None:
-        return 0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        line = "of {samples} generated covers {found} look like one of {training_covers:,} training covers"
+        if self.evaluation.unseen:
+            line += "; of as many held-out covers {held_out_found} do"
+        self.bar.write(line.format(**found))

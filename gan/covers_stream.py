@@ -45,13 +45,19 @@ class StreamedCovers:
         """As `Covers.batch`; cheap where `position` is where the last batch of `stream` ended.
 
         Raises:
-            CoversError: an image that cannot be decoded or is too small.
+            CoversError: an image that cannot be decoded or is too small, a stream that breaks off, or one that has
+                not as many covers as its card tells.
         """
         at, rows = self._streams.get(stream, (math.inf, iter(())))
         if position < at or position // len(self) > at // len(self):
             at, rows = position, self._rows(position, stream)
         mine = islice(rows, position - at, position - at + size)  # what lies between belongs to other processes
-        taken = [raw_pixels(row, index, self.resolution) for index, row in mine]
+        try:
+            taken = [raw_pixels(row, index, self.resolution) for index, row in mine]
+        except CoversError:
+            raise
+        except Exception as error:  # the Hub client's, pyarrow's and the system's errors
+            raise CoversError(f"the stream of covers broke off: {first_line(error)}") from error
         self._streams[stream] = (position + size, rows)
         pixels = torch.frombuffer(bytearray(b"".join(taken)), dtype=torch.uint8)
         return pixels.view(size, self.resolution, self.resolution, 3)
@@ -64,8 +70,12 @@ class StreamedCovers:
         epoch, skip = divmod(position, len(self))
         while True:
             shuffled = self.dataset.shuffle(mixed_seed(self.seed, stream, epoch), buffer_size=BUFFER_ROWS)
-            for index, row in enumerate(shuffled.skip(skip)):
-                yield skip + index, next(iter(row.values()))
+            count = skip
+            for row in shuffled.skip(skip):
+                yield count, next(iter(row.values()))
+                count += 1
+            if count != len(self):
+                raise CoversError(f"its card tells of {len(self):,} covers, and there are {count:,}; drop --streaming")
             epoch, skip = epoch + 1, 0
 
 

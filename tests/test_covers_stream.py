@@ -71,3 +71,7 @@ def test_what_cannot_be_streamed_is_one_line(dataset: Path, tmp_path: Path) -> N
         StreamedCovers(IterableDataset.from_generator(lambda: iter([{"image": None}])), 16)
     with pytest.raises(CoversError, match="is 16x16, the recipe wants 32 px"):
         stream_covers(str(dataset), 32).batch(0, 1)
+    wrong = opened(dataset)
+    wrong._length = 2 * COUNT
+    with pytest.raises(CoversError, match=f"its card tells of {2 * COUNT} covers, and there are {COUNT}"):
+        wrong.batch(0, COUNT + 1)

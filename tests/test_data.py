@@ -11,6 +11,7 @@ from datasets import Dataset
 from drawn import draw_cover
 from preparing import program
 
+from gan import covers_stream
 from gan.covers import Covers, send
 from train import train_gan
 from train.cli import run
@@ -42,6 +43,48 @@ def test_a_run_on_a_stream_goes_on_where_it_stopped(dataset: Path) -> None:
             start = train(trainer, covers, start, lambda images, _, stop=stop: images == stop, held_out)
         weights.append(torch.cat([p.flatten() for p in trainer.gan.generator.parameters()]))
     assert torch.equal(*weights)
+
+
+def test_without_held_out_covers_the_best_is_chosen_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    (tmp_path / "pile").mkdir()
+    for seed in range(12):
+        draw_cover(seed, 32).save(tmp_path / "pile" / f"{seed}.png")
+    pile, out = tmp_path / "pile", tmp_path / "covers"
+    more = ("--resolution", 16, "--validation_fraction", 0.1, "--keep_duplicates")
+    assert program(pile, "--output_dir", out, *more)[0] == 0
+    arguments = ["--config", "tiny", "--dataset_name", str(out), "--output_dir", str(tmp_path / "run")]
+    monkeypatch.setattr(sys, "argv", ["train", *arguments, "--total_images", "40"])
+    run(train_gan.main, "train.train_gan")
+    said, problems = capsys.readouterr()
+    assert "covers are measured against those that are trained on" in problems
+    assert "look like one of 1" in said and "held-out" not in said
+    assert (tmp_path / "run" / "best" / "model_index.json").is_file()
+    assert json.loads((tmp_path / "run" / "copies.json").read_text())["samples"] < 13
+
+
+def test_a_stream_that_breaks_off_loses_nothing(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    decode = covers_stream.raw_pixels
+    left = iter(range(100))
+
+    def broken(*arguments) -> bytes:
+        if next(left) == 99:
+            raise OSError("Connection reset")
+        return decode(*arguments)
+
+    monkeypatch.setattr(covers_stream, "raw_pixels", broken)
+    arguments = ["--config", "tiny", "--dataset_name", str(dataset), "--output_dir", str(tmp_path / "run")]
+    monkeypatch.setattr(sys, "argv", ["train", *arguments, "--total_images", "400", "--streaming"])
+    with pytest.raises(SystemExit) as stop:
+        run(train_gan.main, "train.train_gan")
+    assert stop.value.code == 1 and "the stream of covers broke off: Connection reset" in capsys.readouterr().err
+    (saved,) = (tmp_path / "run" / "checkpoints").iterdir()
+    assert 0 < torch.load(saved, weights_only=True)["images"] < 50
 
 
 def test_the_program_streams_and_says_so(

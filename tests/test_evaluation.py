@@ -15,11 +15,11 @@ from gan import load_pipeline
 from gan.covers import Covers, to_float
 from train.evaluate import evaluate, table
 from train.evaluation import Evaluation
-from train.inception import FILES, NVIDIA, FeatureDistances, load_inception
+from train.inception import FILES, NVIDIA, FeatureDistances, features, load_inception
 from train.recipes import load_recipe
 from train.run_folder import RunFolder
 from train.steps import Trainer
-from train.train_gan import build, features
+from train.train_gan import build
 from train.watch import Watch
 
 
@@ -64,6 +64,16 @@ def test_real_covers_measure_better_than_grey_ones_and_copies_are_counted() -> N
     assert copies == {"samples": 60, "nearest_bits": 0, "found": 60, "training_covers": 60}
 
 
+def test_where_none_are_held_out_the_training_covers_serve() -> None:
+    train = drawn(range(60))
+    evaluation = Evaluation(train, None)
+    scores = evaluation(Copyist(train.batch(0, 60)))
+    assert scores["fd_covers"] == pytest.approx(0, abs=0.01) and scores["held_out"] == 0
+    assert "real_fd_covers" not in scores
+    copies = evaluation.copies(Copyist(train.batch(0, 60)))
+    assert copies == {"samples": 60, "nearest_bits": 0, "found": 60, "training_covers": 60}
+
+
 def test_a_copy_is_alike_in_colour_too_and_found_among_all_covers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("train.evaluation.AT_ONCE", 7)  # several parts, the last a short one
     train = drawn(range(60))
@@ -82,6 +92,7 @@ class Told:
     """An evaluation that says what it is told to; an exception is raised."""
 
     best_by = "sliced_wasserstein"
+    unseen = True
 
     def __init__(self, *scores: float | Exception):
         self.scores = iter(scores)
@@ -232,7 +243,7 @@ def test_only_the_known_files_are_read(tmp_path: Path, network_file: Path, capsy
         (str(other), both),
         (str(damaged), both),
         (str(network_file) + "x", "No such file"),
-        ("hf://user", "not enough values"),
+        ("hf://user", "a file on the Hub reads hf://user/repository/file"),
     ):
         assert features(source, drawn(range(8)), torch.device("cpu")) is None
         line = capsys.readouterr().err

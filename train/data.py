@@ -4,6 +4,7 @@ import sys
 
 import torch
 
+from gan.cover_features import FEWEST
 from gan.covers import Covers, CoversError, load_covers
 from gan.covers_stream import StreamedCovers, first_covers, stream_covers
 from train.cli import UserError
@@ -12,11 +13,11 @@ from train.recipes import Recipe
 
 RESIDENT_SHARE = 0.25  # of the free memory of a GPU that covers may take; training needs the rest
 KEPT = 2048  # covers of a stream to measure against
-NOT_HELD_OUT = "{}: nothing is measured on held-out covers, nor augmentation adapted by them"
+NOT_HELD_OUT = "{}: covers are measured against those that are trained on, and no augmentation is adapted"
 
 
 def open_covers(dataset_name: str, recipe: Recipe, streaming: bool) -> tuple[Covers | StreamedCovers, Covers | None]:
-    """The covers to train on, and those that are never trained on; None where the dataset has none.
+    """The covers to train on, and those that are never trained on; None where the dataset has too few.
 
     Raises:
         UserError: no such dataset, or one that this recipe cannot be trained on.
@@ -33,7 +34,10 @@ def open_covers(dataset_name: str, recipe: Recipe, streaming: bool) -> tuple[Cov
     except CoversError as error:
         raise UserError(str(error)) from error
     try:
-        return covers, known(opened("validation"))
+        held_out = known(opened("validation"))
+        if len(held_out) < FEWEST:
+            raise CoversError(f"--dataset_name {dataset_name} holds out too few covers, {len(held_out)}")
+        return covers, held_out
     except CoversError as error:
         print(NOT_HELD_OUT.format(error), file=sys.stderr)
         return covers, None

@@ -33,6 +33,7 @@ class Evaluation:
     Args:
         train: covers that are trained on.
         held_out: covers that never are; the first 2,048 of its shuffled order are used, or all if there are fewer.
+            None: there are none, and those that are trained on take their place, as for FID.
         features: more measurements of a generator, `kid` among them, by which the best is then chosen.
         device: where the network of `fd_covers` runs.
     """
@@ -40,36 +41,37 @@ class Evaluation:
     def __init__(
         self,
         train: Covers,
-        held_out: Covers,
+        held_out: Covers | None,
         features: Callable[[nn.Module], dict[str, float]] | None = None,
         device: torch.device | str = "cpu",
     ):
-        self.train, self.features, self.device = train, features, device
-        count = min(FEATURES, len(held_out))
-        self.real, self.labels = held_out.batch(0, count), held_out.batch_labels(0, count)
-        self.held_out = self.real[:COUNT]
-        self.known = train.batch(0, len(self.held_out)), train.batch_labels(0, len(self.held_out))
+        self.train, self.features, self.device, self.unseen = train, features, device, held_out is not None
+        real = train if held_out is None else held_out
+        count = min(FEATURES, len(real))
+        self.real, self.labels = real.batch(0, count), real.batch_labels(0, count)
+        self.few = self.real[:COUNT]
+        self.known = train.batch(0, len(self.few)), train.batch_labels(0, len(self.few))
         self.best_by = "fd_covers" if features is None else "kid"
 
     def __call__(self, generator: nn.Module) -> dict[str, float]:
         """What `metrics.jsonl` shows.
 
         `sliced_wasserstein` (mean over the sizes of detail, 0 is best), `pairwise_distance` (grey levels; 0 if all
-        covers are the same one) and that of held-out covers, `held_out` (how many of each were compared),
-        `fd_covers`, `precision_covers` and `recall_covers` of `feature_covers` of each, `real_fd_covers` (of as many
-        training covers: what is to be reached) and what `features` measures.
+        covers are the same one) and that of real covers, `held_out` (how many of each were compared, 0 where none are
+        held out), `fd_covers`, `precision_covers` and `recall_covers` of `feature_covers` of each, `real_fd_covers`
+        (of as many training covers: what is to be reached) and what `features` measures.
         """
-        count = len(self.held_out)
+        count = len(self.few)
         drawn = draw(generator, len(self.real), self.labels)
         fake = drawn[:count]
-        distances = sliced_wasserstein(self.held_out, fake).values()
+        distances = sliced_wasserstein(self.few, fake).values()
         return {
             "sliced_wasserstein": round(sum(distances) / len(distances), 3),
             "pairwise_distance": round(pairwise_distance(fake), 3),
-            "real_pairwise_distance": round(pairwise_distance(self.held_out), 3),
-            "held_out": count,
+            "real_pairwise_distance": round(pairwise_distance(self.few), 3),
+            "held_out": count if self.unseen else 0,
             **self.distances(drawn),
-            "real_fd_covers": self.real_fd_covers,
+            **({"real_fd_covers": self.real_fd_covers} if self.unseen else {}),
             "feature_covers": len(drawn),
             **(self.features(generator) if self.features else {}),
         }
@@ -83,8 +85,8 @@ class Evaluation:
         Args:
             mean_logit: of (N, H, W, 3) uint8 covers and their (N,) labels.
         """
-        labels = None if self.labels is None else self.labels[: len(self.held_out)]
-        return round(mean_logit(*self.known) - mean_logit(self.held_out, labels), 5)
+        labels = None if self.labels is None else self.labels[: len(self.few)]
+        return round(mean_logit(*self.known) - mean_logit(self.few, labels), 5)
 
     @cached_property
     def distances(self) -> CoverDistances:
@@ -102,10 +104,10 @@ class Evaluation:
         Returns:
             `samples` (how many of each were looked for), `nearest_bits` (of 64, in which the perceptual hashes of a
             generated and a training cover differ at least), `found` (how many generated covers have a copy there),
-            `held_out_found`, `training_covers`.
+            `held_out_found` (where some are held out), `training_covers`.
         """
-        count, labels = len(self.held_out), None if self.labels is None else self.labels[: len(self.held_out)]
-        some = Prints(torch.cat([draw(generator, count, labels), self.held_out]))
+        count, labels = len(self.few), None if self.labels is None else self.labels[: len(self.few)]
+        some = Prints(torch.cat([draw(generator, count, labels), self.few]))
         nearest, found = np.full(2 * count, 64), np.zeros(2 * count, bool)
         for begin in tqdm(range(0, len(self.train), AT_ONCE), "Looking for copies", unit="part"):
             known = Prints(self.train[range(begin, min(begin + AT_ONCE, len(self.train)))])
@@ -116,7 +118,7 @@ class Evaluation:
             "samples": count,
             "nearest_bits": int(nearest[:count].min()),
             "found": int(found[:count].sum()),
-            "held_out_found": int(found[count:].sum()),
+            **({"held_out_found": int(found[count:].sum())} if self.unseen else {}),
             "training_covers": len(self.train),
         }
 

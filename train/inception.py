@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import sys
 import tempfile
 from pathlib import Path
 
@@ -70,6 +71,8 @@ def load_inception(source: str) -> torch.nn.Module:
 
 def _read(source: str) -> bytes:
     if source.startswith("hf://"):
+        if source.count("/") < 4:
+            raise ValueError("a file on the Hub reads hf://user/repository/file")
         owner, name, path = source.removeprefix("hf://").split("/", 2)
         return Path(hf_hub_download(f"{owner}/{name}", path)).read_bytes()
     if source.startswith(("https://", "http://")):
@@ -111,3 +114,14 @@ class FeatureDistances:
         parts = (part.permute(0, 3, 1, 2).to(self.device) for part in covers.split(64))
         with in_float32():
             return torch.cat([self.network(part, return_features=True).float() for part in parts])
+
+
+def features(inception: str | None, covers: Covers, device: torch.device) -> FeatureDistances | None:
+    """What measures FID and its like, or None with one line that says why not: a yardstick never stops a run."""
+    if inception is None:
+        return None
+    try:
+        return FeatureDistances(load_inception(inception), covers, device)
+    except Exception as error:
+        print(f"{first_line(error)}; FID and KID are not measured", file=sys.stderr)
+        return None

@@ -23,20 +23,20 @@ from tqdm.auto import tqdm
 from gan.augment import AdaptiveProbability, Augmentation, draw_augmentation, initial_probability
 from gan.covers import Covers, CoversError, mixed_seed, seeded, send, to_float
 from gan.losses import LOSSES
-from train.cli import Parser, UserError, first_line, run
+from train.cli import Parser, UserError, run
 from train.data import known, near, open_covers
 from train.describe import describe
 from train.device import can_bf16, no_memory_in_one_line, use_whole_device
 from train.evaluation import Evaluation
 from train.genres import dropped, genres_to_learn
 from train.grow import grow, keep_sheets
-from train.inception import HELP, FeatureDistances, load_inception
+from train.inception import HELP, features
 from train.push import Push
 from train.recipes import CONFIGS, Recipe, load_recipe
 from train.run_folder import RunFolder
 from train.steps import GAN, Batch, Trainer
 from train.stop import launcher
-from train.sync_batch_norm import synchronise
+from train.sync_batch_norm import equal_in_parts, synchronise
 from train.trackers import TRACKERS, end_tracker, start_tracker, tracker_options
 from train.watch import Watch
 
@@ -44,6 +44,7 @@ from train.watch import Watch
 # Independent streams of random numbers, so that none depends on how often another was drawn from.
 # (`Covers` has 0 and 1 for its orders.)
 INITIALISATION, LATENTS, AUGMENTATION, MIX, DROPPED_LABELS = range(2, 7)
+IN_PARTS = "--gradient_accumulation_steps: normalised part by part, so not quite what the whole batch would give"
 ADAPTING_STEPS = 16  # steps between two looks at the held-out covers
 
 
@@ -128,17 +129,6 @@ def build(recipe: Recipe, device: torch.device, genres: Sequence[str] = ()) -> G
     return GAN(generator, discriminator, ema, *optimizers, AdaptiveProbability())
 
 
-def features(inception: str | None, covers: Covers, device: torch.device) -> FeatureDistances | None:
-    """What measures FID and its like, or None with one line that says why not: a yardstick never stops a run."""
-    if inception is None:
-        return None
-    try:
-        return FeatureDistances(load_inception(inception), covers, device)
-    except Exception as error:
-        print(f"{first_line(error)}; FID and KID are not measured", file=sys.stderr)
-        return None
-
-
 def arguments() -> Parser:
     """The command line. What is left out is as the recipe says."""
     parser = Parser(prog="train.train_gan", description=__doc__.strip().splitlines()[0])
@@ -217,6 +207,8 @@ def main() -> str:
     with accelerator.local_main_process_first():
         genres = genres_to_learn(args.dataset_name) if recipe.class_conditional else []
     gan = build(recipe, accelerator.device, genres)
+    if parts > 1 and accelerator.is_main_process and not equal_in_parts(gan.generator, gan.discriminator):
+        print(IN_PARTS, file=sys.stderr)
     before = RunFolder(args.output_dir).before() if args.output_dir else {}
     grown_from = before.get("grown_from")  # a run that goes on needs the smaller one no more
     grows = bool(args.grow_from and not grown_from)
@@ -260,7 +252,7 @@ def main() -> str:
     with accelerator.local_main_process_first():
         covers, held_out = open_covers(args.dataset_name, recipe, args.streaming)
     gan.augmentation.probability = initial_probability(len(covers))
-    facts["covers"] = len(covers)
+    facts |= {"covers": len(covers)} | ({"digest": covers.digest()} if isinstance(covers, Covers) else {})
     if accelerator.is_main_process:
         folder.open(recipe, facts)
         if grows:
@@ -278,8 +270,11 @@ def main() -> str:
         synchronise(gan.discriminator)
     trainer = Trainer(gan, recipe, accelerator, bf16, parts)
     evaluation = None
-    if held_out and accelerator.is_main_process:
-        training = known(covers)
+    if accelerator.is_main_process:
+        try:
+            training = known(covers)
+        except CoversError as error:  # of a stream
+            raise UserError(str(error), 1) from error
         evaluation = Evaluation(training, held_out, features(args.inception, training, device), device)
     every = args.evaluation_images or recipe.checkpointing_images
     start_tracker(accelerator, args.output_dir, vars(recipe) | facts)
@@ -290,6 +285,7 @@ def main() -> str:
         end_tracker(accelerator, say)
         return line
     except CoversError as error:  # of a stream
+        watch.rescue()
         raise UserError(str(error), 1) from error
     finally:
         if push:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from gan.networks.r3gan import Downsample
 from train.cli import UserError
-from train.grow import grow
+from train.grow import grow, keep_sheets
 from train.grow_networks import (
     COLOURS,
     LATENTS,
@@ -185,6 +185,15 @@ def test_a_run_begins_where_a_smaller_one_ended_and_goes_on_by_itself(tiny_datas
     assert not ended.returncode and "done after 128 covers" in ended.stdout, ended.stderr
 
 
+def test_a_run_without_sheets_grows_too(tmp_path: Path) -> None:
+    small, large = ended_run(tmp_path / "small", recipe(16, 16)), RunFolder(tmp_path / "large")
+    large.open(recipe(32, 8), {})
+    keep_sheets(small, large)
+    assert (large.samples / "before" / "images-0000000640.png").is_file()
+    shutil.rmtree(small / "samples")
+    keep_sheets(small, large)
+
+
 def test_what_cannot_be_grown_is_refused_in_a_line(tmp_path: Path) -> None:
     def complaint(folder: Path, gan: GAN) -> str:
         with pytest.raises(UserError) as refused:
@@ -192,6 +201,7 @@ def test_what_cannot_be_grown_is_refused_in_a_line(tmp_path: Path) -> None:
         return str(refused.value)
 
     large = build(recipe(32, 8), CPU)
+    unpenalised = {"gradient_penalty": "none", "gradient_penalty_weight": 0.0, "gradient_penalty_every": 1}
     assert "not the folder of a run" in complaint(tmp_path / "nowhere", large)
     (tmp_path / "config.json").write_text("{}")
     assert "not the folder of a run" in complaint(tmp_path, large)
@@ -200,7 +210,7 @@ def test_what_cannot_be_grown_is_refused_in_a_line(tmp_path: Path) -> None:
         ("resolution", recipe(32, 8), []),
         ("latents", recipe(16, 16, generator={"width": 16, "latent_dim": 11}), []),
         ("genres", recipe(16, 16), GENRES),
-        ("normalised", recipe(16, 16, discriminator={"width": 16, "normalisation": "batch"}), []),
+        ("normalised", recipe(16, 16, discriminator={"width": 16, "normalisation": "batch"}, **unpenalised), []),
         ("another", load_recipe("tiny", {}), []),
     ):
         assert "these networks differ" in complaint(ended_run(tmp_path / name, other, genres), large), name

@@ -15,7 +15,7 @@ from gan.covers import to_float
 from gan.losses import LOSSES
 from train.recipes import CONFIGS, Recipe, load_recipe
 from train.steps import Batch, Trainer
-from train.sync_batch_norm import synchronise
+from train.sync_batch_norm import equal_in_parts, synchronise
 from train.train_gan import build
 
 
@@ -84,6 +84,12 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(parts: int, genres: 
     assert_equal_gradients(gradients(whole), gradients(split))
     for name, value in shown[0].items():
         torch.testing.assert_close(shown[1][name], value, rtol=1e-5, atol=1e-6, msg=name)
+
+
+def test_which_recipes_are_the_same_in_parts() -> None:
+    networks = {name: build(small(name), torch.device("cpu")) for name in RECIPES}
+    same = {name for name, gan in networks.items() if equal_in_parts(gan.generator, gan.discriminator)}
+    assert same == {"tiny", "r3gan-cpu", "r3gan-64", "r3gan-128", "r3gan-128-large", "r3gan-256"}
 
 
 def test_several_parts_take_one_step_of_each_network() -> None:

@@ -13,9 +13,10 @@ from pathlib import Path
 import torch
 
 from train.cli import UserError
+from train.device import is_no_memory
 from train.grow_networks import GROW
 from train.recipes import Recipe
-from train.run_folder import RunFolder, is_whole
+from train.run_folder import RunFolder, full_disk_in_one_line, is_whole
 from train.steps import GAN
 
 
@@ -36,16 +37,18 @@ def grow(gan: GAN, run_folder: Path) -> dict[str, float]:
         raise UserError(f"--grow_from {run_folder}: not the folder of a run with a checkpoint") from error
     if not is_whole(file):
         raise UserError(f"--grow_from {file}: damaged")
-    state = torch.load(file, map_location="cpu", weights_only=True)
-    networks = zip(("generator", "discriminator"), recipe.build(config.get("genres", [])), strict=True)
     try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+        networks = zip(("generator", "discriminator"), recipe.build(config.get("genres", [])), strict=True)
         for (name, small), grown in zip(networks, GROW[recipe.network], strict=True):
             large = getattr(gan, name)
             if large.config.resolution != 2 * recipe.resolution:
                 raise ValueError("not twice the resolution")
             small.load_state_dict(state[name])
             grown(small, large)
-    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError, UserError) as error:
+        if is_no_memory(error):
+            raise
         raise UserError(
             f"--grow_from {run_folder}: a dcgan (with normalisation: none in its discriminator) or an r3gan grows to "
             "twice the resolution at half the width, with the same max_width, blocks, latents and genres; these "
@@ -55,5 +58,7 @@ def grow(gan: GAN, run_folder: Path) -> dict[str, float]:
 
 
 def keep_sheets(run_folder: Path, folder: RunFolder) -> None:
-    """Copy the sheets of the run that was grown to samples/before/, with which the film begins."""
-    shutil.copytree(run_folder / "samples", folder.samples / "before", dirs_exist_ok=True)
+    """Copy the sheets of the run that was grown, where it has any, to samples/before/: the film begins with them."""
+    if (run_folder / "samples").is_dir():
+        with full_disk_in_one_line(folder.folder):
+            shutil.copytree(run_folder / "samples", folder.samples / "before", dirs_exist_ok=True)

@@ -6,6 +6,7 @@ torch's own SyncBatchNorm runs on GPUs only; this one also runs where the tests 
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 
 def synchronise(network: nn.Module) -> None:
@@ -16,6 +17,15 @@ def synchronise(network: nn.Module) -> None:
     for module in network.modules():
         if type(module) is nn.BatchNorm2d:
             module.__class__ = SyncBatchNorm2d
+
+
+def equal_in_parts(*networks: nn.Module) -> bool:
+    """Whether a batch in parts, one after the other, gives what the whole one does.
+
+    Batch normalisation sees a part at a time; spectral one comes nearer to the largest singular value at each.
+    """
+    modules = (module for network in networks for module in network.modules())
+    return not any(isinstance(module, nn.BatchNorm2d) or is_parametrized(module) for module in modules)
 
 
 class SyncBatchNorm2d(nn.BatchNorm2d):

@@ -92,9 +92,7 @@ def benchmark_race(args: argparse.Namespace) -> str:
             check_clone(flag, clone)
     accelerator = Accelerator(mixed_precision="no")
     device = accelerator.device
-    use_whole_device(device)
-    # float32 is to mean float32 for all
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    use_whole_device(device)  # float32 means float32 for all
     print(f"{args.config}: {recipe.resolution} px, {recipe.train_batch_size} covers a step")
     heading = "".join(f"{name:>14}" for name in ("parameters G", "parameters D", "GMAC forward", "covers/s"))
     print(f"{'':<30}{heading}{'ours is':>10}{'middle half':>14}")
@@ -102,7 +100,7 @@ def benchmark_race(args: argparse.Namespace) -> str:
     if args.mixed_precision:
         precisions = {args.mixed_precision: args.mixed_precision == "bf16"}
     for bf16 in precisions.values():
-        bare = dataclasses.replace(recipe, ema_sigma=[])
+        bare = dataclasses.replace(recipe, ema_sigma=[], gradient_penalty_every=1)  # penalties as theirs
         trainer = Trainer(build(bare, device), bare, accelerator, bf16)
         batch = random_batch(trainer)
         contenders = [ours(trainer, batch)]

@@ -1,7 +1,7 @@
 """Which recipe gives the best covers in the same time: each trains as long, on the same covers and the same machine.
 
     python -m train.benchmark recipes --dataset_name covers-64 --output_dir runs/compare --minutes 10 \\
-        --recipe dcgan-64 r3gan-cpu "r3gan-cpu {gradient_penalty_weight: [20.0, 2.0]}"
+        --recipe dcgan-64 r3gan-cpu "r3gan-cpu {gradient_penalty_weight: [2.0, 0.2]}"
 
 The time is that of training alone. On a CPU it is processor time: another program delays the end, and changes nothing.
 """

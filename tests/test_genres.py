@@ -16,7 +16,7 @@ from huggingface_hub import ModelCard
 from runs import LAUNCHER, assert_same_run, command, kill_when, launch, start, weights
 from test_pipeline import config, pixels
 from tiny import TINY, tiny_pipeline
-from training import small
+from trainers import small
 
 import gan
 from gan.card import model_card

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import Accelerator, debug_launcher
-from training import plain_covers, small, trainer
+from trainers import plain_covers, small, trainer
 
 from train.cli import UserError
 from train.health import LINES, Health

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from training import small
+from trainers import small
 
 from train import train_gan
 from train.cli import run

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from training import plain_covers, small, trainer
+from trainers import plain_covers, small, trainer
 
 from gan import load_pipeline
 from gan.covers import to_uint8

@@ -3,14 +3,13 @@
 import errno
 import json
 import math
-import multiprocessing
 import re
 from pathlib import Path
 
 import pytest
 import torch
-from accelerate import Accelerator, debug_launcher
-from trainers import plain_covers, small, trainer
+from accelerate import Accelerator
+from trainers import in_two_processes, plain_covers, small, trainer
 
 from train.cli import UserError
 from train.health import LINES, Health
@@ -152,12 +151,7 @@ def _two_that_stop(folder: str) -> None:
 
 def test_two_processes_stop_together_a_second_after_one_is_told(tmp_path: Path) -> None:
     """Their launcher waits for 30 seconds only."""
-    new = multiprocessing.get_context("spawn").Process(
-        target=debug_launcher, args=(_two_that_stop, (str(tmp_path),), 2)
-    )
-    new.start()
-    new.join()
-    assert new.exitcode == 0
+    in_two_processes(_two_that_stop, tmp_path)
     assert [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)] == [[50, 28], [50, 28]]
 
 

@@ -1,19 +1,20 @@
 """One step: the same gradients however the batch is split, and nothing that it should leave alone is touched."""
 
 import math
-import multiprocessing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from accelerate import Accelerator, debug_launcher
+import trainers
+from accelerate import Accelerator
 from torch import nn
+from trainers import in_two_processes
 
 from gan.augment import draw_augmentation
 from gan.covers import to_float
 from gan.losses import LOSSES
-from train.recipes import CONFIGS, Recipe, load_recipe
+from train.recipes import CONFIGS, Recipe
 from train.steps import Batch, Trainer
 from train.sync_batch_norm import equal_in_parts, synchronise
 from train.train_gan import build
@@ -26,11 +27,8 @@ GENRES = ["rock", "jazz"]
 
 def small(name: str, **changes) -> Recipe:
     """A recipe with tiny networks at 16 px that never moves, so that gradients can be compared."""
-    values = vars(load_recipe(name, {})) | {"resolution": 16, "train_batch_size": N, "discriminator_steps": 1}
-    for role in ("generator", "discriminator"):
-        width = {"width": 8, "max_width": 16, "group_size": 8} if values["network"] == "r3gan" else {"width": 8}
-        values[role] = values[role] | width
-    return Recipe(**(values | {"learning_rate": 0.0} | changes))
+    still = {"train_batch_size": N, "discriminator_steps": 1, "learning_rate": 0.0}
+    return trainers.small(name, **(still | changes))
 
 
 def trainer(recipe: Recipe, micro_batches: int = 1) -> Trainer:
@@ -139,13 +137,7 @@ def _share_of_two(folder: str) -> None:
 
 def test_two_processes_compute_what_one_does_with_the_whole_batch(tmp_path: Path) -> None:
     """Every recipe, its second derivatives, its batch normalisation and its genres included."""
-    # from a new process: a fork of one that has used several threads waits for them for ever
-    new = multiprocessing.get_context("spawn").Process(
-        target=debug_launcher, args=(_share_of_two, (str(tmp_path),), 2)
-    )
-    new.start()
-    new.join()
-    assert new.exitcode == 0
+    in_two_processes(_share_of_two, tmp_path)
     for name, recipe in all_recipes().items():
         alone = trainer(recipe)
         assert alone.accelerator.num_processes == 1

@@ -1,7 +1,11 @@
-"""What is trained in tests: recipes with tiny networks, covers of one colour."""
+"""What is trained in tests: recipes with tiny networks, covers of one colour, one process or two."""
+
+import multiprocessing
+from collections.abc import Callable
+from pathlib import Path
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, debug_launcher
 from datasets import Dataset
 
 from gan.covers import Covers
@@ -28,3 +32,12 @@ def small(name: str, **changes) -> Recipe:
         width = {"width": 8, "max_width": 16, "group_size": 8} if values["network"] == "r3gan" else {"width": 8}
         values[role] = values[role] | width
     return Recipe(**(values | changes))
+
+
+def in_two_processes(function: Callable[[str], None], folder: Path) -> None:
+    """Let two processes that know of each other run `function(folder)`."""
+    # from a new process: a fork of one that has used several threads waits for them for ever
+    new = multiprocessing.get_context("spawn").Process(target=debug_launcher, args=(function, (str(folder),), 2))
+    new.start()
+    new.join()
+    assert new.exitcode == 0

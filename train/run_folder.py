@@ -149,7 +149,7 @@ class RunFolder:
             print(f"--resume_from_checkpoint {name}: {self.folder} has begun with it; its own go on", file=sys.stderr)
             return self.load_checkpoint(gan, "latest", device)
         file = saved[-1] if name == "latest" else Path(name)
-        if not is_whole(file):
+        if name != "latest" and not is_whole(file):  # the latest has just been looked at
             raise UserError(f"--resume_from_checkpoint {file}: damaged; name another one")
         try:
             # accelerate numbers even the CPU where there are several processes, and torch.load knows no cpu:0

@@ -62,7 +62,7 @@ def ended_run(folder: Path, recipe: Recipe, genres: list[str] | None = None) -> 
     written.open(recipe, {"genres": genres or []})
     sheet = Image.new("RGB", (8 * recipe.resolution,) * 2, (200, 30, 60))
     sheet.save(written.samples / "images-0000000640.png")
-    written.save_checkpoint(with_something_learned(build(recipe, CPU, genres or [])), 640, 1.0)
+    written.checkpoints.save(with_something_learned(build(recipe, CPU, genres or [])), 640, 1.0)
     return folder
 
 

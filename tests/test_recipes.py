@@ -103,7 +103,7 @@ def test_mistakes_on_the_command_line(
 
     out, tiny = str(tmp_path / "out"), ("--config", "tiny")
     assert "--config" in line()
-    assert "no such recipe; there are dcgan-128, dcgan-64" in line("--config", "dcgan-63")
+    assert "no such recipe; there are dcgan-128, dcgan-64" in line("--config", "dcgan-63", "--dry_run")
     assert "--dataset_name is missing" in line(*tiny, "--output_dir", out)
     assert "--output_dir is missing" in line(*tiny, "--dataset_name", str(tiny_dataset))
     both = (*tiny, "--dataset_name", str(tiny_dataset), "--output_dir", out)

@@ -2,6 +2,8 @@
 
 import os
 import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,10 @@ import torch
 from trainers import plain_covers, small, trainer
 
 from gan import AlbumCoverPipeline
+from train.checkpoints import is_whole
 from train.cli import UserError
 from train.device import no_memory_in_one_line
-from train.run_folder import RunFolder, is_whole
+from train.run_folder import RunFolder
 
 
 def test_two_processes_cannot_train_in_one_folder(tmp_path: Path) -> None:
@@ -22,22 +25,50 @@ def test_two_processes_cannot_train_in_one_folder(tmp_path: Path) -> None:
         second.open(small("tiny"), {})
 
 
-def test_a_disk_that_is_full_from_the_beginning(tmp_path: Path) -> None:
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file may grow: what the system then says is what it says of a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
     try:
-        with pytest.raises(UserError, match=r"cannot be written .File too large.; make room") as stop:
-            RunFolder(tmp_path / "run").open(small("tiny"), {})
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_disk_that_is_full_from_the_beginning(tmp_path: Path) -> None:
+    with full_disk(), pytest.raises(UserError, match=r"cannot be written .File too large.; make room") as stop:
+        RunFolder(tmp_path / "run").open(small("tiny"), {})
     assert stop.value.code == 1
+
+
+@pytest.mark.parametrize("written", ["tell", "forget_after", "log", "save_samples", "save_best", "checkpoint"])
+def test_a_disk_that_fills_up_is_told_in_one_line_and_leaves_what_was_there(written: str, tmp_path: Path) -> None:
+    run, training = RunFolder(tmp_path / "run"), trainer(small("tiny"))
+    run.open(training.recipe, {})
+    run.log(images=8, loss_g=1.0)
+    run.checkpoints.save(training.gan, 8, 1.0)
+    pipeline = AlbumCoverPipeline(training.average(0))
+    write = {
+        "tell": lambda: run.tell(training.recipe, {}),
+        "forget_after": lambda: run.forget_after(8),
+        "log": lambda: run.log(images=16, loss_g=1.0),
+        "save_samples": lambda: run.save_samples(pipeline, 16),
+        "save_best": lambda: run.save_best(pipeline),
+        "checkpoint": lambda: run.checkpoints.save(training.gan, 16, 2.0),
+    }[written]
+    before = {file: file.read_bytes() for file in run.folder.rglob("*") if file.is_file()}
+    with full_disk(), pytest.raises(UserError, match=r"cannot be written .*; make room, and the same command") as stop:
+        write()
+    assert stop.value.code == 1
+    assert {file: file.read_bytes() for file in run.folder.rglob("*") if file.is_file()} == before
 
 
 def test_a_checkpoint_of_which_one_bit_has_changed_is_damaged(tmp_path: Path) -> None:
     run, training = RunFolder(tmp_path / "run"), trainer(small("tiny"))
     run.open(training.recipe, {})
-    run.save_checkpoint(training.gan, 8, 1.0)
-    (file,) = run.checkpoints.iterdir()
+    run.checkpoints.save(training.gan, 8, 1.0)
+    (file,) = run.checkpoints.folder.iterdir()
     content, random = file.read_bytes(), np.random.default_rng(0)
     assert is_whole(file)
     for place in (0, len(content) - 1, *random.integers(len(content), size=50)):
@@ -48,6 +79,15 @@ def test_a_checkpoint_of_which_one_bit_has_changed_is_damaged(tmp_path: Path) ->
     for length in (0, 10, len(content) - 1):
         file.write_bytes(content[:length])
         assert not is_whole(file)
+
+
+def test_a_run_goes_on_only_with_as_many_held_out_covers(tmp_path: Path) -> None:
+    first, training = RunFolder(tmp_path / "run"), trainer(small("tiny"))
+    first.open(training.recipe, {"held_out": 144})
+    first.checkpoints.save(training.gan, 8, 1.0)
+    os.close(first._held)
+    with pytest.raises(UserError, match="held_out 144, not 0"):  # another augmentation, another best/
+        RunFolder(tmp_path / "run").open(training.recipe, {"held_out": 0})
 
 
 @pytest.mark.parametrize("what", ["two sheets", "film"])
@@ -68,12 +108,12 @@ def test_a_run_that_began_with_anothers_checkpoint_goes_on_with_its_own(
     other, own, training = RunFolder(tmp_path / "other"), RunFolder(tmp_path / "own"), trainer(small("tiny"))
     for run in (other, own):
         run.open(training.recipe, {})
-    other.save_checkpoint(training.gan, 400, 1.0)
-    theirs, cpu = str(other.checkpoints / "images-0000000400.pt"), torch.device("cpu")
-    assert own.load_checkpoint(training.gan, theirs, cpu) == (400, 1.0)
-    own.save_checkpoint(training.gan, 480, 2.0)
+    other.checkpoints.save(training.gan, 400, 1.0)
+    theirs, cpu = str(other.checkpoints.folder / "images-0000000400.pt"), torch.device("cpu")
+    assert own.checkpoints.load(training.gan, theirs, cpu) == (400, 1.0)
+    own.checkpoints.save(training.gan, 480, 2.0)
     assert not capsys.readouterr().err
-    assert own.load_checkpoint(training.gan, theirs, cpu) == (480, 2.0)
+    assert own.checkpoints.load(training.gan, theirs, cpu) == (480, 2.0)
     assert "has begun with it; its own go on" in capsys.readouterr().err
 
 
@@ -82,7 +122,7 @@ def test_a_run_goes_on_with_its_own_covers_only(tmp_path: Path) -> None:
     assert covers[0].digest() == plain_covers((0, 0, 0), 16).digest()
     run, training = RunFolder(tmp_path / "run"), trainer(small("tiny"))
     run.open(training.recipe, {"covers": 32, "digest": covers[0].digest()})
-    run.save_checkpoint(training.gan, 8, 1.0)
+    run.checkpoints.save(training.gan, 8, 1.0)
     os.close(run._held)
     RunFolder(run.folder).open(training.recipe, {"covers": 32, "digest": covers[0].digest()})
     with pytest.raises(UserError, match="holds a run on other covers"):
@@ -110,10 +150,10 @@ def test_folders_that_were_deleted_meanwhile_are_made_again(tmp_path: Path) -> N
     run, training = RunFolder(tmp_path / "run"), trainer(small("tiny"))
     run.open(training.recipe, {})
     run.samples.rmdir()
-    run.checkpoints.rmdir()
+    run.checkpoints.folder.rmdir()
     run.save_samples(AlbumCoverPipeline(training.average(0)), 8)
-    run.save_checkpoint(training.gan, 8, 1.0)
-    assert len(list(run.samples.iterdir())) == len(list(run.checkpoints.iterdir())) == 1
+    run.checkpoints.save(training.gan, 8, 1.0)
+    assert len(list(run.samples.iterdir())) == len(list(run.checkpoints.folder.iterdir())) == 1
 
 
 def test_too_little_memory_is_said_in_a_line() -> None:
@@ -129,10 +169,10 @@ def test_too_little_memory_is_said_in_a_line() -> None:
 def test_a_checkpoint_is_not_blamed_for_too_little_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, training = RunFolder(tmp_path / "run"), trainer(small("tiny"))
     run.open(training.recipe, {})
-    run.save_checkpoint(training.gan, 8, 1.0)
+    run.checkpoints.save(training.gan, 8, 1.0)
     monkeypatch.setattr(torch, "load", lambda *args, **options: torch.empty(2**60))
     with pytest.raises(UserError, match="not enough memory"), no_memory_in_one_line():
-        run.load_checkpoint(training.gan, "latest", torch.device("cpu"))
+        run.checkpoints.load(training.gan, "latest", torch.device("cpu"))
 
 
 def test_what_a_killed_process_left_is_swept_up(tmp_path: Path) -> None:

@@ -78,9 +78,9 @@ def test_augmentation_follows_the_held_out_covers_and_is_part_of_a_checkpoint(tm
         train(taught, plain_covers((200, 30, 60), 16), 0, lambda images, _: images == 8 * 31, held_out)
         assert control.probability == pytest.approx(0.3 + sign * step)
         assert (control.r_v > 0.6) == (sign > 0)
-    folder.save_checkpoint(taught.gan, 8 * 31, 0.0)
+    folder.checkpoints.save(taught.gan, 8 * 31, 0.0)
     other = trainer(recipe)
-    folder.load_checkpoint(other.gan, "latest", torch.device("cpu"))
+    folder.checkpoints.load(other.gan, "latest", torch.device("cpu"))
     assert vars(other.gan.augmentation) == vars(control)
 
 
@@ -144,7 +144,7 @@ def test_weights_that_are_no_numbers_never_replace_good_ones(tmp_path: Path) -> 
     with pytest.raises(UserError, match="no longer finite; start again in a new --output_dir"):
         train(taught, plain_covers((9, 99, 200), 16), 0, spoil)
     load_pipeline(tmp_path / "run" / "pipeline")  # refuses what is not finite
-    assert folder.load_checkpoint(trainer(recipe).gan, "latest", torch.device("cpu"))[0] == 16
+    assert folder.checkpoints.load(trainer(recipe).gan, "latest", torch.device("cpu"))[0] == 16
 
 
 def test_each_checkpoint_draws_with_the_average_of_its_moment_made_once(

@@ -34,18 +34,27 @@ def open_covers(dataset_name: str, recipe: Recipe, streaming: bool) -> tuple[Cov
     except CoversError as error:
         raise UserError(str(error)) from error
     try:
-        held_out = known(opened("validation"))
+        held_out = opened("validation")
         if len(held_out) < FEWEST:
             raise CoversError(f"--dataset_name {dataset_name} holds out too few covers, {len(held_out)}")
-        return covers, held_out
     except CoversError as error:
         print(NOT_HELD_OUT.format(error), file=sys.stderr)
         return covers, None
+    return covers, known(held_out)
 
 
 def known(covers: Covers | StreamedCovers) -> Covers:
-    """Covers to compare with again and again: all, or the first ones of a stream."""
-    return covers if isinstance(covers, Covers) else first_covers(covers, KEPT)
+    """Covers to compare with again and again: all, or the first ones of a stream.
+
+    Raises:
+        UserError: a stream that breaks off.
+    """
+    if isinstance(covers, Covers):
+        return covers
+    try:
+        return first_covers(covers, KEPT)
+    except CoversError as error:
+        raise UserError(str(error), 1) from error
 
 
 def near(covers: Covers | StreamedCovers, device: torch.device) -> Covers | StreamedCovers:

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import torch
 
+from train.checkpoints import Checkpoints, is_whole
 from train.cli import UserError
 from train.device import is_no_memory
+from train.disk import full_disk_in_one_line
 from train.grow_networks import GROW
 from train.recipes import Recipe
-from train.run_folder import RunFolder, full_disk_in_one_line, is_whole
+from train.run_folder import RunFolder
 from train.steps import GAN
 
 
@@ -32,8 +34,8 @@ def grow(gan: GAN, run_folder: Path) -> dict[str, float]:
     try:
         config = json.loads((run_folder / "config.json").read_text())
         recipe = Recipe(**{field.name: config[field.name] for field in fields(Recipe) if field.name in config})
-        file = max((run_folder / "checkpoints").glob("images-*.pt"))
-    except (OSError, ValueError, TypeError) as error:
+        file = Checkpoints(run_folder).files()[-1]
+    except (OSError, ValueError, TypeError, LookupError) as error:
         raise UserError(f"--grow_from {run_folder}: not the folder of a run with a checkpoint") from error
     if not is_whole(file):
         raise UserError(f"--grow_from {file}: damaged")

@@ -1,33 +1,25 @@
 """What a run leaves on disk: config.json, metrics.jsonl, copies.json, samples/, checkpoints/, pipeline/, best/."""
 
 import dataclasses
-import hashlib
-import io
 import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import takewhile
 from pathlib import Path
 
 import torch
 from PIL import Image
-from safetensors import SafetensorError
 
-from gan.covers import NO_ROOM, to_uint8
+from gan.covers import to_uint8
 from gan.pipeline import AlbumCoverPipeline, genres_of, latents_from_seeds
 from gan.pipeline_folder import save_pipeline
-from train.cli import UserError, check_output_dir, first_line
-from train.device import is_no_memory
+from train.checkpoints import Checkpoints
+from train.cli import UserError, check_output_dir
+from train.disk import full_disk_in_one_line
 from train.files import NEW, lock, replacing, write_atomically
 from train.recipes import Recipe
-from train.steps import GAN
 
 
-KEPT_CHECKPOINTS = 2
-DIGEST = 32  # bytes of a SHA-256
 SHEET_SEEDS, SHEET_COLUMNS = 64, 8
 UNFINISHED = (NEW, ".push-", ".pipeline-", ".best-", ".shipped-")  # what a killed process was writing
 # What may differ when a run goes on; anything else would make it another run.
@@ -41,7 +33,7 @@ class RunFolder:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.checkpoints = folder / "checkpoints"
+        self.checkpoints = Checkpoints(folder)
         self.samples = folder / "samples"
         self._config = folder / "config.json"
 
@@ -61,10 +53,10 @@ class RunFolder:
         with full_disk_in_one_line(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         self._lock()
-        if not self._saved():
+        if not self.checkpoints.files():
             self.tell(recipe, facts)  # first: by it the folder is known as ours
         with full_disk_in_one_line(self.folder):
-            for folder in (self.folder, self.checkpoints, self.samples):
+            for folder in (self.folder, self.checkpoints.folder, self.samples):
                 folder.mkdir(exist_ok=True)
                 for left in (found for begin in UNFINISHED for found in folder.glob(f"{begin}*")):
                     shutil.rmtree(left) if left.is_dir() else left.unlink()
@@ -78,7 +70,7 @@ class RunFolder:
     def before(self) -> dict:
         """What `config.json` tells of the run that is here; nothing where none has a checkpoint yet."""
         try:
-            found = json.loads(self._config.read_text()) if self._saved() else {}
+            found = json.loads(self._config.read_text()) if self.checkpoints.files() else {}
         except (OSError, ValueError):  # which `open` complains about
             return {}
         return found if isinstance(found, dict) else {}
@@ -90,7 +82,7 @@ class RunFolder:
             raise UserError(f"{self._config} is not JSON; name a new --output_dir") from error
         if not isinstance(old, dict) or "network" not in old:
             raise UserError(f"--output_dir {self.folder} holds another program's config.json; name a new folder")
-        if not self._saved():
+        if not self.checkpoints.files():
             if len(list(self.samples.glob("images-*.png"))) > 1 or (self.folder / "film.webp").exists():
                 raise UserError(
                     f"--output_dir {self.folder} holds a run whose checkpoints are gone; name a new folder"
@@ -114,70 +106,6 @@ class RunFolder:
         if not lock(self._held):
             raise UserError(f"--output_dir {self.folder}: another process is training here; wait for it")
 
-    def save_checkpoint(self, gan: GAN, images: int, seconds: float) -> None:
-        """Write all that a run needs to go on exactly, then drop all but the newest checkpoints."""
-        self.checkpoints.mkdir(exist_ok=True)
-        state = {name: getattr(gan, name).state_dict() for name in GAN.__dataclass_fields__}
-        content = io.BytesIO()  # torch ends the whole program where a full disk lets it write half a file
-        torch.save(state | {"images": images, "seconds": seconds}, content)
-        content.write(hashlib.sha256(content.getbuffer()).digest())  # torch reads past it
-        write_atomically(self._file(images), content.getbuffer())
-        for old in self._saved()[:-KEPT_CHECKPOINTS]:
-            old.unlink()
-
-    def load_checkpoint(self, gan: GAN, name: str, device: torch.device) -> tuple[int, float]:
-        """Restore a checkpoint.
-
-        Args:
-            gan: networks and optimisers to fill.
-            name: "latest", or a file; another run's is what this one begins with.
-            device: where the tensors go.
-
-        Returns:
-            Images shown and seconds trained so far; zeros where "latest" finds none.
-
-        Raises:
-            UserError: the file is not there, damaged, or not a checkpoint of this run.
-        """
-        if name == "latest":
-            self._put_damaged_aside()
-        saved = self._saved()
-        if name == "latest" and not saved:
-            return 0, 0.0
-        if name != "latest" and saved and not Path(name).resolve().is_relative_to(self.checkpoints.resolve()):
-            # what another run ended with, this one began with; the same command goes on
-            print(f"--resume_from_checkpoint {name}: {self.folder} has begun with it; its own go on", file=sys.stderr)
-            return self.load_checkpoint(gan, "latest", device)
-        file = saved[-1] if name == "latest" else Path(name)
-        if name != "latest" and not is_whole(file):  # the latest has just been looked at
-            raise UserError(f"--resume_from_checkpoint {file}: damaged; name another one")
-        try:
-            # accelerate numbers even the CPU where there are several processes, and torch.load knows no cpu:0
-            where = "cpu" if device.type == "cpu" else device
-            state = torch.load(file, map_location=where, weights_only=True)
-            for part in GAN.__dataclass_fields__:
-                getattr(gan, part).load_state_dict(state[part])
-            images, seconds = state["images"], state["seconds"]
-        except Exception as error:  # torch raises nearly anything for a file that is not what it expects
-            if is_no_memory(error):
-                raise
-            raise UserError(f"--resume_from_checkpoint {file}: not a checkpoint of these networks") from error
-        if saved and saved[-1].name > self._file(images).name:
-            raise UserError(
-                f"--resume_from_checkpoint {file}: {self.folder} went further already; "
-                "name a new --output_dir, or delete the later checkpoints"
-            )
-        return images, seconds
-
-    def _put_damaged_aside(self) -> None:
-        """Rename damaged checkpoints that are newer than a sound one, so that the sound one is the latest."""
-        damaged = list(takewhile(lambda file: not is_whole(file), reversed(self._saved())))
-        if damaged and len(damaged) == len(self._saved()):
-            raise UserError(f"{damaged[0]}: damaged, and no other is left; start again in a new --output_dir")
-        for file in damaged:
-            file.rename(f"{file}.damaged")
-            print(f"{file}: damaged, kept as {file.name}.damaged; the one before it is used", file=sys.stderr)
-
     def forget_after(self, images: int) -> None:
         """Drop the lines of metrics.jsonl past `images`: the run was cut off after its last checkpoint."""
         file = self.folder / "metrics.jsonl"
@@ -192,7 +120,8 @@ class RunFolder:
                 damaged += line is not lines[-1]  # half a line may be the last thing that a killed process wrote
         if damaged:
             print(f"{file}: {damaged} damaged line{'s' * (damaged > 1)} left out", file=sys.stderr)
-        write_atomically(file, "".join(kept).encode())
+        with full_disk_in_one_line(self.folder):
+            write_atomically(file, "".join(kept).encode())
 
     def lines(self) -> list[dict]:
         """metrics.jsonl, the oldest first."""
@@ -201,7 +130,7 @@ class RunFolder:
 
     def log(self, **values: float) -> None:
         """Append a line to metrics.jsonl."""
-        with open(self.folder / "metrics.jsonl", "a") as file:
+        with full_disk_in_one_line(self.folder), open(self.folder / "metrics.jsonl", "a") as file:
             file.write(json.dumps(values) + "\n")
 
     def save_copies(self, copies: dict[str, int], images: int) -> None:
@@ -217,16 +146,17 @@ class RunFolder:
 
     def save_samples(self, pipeline: AlbumCoverPipeline, images: int) -> None:
         """Write the sheet of the first 64 seeds (no choosing) and the pipeline folder."""
-        self.samples.mkdir(exist_ok=True)
-        with replacing(self.samples / f"images-{images:010d}.png") as file:
-            draw_sheet(pipeline.synthesis).save(file, "PNG")
-        save_pipeline(pipeline, self.folder / "pipeline")
+        sheet = draw_sheet(pipeline.synthesis)
+        with full_disk_in_one_line(self.folder):
+            self.samples.mkdir(exist_ok=True)
+            with replacing(self.samples / f"images-{images:010d}.png") as file:
+                sheet.save(file, "PNG")
+            save_pipeline(pipeline, self.folder / "pipeline")
 
-    def _file(self, images: int) -> Path:
-        return self.checkpoints / f"images-{images:010d}.pt"
-
-    def _saved(self) -> list[Path]:
-        return sorted(self.checkpoints.glob("images-*.pt"))
+    def save_best(self, pipeline: AlbumCoverPipeline) -> None:
+        """Write the generator that measured best so far, as a pipeline folder."""
+        with full_disk_in_one_line(self.folder):
+            save_pipeline(pipeline, self.folder / "best")
 
 
 @torch.no_grad()
@@ -245,33 +175,3 @@ def draw_sheet(
     covers = torch.cat([to_uint8(generator(*part)) for part in parts])
     rows = [torch.cat(list(row), dim=1) for row in covers.split(columns)]
     return Image.fromarray(torch.cat(rows).numpy())
-
-
-def is_whole(checkpoint: Path) -> bool:
-    """Whether a checkpoint is what was written: it ends with the SHA-256 of all before. (The checksums of torch's own
-    format leave out where the tensors lie.)"""
-    try:
-        content = memoryview(checkpoint.read_bytes())
-    except OSError:
-        return False
-    return hashlib.sha256(content[:-DIGEST]).digest() == content[-DIGEST:]
-
-
-@contextmanager
-def full_disk_in_one_line(folder: Path) -> Iterator[None]:
-    """Turn what goes wrong while `folder` is written (a full disk, a quota) into a UserError with exit code 1."""
-    try:
-        yield
-    except Exception as error:
-        reason = error
-        while reason.__context__ is not None and not isinstance(reason, OSError):
-            reason = reason.__context__  # torch hides the system's error behind one of its own
-        if not isinstance(reason, OSError | SafetensorError):
-            raise
-        why = getattr(reason, "strerror", None) or first_line(reason)
-        mend = "make room" if getattr(reason, "errno", None) in NO_ROOM else "mend that"
-        raise UserError(
-            f"--output_dir {folder} cannot be written ({why}); {mend}, and the same command goes on from the last "
-            "checkpoint",
-            1,
-        ) from error

@@ -23,21 +23,22 @@ from tqdm.auto import tqdm
 from gan.augment import AdaptiveProbability, Augmentation, draw_augmentation, initial_probability
 from gan.covers import Covers, CoversError, mixed_seed, seeded, send, to_float
 from gan.losses import LOSSES
-from train.cli import Parser, UserError, run
+from train.cli import UserError, run
 from train.data import known, near, open_covers
 from train.describe import describe
 from train.device import can_bf16, no_memory_in_one_line, use_whole_device
 from train.evaluation import Evaluation
 from train.genres import dropped, genres_to_learn
 from train.grow import grow, keep_sheets
-from train.inception import HELP, features
+from train.inception import features
+from train.options import options
 from train.push import Push
-from train.recipes import CONFIGS, Recipe, load_recipe
+from train.recipes import Recipe, load_recipe
 from train.run_folder import RunFolder
 from train.steps import GAN, Batch, Trainer
 from train.stop import launcher
 from train.sync_batch_norm import equal_in_parts, synchronise
-from train.trackers import TRACKERS, end_tracker, start_tracker, tracker_options
+from train.trackers import end_tracker, start_tracker, tracker_options
 from train.watch import Watch
 
 
@@ -129,63 +130,22 @@ def build(recipe: Recipe, device: torch.device, genres: Sequence[str] = ()) -> G
     return GAN(generator, discriminator, ema, *optimizers, AdaptiveProbability())
 
 
-def arguments() -> Parser:
-    """The command line. What is left out is as the recipe says."""
-    parser = Parser(prog="train.train_gan", description=__doc__.strip().splitlines()[0])
-    recipes = ", ".join(sorted(p.stem for p in CONFIGS.glob("*.yaml")))
-    parser.add_argument("--config", required=True, help=f"a recipe ({recipes}) or a YAML file")
-    parser.add_argument("--dataset_name", help="folder written by train.prepare, or a Hub dataset")
-    parser.add_argument(
-        "--streaming", action="store_true", help="read the dataset from the Hub while training, and keep none of it"
-    )
-    parser.add_argument("--output_dir", type=Path, help="folder of the run")
-    parser.add_argument("--train_batch_size", type=int, help="over all processes together; default: the recipe's")
-    parser.add_argument(
-        "--gradient_accumulation_steps",
-        type=int,
-        default=1,
-        help="parts in which each process computes its share of a batch, one after the other: needs less memory",
-    )
-    parser.add_argument(
-        "--class_conditional",
-        action="store_true",
-        help="learn the dataset's genres: covers of one can then be asked for",
-    )
-    parser.add_argument("--learning_rate", type=float, help="of both networks at the start; default: the recipe's")
-    parser.add_argument("--total_images", type=int, help="covers to show in all; default: the recipe's")
-    parser.add_argument("--checkpointing_images", type=int, help="covers between checkpoints; default: the recipe's")
-    parser.add_argument("--evaluation_images", type=int, help="covers between evaluations; default: as checkpoints")
-    parser.add_argument("--inception", help=HELP)
-    parser.add_argument("--seed", type=int, help="another seed is another run; default: the recipe's")
-    parser.add_argument(
-        "--mixed_precision",
-        choices=("auto", "no", "bf16"),
-        default="auto",
-        help="activations in bfloat16; auto: where the device computes in it faster",
-    )
-    parser.add_argument("--resume_from_checkpoint", default="latest", help="a checkpoint file, or latest")
-    parser.add_argument(
-        "--grow_from", type=Path, help="folder of a run at half the resolution, whose networks this one begins with"
-    )
-    parser.add_argument(
-        "--report_to", choices=TRACKERS, default="none", help="where the lines of metrics.jsonl are shown, too"
-    )
-    parser.add_argument(
-        "--push_to_hub", action="store_true", help="share the generator through the Hub at every checkpoint"
-    )
-    parser.add_argument("--hub_model_id", help="user/name on the Hub")
-    parser.add_argument("--hub_private_repo", action="store_true", help="visible to its owner alone")
-    parser.add_argument(
-        "--dry_run", action="store_true", help="print recipe, parameters and layer shapes, train nothing"
-    )
-    return parser
+def check_shares(recipe: Recipe, processes: int, parts: int) -> None:
+    """Raises UserError where a batch cannot be shared equally by so many processes, each in so many parts."""
+    every = recipe.gradient_penalty_every
+    if recipe.train_batch_size % (processes * parts * every):
+        raise UserError(
+            f"--train_batch_size {recipe.train_batch_size} cannot be shared by {processes} processes"
+            + (f" in {parts} parts" if parts > 1 else "")
+            + (f"; each share must be a multiple of gradient_penalty_every, {every}" if every > 1 else "")
+        )
 
 
 @no_memory_in_one_line()
 def main() -> str:
     """Run the program; returns its last line."""
     started_by = launcher()  # before anything takes long
-    args = arguments().parse_args()
+    args = options()
     overrides = ("train_batch_size", "learning_rate", "total_images", "checkpointing_images", "seed")
     chosen = {name: getattr(args, name) for name in overrides}
     recipe = load_recipe(args.config, chosen | {"class_conditional": args.class_conditional or None})
@@ -193,20 +153,13 @@ def main() -> str:
     patience = InitProcessGroupKwargs(timeout=timedelta(hours=12))
     reported = tracker_options(args.report_to, args.output_dir)
     accelerator = Accelerator(mixed_precision="no", kwargs_handlers=[patience], **reported)
-    parts = args.gradient_accumulation_steps
-    if parts < 1:
-        raise UserError(f"--gradient_accumulation_steps must be at least 1, not {parts}")
-    every = recipe.gradient_penalty_every
-    if recipe.train_batch_size % (accelerator.num_processes * parts * every):
-        raise UserError(
-            f"--train_batch_size {recipe.train_batch_size} cannot be shared by {accelerator.num_processes} processes"
-            + (f" in {parts} parts" if parts > 1 else "")
-            + (f"; each share must be a multiple of gradient_penalty_every, {every}" if every > 1 else "")
-        )
-    use_whole_device(accelerator.device)
+    device, parts = accelerator.device, args.gradient_accumulation_steps
+    check_shares(recipe, accelerator.num_processes, parts)
+    use_whole_device(device)
+
     with accelerator.local_main_process_first():
         genres = genres_to_learn(args.dataset_name) if recipe.class_conditional else []
-    gan = build(recipe, accelerator.device, genres)
+    gan = build(recipe, device, genres)
     if parts > 1 and accelerator.is_main_process and not equal_in_parts(gan.generator, gan.discriminator):
         print(IN_PARTS, file=sys.stderr)
     before = RunFolder(args.output_dir).before() if args.output_dir else {}
@@ -216,43 +169,33 @@ def main() -> str:
         grown_from = grow(gan, args.grow_from)
     if args.dry_run:
         return describe(gan, recipe) if accelerator.is_main_process else ""
-    for flag in ("dataset_name", "output_dir"):
-        if getattr(args, flag) is None:
-            raise UserError(f"--{flag} is missing (only --dry_run goes without)")
-    if args.evaluation_images is not None and args.evaluation_images < 1:
-        raise UserError(f"--evaluation_images must be at least 1, not {args.evaluation_images}")
-    if args.resume_from_checkpoint != "latest" and not Path(args.resume_from_checkpoint).is_file():
-        raise UserError(f"--resume_from_checkpoint {args.resume_from_checkpoint}: no such file")
-    if args.push_to_hub and args.hub_model_id is None:
-        raise UserError("--push_to_hub needs --hub_model_id user/name")
-    if (args.hub_model_id or args.hub_private_repo) and not args.push_to_hub:
-        raise UserError("--hub_model_id and --hub_private_repo are for --push_to_hub, which is missing")
 
     say = partial(tqdm.write, file=sys.stderr)  # above the progress bar
     push = None
     if args.push_to_hub and accelerator.is_main_process:  # first, because a large dataset takes hours to decode
         push = Push(args.output_dir, args.hub_model_id, args.hub_private_repo, say)
-    folder = RunFolder(args.output_dir)
-    device, precision = accelerator.device, args.mixed_precision
+    with accelerator.local_main_process_first():
+        covers, held_out = open_covers(args.dataset_name, recipe, args.streaming)
+    gan.augmentation.probability = initial_probability(len(covers))
+    precision = args.mixed_precision
     if precision == "auto":  # on another device a run goes on as it began
         precision = before.get("mixed_precision", "bf16" if can_bf16(device) else "no")
-    bf16 = precision == "bf16"
     facts = {
         # a folder's name alone: the file travels with the generator, and whose disk it was is nobody's business
         "dataset_name": Path(args.dataset_name).name if Path(args.dataset_name).is_dir() else args.dataset_name,
+        "covers": len(covers),
+        "held_out": len(held_out or ()),
+        "streaming": args.streaming,
+        "genres": genres,
+        "grown_from": grown_from,
         "mixed_precision": precision,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device} ({platform.machine()})",
         "processes": accelerator.num_processes,
         "gradient_accumulation_steps": parts,
         "torch": torch.__version__,
-        "genres": genres,
-        "streaming": args.streaming,
-        "grown_from": grown_from,
-    }
-    with accelerator.local_main_process_first():
-        covers, held_out = open_covers(args.dataset_name, recipe, args.streaming)
-    gan.augmentation.probability = initial_probability(len(covers))
-    facts |= {"covers": len(covers)} | ({"digest": covers.digest()} if isinstance(covers, Covers) else {})
+    } | ({"digest": covers.digest()} if isinstance(covers, Covers) else {})
+
+    folder = RunFolder(args.output_dir)
     if accelerator.is_main_process:
         folder.open(recipe, facts)
         if grows:
@@ -260,21 +203,19 @@ def main() -> str:
     accelerator.wait_for_everyone()
     alone = not (args.output_dir / "config.json").exists()
     with accelerator.main_process_first():  # which puts a damaged checkpoint aside
-        start, seconds = folder.load_checkpoint(gan, args.resume_from_checkpoint, device)
+        start, seconds = folder.checkpoints.load(gan, args.resume_from_checkpoint, device)
     if len(set(gather_object([start]))) > 1 or any(gather_object([alone])):
         raise UserError(f"--output_dir {args.output_dir} must be on a disk that all machines share")
     if accelerator.is_main_process and start < recipe.total_images:
         folder.tell(recipe, facts)
+
     if accelerator.num_processes > 1:
         synchronise(gan.generator)
         synchronise(gan.discriminator)
-    trainer = Trainer(gan, recipe, accelerator, bf16, parts)
+    trainer = Trainer(gan, recipe, accelerator, precision == "bf16", parts)
     evaluation = None
     if accelerator.is_main_process:
-        try:
-            training = known(covers)
-        except CoversError as error:  # of a stream
-            raise UserError(str(error), 1) from error
+        training = known(covers)
         evaluation = Evaluation(training, held_out, features(args.inception, training, device), device)
     every = args.evaluation_images or recipe.checkpointing_images
     start_tracker(accelerator, args.output_dir, vars(recipe) | facts)

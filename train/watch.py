@@ -12,14 +12,13 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from gan.pipeline import AlbumCoverPipeline
-from gan.pipeline_folder import save_pipeline
 from train.cli import UserError, first_line
 from train.device import peak_memory
 from train.evaluation import Evaluation
 from train.film import has_film, make_film
 from train.health import Health
 from train.push import Push
-from train.run_folder import RunFolder, full_disk_in_one_line
+from train.run_folder import RunFolder
 from train.steps import Trainer
 from train.stop import Stop
 from train.trackers import report
@@ -82,8 +81,7 @@ class Watch:
         # of the averages of the generator the one that measured best at the last evaluation, and the best score so far
         self.chosen, self.best = 0, math.inf
         if self.main:
-            with full_disk_in_one_line(folder.folder):
-                folder.forget_after(start)
+            folder.forget_after(start)
             for line in folder.lines():
                 if "ema_sigma" in line:
                     self.measured = line["images"]
@@ -179,8 +177,7 @@ class Watch:
     def _write(self, **values: float) -> None:
         """A line of metrics.jsonl, and the same for the trackers; what is no number is left out, as JSON has none."""
         values = {name: value for name, value in values.items() if math.isfinite(value)}
-        with full_disk_in_one_line(self.folder.folder):
-            self.folder.log(**values)
+        self.folder.log(**values)
         report(self.trainer.accelerator, values, self.bar.write)
 
     def _evaluate(self, images: int) -> None:
@@ -195,9 +192,8 @@ class Watch:
             line = {"images": images} | min(scores, key=itemgetter(self.evaluation.best_by))
             if self.evaluation.unseen:
                 line["held_out_gap"] = self.evaluation.held_out_gap(self.trainer.mean_logit)
-            with full_disk_in_one_line(self.folder.folder):
-                if self._follow(line):
-                    save_pipeline(AlbumCoverPipeline(averages[self.chosen]), self.folder.folder / "best")
+            if self._follow(line):
+                self.folder.save_best(AlbumCoverPipeline(averages[self.chosen]))
             self.drawn = images, averages[self.chosen]
             self._write(**line, seconds=round(self.before + time.monotonic() - self.began, 1))
             self._warn(self.health.look_at_covers(line["pairwise_distance"], line["real_pairwise_distance"]))
@@ -229,9 +225,9 @@ class Watch:
         began = time.monotonic()
         if self.main:
             # the checkpoint last: a run killed before it draws the same samples again, one killed after it has them
-            with full_disk_in_one_line(self.folder.folder):
-                self.folder.save_samples(AlbumCoverPipeline(self._average(images)), images)
-                self.folder.save_checkpoint(self.trainer.gan, images, self.before + time.monotonic() - self.began)
+            self.folder.save_samples(AlbumCoverPipeline(self._average(images)), images)
+            seconds = self.before + time.monotonic() - self.began
+            self.folder.checkpoints.save(self.trainer.gan, images, seconds)
         self.trainer.accelerator.wait_for_everyone()
         self.saved = images
         self.lap += time.monotonic() - began  # covers a second are those of training alone
@@ -260,8 +256,7 @@ class Watch:
         if self.saved != images:
             self._save(images)
         elif self.main and self.chosen != chosen:  # saved before it was measured
-            with full_disk_in_one_line(self.folder.folder):
-                self.folder.save_samples(AlbumCoverPipeline(self._average(images)), images)
+            self.folder.save_samples(AlbumCoverPipeline(self._average(images)), images)
         rate = (images - self.start) / (time.monotonic() - self.began)
         if not self.main:
             return ""

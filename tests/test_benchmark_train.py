@@ -7,8 +7,11 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from train import benchmark
+from train.benchmark_start import draw_dataset, start_again_and_again
 from train.benchmark_steps import rounds
 from train.benchmark_train import flops_of_a_cover, sprint_speeds
+from train.cli import UserError, run
 from train.recipes import Recipe
 
 
@@ -69,3 +72,19 @@ def test_the_sprints_way_learns():
 
 def test_rounds_are_sums_of_laps():
     assert rounds([1, 2, 3, 4], 2) == [3, 5, 7]
+
+
+def test_starts_are_timed_by_starting(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["train.benchmark", "start", "--covers", "70", "--repeats", "1"])
+    run(benchmark.main, "train.benchmark")
+    heading, row, last = capsys.readouterr().out.splitlines()
+    assert heading.split()[:2] == ["covers", "first"] and last.endswith("1 later starts, medians")
+    covers, first, later = map(float, row.split())
+    assert covers == 70 and min(first, later) > 0
+
+
+def test_a_start_that_fails_is_told(tmp_path: Path) -> None:
+    draw_dataset(tmp_path / "covers", 70)
+    (tmp_path / "run-0").write_text("a file")
+    with pytest.raises(UserError, match=r"training failed: .*is a file; name a folder"):
+        next(start_again_and_again(tmp_path, 0))

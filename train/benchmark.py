@@ -1,6 +1,7 @@
 """Measure speed on this machine, and what our other measures are worth.
 
 python -m train.benchmark train
+python -m train.benchmark start
 python -m train.benchmark profile --config r3gan-cpu
 python -m train.benchmark race --r3gan R3GAN --stylegan2 stylegan2-ada-pytorch
 python -m train.benchmark generate --model runs/first/pipeline
@@ -25,6 +26,7 @@ from train import (
     benchmark_profile,
     benchmark_race,
     benchmark_recipes,
+    benchmark_start,
     benchmark_train,
     benchmark_yardstick,
 )
@@ -63,6 +65,7 @@ def main() -> str:
     generating.set_defaults(function=benchmark_generate)
     benchmark_prepare.add_parser(programs)
     benchmark_train.add_parser(programs)
+    benchmark_start.add_parser(programs)
     benchmark_profile.add_parser(programs)
     benchmark_race.add_parser(programs)
     benchmark_recipes.add_parser(programs)

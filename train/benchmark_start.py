@@ -72,10 +72,11 @@ def start_again_and_again(folder: Path, repeats: int) -> Iterator[float]:
         with open(folder / "said", "w+") as said:
             began = time.monotonic()
             with subprocess.Popen(command + where, env=os.environ | cache, stdout=said, stderr=said) as process:
-                while not (run / "metrics.jsonl").exists() and process.poll() is None:
+                while not (began_to_train := (run / "metrics.jsonl").exists()) and process.poll() is None:
                     time.sleep(0.02)
                 seconds = time.monotonic() - began
-            if process.returncode:
+                process.kill()  # among a million covers it would look for copies for minutes
+            if not began_to_train:
                 said.seek(0)
                 raise UserError(f"training failed: {said.read().splitlines()[-1]}", 1)
         yield seconds

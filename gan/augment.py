@@ -62,13 +62,12 @@ class AdaptiveProbability:
 
     def __init__(self, probability: float = 0.0):
         self.probability = probability
-        self.r_v = self.held_out_gap = 0.0
+        self.r_v = 0.0
 
     def update(self, train: float, held_out: float, generated: float, images: int) -> None:
         """Follow the mean logits of three kinds of covers, `images` after the last time."""
-        self.held_out_gap = train - held_out
         # a discriminator that does not tell training covers from generated ones has learnt nothing by heart
-        self.r_v = self.held_out_gap / (train - generated) if train > generated else 0.0
+        self.r_v = (train - held_out) / (train - generated) if train > generated else 0.0
         step = images / self.IMAGES if self.r_v > self.TARGET else -images / self.IMAGES
         self.probability = min(self.MOST, max(0.0, self.probability + step))
 
@@ -82,7 +81,10 @@ class AdaptiveProbability:
 
 
 def draw_augmentation(count: int, probability: float, generator: torch.Generator) -> Augmentation:
-    """Draw the transformations of `count` covers, each applied with `probability` (strengths: the paper's table 1)."""
+    """Draw the transformations of `count` covers, each applied with `probability`.
+
+    Strengths are the paper's, table 1, but for turning: by 22.5 degrees at most, because covers carry text.
+    """
 
     def where_chosen(changed: torch.Tensor, neutral: float) -> torch.Tensor:
         chosen = torch.rand(count, generator=generator) < probability

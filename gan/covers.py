@@ -165,8 +165,10 @@ def load_covers(
     return Covers(pixels, resolution, seed, labels)
 
 
-def encoded_images(dataset: Dataset | IterableDataset, dataset_name: str) -> tuple[Dataset | IterableDataset, str]:
-    """The first column of images of a dataset alone, not decoded, and its name.
+def encoded_images(
+    dataset: Dataset | IterableDataset, dataset_name: str, beside: Sequence[str] = ()
+) -> tuple[Dataset | IterableDataset, str]:
+    """The first column of images of a dataset alone, or with others `beside` it, not decoded, and its name.
 
     Raises:
         CoversError: there is none.
@@ -175,7 +177,7 @@ def encoded_images(dataset: Dataset | IterableDataset, dataset_name: str) -> tup
     column = next((name for name, feature in features.items() if isinstance(feature, Image)), None)
     if column is None:
         raise CoversError(f"--dataset_name {dataset_name} has no column of images, only {', '.join(features)}")
-    return dataset.select_columns([column]).cast_column(column, Image(decode=False)), column
+    return dataset.select_columns([column, *beside]).cast_column(column, Image(decode=False)), column
 
 
 def load_genres(dataset_name: str) -> list[str]:
@@ -184,11 +186,12 @@ def load_genres(dataset_name: str) -> list[str]:
     Raises:
         CoversError: no such dataset, or covers without genres.
     """
-    return _genre_names(_open(dataset_name, "train"), dataset_name)
+    return genre_names(_open(dataset_name, "train"), dataset_name)
 
 
-def _genre_names(dataset: Dataset, dataset_name: str) -> list[str]:
-    feature = dataset.features.get("genre")
+def genre_names(dataset: Dataset | IterableDataset, dataset_name: str) -> list[str]:
+    """The names of the genres in the column `genre`. Raises CoversError where there is none."""
+    feature = (dataset.features or {}).get("genre")
     if not isinstance(feature, ClassLabel) or not feature.names:
         raise CoversError(
             f"--dataset_name {dataset_name} has no column `genre` of class labels: "
@@ -198,11 +201,15 @@ def _genre_names(dataset: Dataset, dataset_name: str) -> list[str]:
 
 
 def _labels(dataset: Dataset, dataset_name: str) -> torch.Tensor:
-    """(N,) int64; that of a cover without a genre (null, or -1 as others write it) is the number of genres."""
-    count = len(_genre_names(dataset, dataset_name))
+    """(N,) int64; a cover without a genre has null there, or -1 as others write it."""
+    count = len(genre_names(dataset, dataset_name))
     column = dataset.select_columns(["genre"]).with_format("arrow")[:]["genre"]
-    labels = torch.tensor(column.fill_null(-1).to_numpy())
-    return torch.where((labels >= 0) & (labels < count), labels, count)
+    return numbered(torch.tensor(column.fill_null(-1).to_numpy()), count)
+
+
+def numbered(labels: torch.Tensor, genres: int) -> torch.Tensor:
+    """(N,) int64 `labels`, of which those that name none of so many genres become their number, which is "any"."""
+    return torch.where((labels >= 0) & (labels < genres), labels, genres)
 
 
 def check_name(dataset_name: str) -> None:

@@ -6,8 +6,8 @@ from datasets import IterableDataset
 from drawn import draw_cover
 from preparing import program
 
-from gan.covers import CoversError
-from gan.covers_stream import StreamedCovers, first_covers, stream_covers
+from gan.covers import CoversError, load_covers
+from gan.covers_stream import StreamedCovers, first_covers, stream_covers, stream_genres
 
 
 COUNT = 23
@@ -23,6 +23,22 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     arguments = ("--resolution", 16, "--validation_fraction", 0, "--keep_duplicates")
     assert program(folder / "pile", "--output_dir", folder / "covers", *arguments)[0] == 0
     return folder / "covers"
+
+
+@pytest.fixture(scope="module")
+def genres(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve covers: four of jazz, four of rock, four of no genre. (`datasets` takes folders of one name for one.)"""
+    folder = tmp_path_factory.mktemp("genres")
+    (folder / "pile").mkdir()
+    rows = ["file,genre"]
+    for seed in range(12):
+        draw_cover(seed, 32).save(folder / "pile" / f"{seed}.png")
+        rows += [f"{seed}.png,{('jazz', 'rock')[seed % 3]}"] if seed % 3 < 2 else []
+    (folder / "genres.csv").write_text("\n".join(rows) + "\n")
+    arguments = ("--resolution", 16, "--validation_fraction", 0, "--keep_duplicates")
+    labels = ("--labels", folder / "genres.csv")
+    assert program(folder / "pile", "--output_dir", folder / "covers-twelve", *arguments, *labels)[0] == 0
+    return folder / "covers-twelve"
 
 
 def opened(dataset: Path, seed: int = 0) -> StreamedCovers:
@@ -54,6 +70,21 @@ def test_two_processes_share_the_batches(dataset: Path) -> None:
         assert torch.equal(both, straight[position : position + 8])
 
 
+def test_genres_come_with_their_covers(genres: Path) -> None:
+    kept = load_covers(str(genres), 16, labelled=True)
+    known = dict(zip([cover.numpy().tobytes() for cover in kept[range(12)]], kept.labels.tolist(), strict=True))
+    streamed = stream_covers(str(genres), 16, labelled=True)
+    assert stream_genres(str(genres)) == ["jazz", "rock"]
+    for position, size, stream in ((0, 8, 0), (5, 3, 1), (8, 8, 0)):  # over the end of an epoch
+        covers = [cover.numpy().tobytes() for cover in streamed.batch(position, size, stream)]
+        assert streamed.batch_labels(position, size, stream).tolist() == [known[cover] for cover in covers]
+    assert sorted(known.values()) == [0] * 4 + [1] * 4 + [2] * 4  # the last have none
+    first = first_covers(streamed, 12)
+    again = zip([cover.numpy().tobytes() for cover in first[range(12)]], first.labels.tolist(), strict=True)
+    assert dict(again) == known
+    assert opened(genres).batch_labels(0, 8) is None  # nobody asked
+
+
 def test_some_are_kept_to_measure_against(dataset: Path) -> None:
     kept = first_covers(opened(dataset), 7)
     assert len(kept) == 7 and len(first_covers(opened(dataset), 100)) == COUNT
@@ -68,7 +99,9 @@ def test_what_cannot_be_streamed_is_one_line(dataset: Path, tmp_path: Path) -> N
     with pytest.raises(CoversError, match="cannot be streamed"):
         stream_covers(str(tmp_path / "empty"), 16)
     with pytest.raises(CoversError, match="does not tell how many"):
-        StreamedCovers(IterableDataset.from_generator(lambda: iter([{"image": None}])), 16)
+        StreamedCovers(IterableDataset.from_generator(lambda: iter([{"image": None}])), "image", 16)
+    with pytest.raises(CoversError, match="has no column `genre`"):
+        stream_covers(str(dataset), 16, labelled=True)
     with pytest.raises(CoversError, match="is 16x16, the recipe wants 32 px"):
         stream_covers(str(dataset), 32).batch(0, 1)
     wrong = opened(dataset)

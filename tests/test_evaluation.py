@@ -2,6 +2,10 @@
 
 import hashlib
 import json
+import os
+import signal
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +18,7 @@ from drawn import draw_cover
 from gan import load_pipeline
 from gan.covers import Covers, to_float
 from train.evaluate import evaluate, table
-from train.evaluation import Evaluation
+from train.evaluation import Evaluation, is_best, measure_of
 from train.inception import FILES, NVIDIA, FeatureDistances, features, load_inception
 from train.recipes import load_recipe
 from train.run_folder import RunFolder
@@ -51,7 +55,7 @@ def test_real_covers_measure_better_than_grey_ones_and_copies_are_counted() -> N
     evaluation = Evaluation(train, held_out)
     copyist, grey = Copyist(train.batch(0, 60)), Copyist(torch.full((60, 16, 16, 3), 128, dtype=torch.uint8))
     good, bad = evaluation(copyist), evaluation(grey)
-    assert good["held_out"] == good["feature_covers"] == 60 and evaluation.best_by == "fd_covers"
+    assert good["held_out"] == good["feature_covers"] == 60
     assert good["sliced_wasserstein"] < bad["sliced_wasserstein"] / 2
     assert good["fd_covers"] < bad["fd_covers"] / 2 and good["recall_covers"] > bad["recall_covers"] == 0
     assert good["pairwise_distance"] > 50 and bad["pairwise_distance"] == 0
@@ -91,18 +95,17 @@ def test_a_copy_is_alike_in_colour_too_and_found_among_all_covers(monkeypatch: p
 class Told:
     """An evaluation that says what it is told to; an exception is raised."""
 
-    best_by = "sliced_wasserstein"
     unseen = True
 
-    def __init__(self, *scores: float | Exception):
-        self.scores = iter(scores)
+    def __init__(self, *scores: float | Exception, features: Callable | None = None):
+        self.scores, self.features = iter(scores), features
 
     def __call__(self, generator: torch.nn.Module) -> dict[str, float]:
         """The next score."""
         score = next(self.scores)
         if isinstance(score, Exception):
             raise score
-        return {"sliced_wasserstein": score, "pairwise_distance": 40.0, "real_pairwise_distance": 100.0}
+        return {"fd_covers": score, "pairwise_distance": 40.0, "real_pairwise_distance": 100.0}
 
     def held_out_gap(self, mean_logit: object) -> float:
         """That of a discriminator that knows nothing by heart."""
@@ -136,7 +139,7 @@ def test_the_average_that_measures_better_is_shared_and_the_best_is_kept(
     watch(16, {"loss_d": torch.tensor(1.0)})
     assert shared(watched.folder / "pipeline") == 1.0 and shared(watched.folder / "best") == 2.0
     lines = [json.loads(line) for line in (watched.folder / "metrics.jsonl").read_text().splitlines()]
-    assert [(line["images"], line["ema_sigma"], line["sliced_wasserstein"]) for line in lines] == [
+    assert [(line["images"], line["ema_sigma"], line["fd_covers"]) for line in lines] == [
         (8, 0.1, 8.0), (16, 0.05, 10.0),
     ]  # fmt: skip
     assert capsys.readouterr().out.count("collapses") == 1  # nothing failed, and the warning came once
@@ -146,9 +149,9 @@ def test_a_run_that_goes_on_remembers_the_best(watched) -> None:
     first = watched.watch(9.0, 8.0)
     first(8, {"loss_d": torch.tensor(1.0)})
     again = Watch(watched.trainer, first.folder, 8, 0.0, Told(8.5, 9.5), every=8)
-    assert (again.chosen, again.best) == (1, 8.0)
+    assert (again.chosen, again.best) == (1, {"fd_covers": 8.0})
     again(16, {"loss_d": torch.tensor(1.0)})
-    assert again.best == 8.0 and shared(watched.folder / "best") == 2.0
+    assert again.best == {"fd_covers": 8.0} and shared(watched.folder / "best") == 2.0
 
 
 def test_an_evaluation_that_fails_does_not_stop_the_run(watched, capsys: pytest.CaptureFixture) -> None:
@@ -156,6 +159,58 @@ def test_an_evaluation_that_fails_does_not_stop_the_run(watched, capsys: pytest.
     assert watch(8, {"loss_d": torch.tensor(1.0)}) is False
     assert "evaluation failed: no such thing\n" in capsys.readouterr().out
     assert shared(watched.folder / "pipeline") == 1.0
+
+
+def test_what_inception_cannot_measure_leaves_all_else(watched, capsys: pytest.CaptureFixture) -> None:
+    def features(generator: torch.nn.Module) -> dict[str, float]:
+        raise RuntimeError("CUDA out of memory")
+
+    watch = watched.watch(9.0, 8.0)
+    watch.evaluation.features = features
+    watch(8, {"loss_d": torch.tensor(1.0)})
+    assert capsys.readouterr().out.count("--inception: CUDA out of memory\n") == 2  # once for each average
+    assert watch.folder.lines()[0]["fd_covers"] == 8.0 and shared(watched.folder / "best") == 2.0
+
+
+def test_the_best_by_kid_and_without_it() -> None:
+    lowest: dict[str, float] = {}
+    lines = [{"fd_covers": 9.0, "kid": 0.5}, {"fd_covers": 8.0, "kid": 0.6}, {"fd_covers": 8.5}, {"fd_covers": 7.0}]
+    assert [is_best(line, lowest) for line in lines] == [True, False, False, True]
+    assert lowest == {"fd_covers": 7.0, "kid": 0.5}
+    assert measure_of(*lines[:2]) == "kid" and measure_of(*lines) == "fd_covers"
+
+
+class Terminated(Told):
+    """An evaluation in the middle of which the process is told to end."""
+
+    def __call__(self, generator: torch.nn.Module) -> dict[str, float]:
+        """Takes a minute, if it is let."""
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+        raise AssertionError("waited for")
+
+
+def test_nobody_waits_for_an_evaluation_and_it_is_made_up_for(watched) -> None:
+    first = watched.watch()
+    first.evaluation, began = Terminated(), time.monotonic()
+    assert first(8, {"loss_d": torch.tensor(1.0)}) is True
+    assert "stopped after 8 covers" in first.finish(8) and time.monotonic() - began < 30
+    assert [file.name for file in first.folder.checkpoints.files()] == ["images-0000000008.pt"]
+    assert not first.folder.lines() and not (watched.folder / "best").exists()
+
+    again = Watch(watched.trainer, first.folder, 8, 0.0, Told(9.0, 8.0), every=8)
+    again.catch_up()
+    again.catch_up()  # nothing is left to be made up for
+    assert [(line["images"], line["fd_covers"]) for line in first.folder.lines()] == [(8, 8.0)]
+    assert shared(watched.folder / "pipeline") == shared(watched.folder / "best") == 2.0
+
+
+def test_a_run_killed_between_checkpoint_and_sheet_has_the_sheet_when_it_goes_on(watched) -> None:
+    first = watched.watch()
+    first._save(8)
+    again = Watch(watched.trainer, first.folder, 8, 0.0, None, every=80)
+    again.catch_up()
+    assert first.folder.has_samples(8) and shared(watched.folder / "pipeline") == 1.0
 
 
 @pytest.mark.parametrize(("images", "done"), [(80, True), (72, False)], ids=["done", "interrupted"])
@@ -185,8 +240,7 @@ def test_what_was_saved_before_it_was_measured_is_saved_again(watched) -> None:
 
 def test_a_run_that_is_done_keeps_its_best_whatever_it_is_asked_later(watched) -> None:
     watched.watch(9.0, 8.0).finish(80)
-    later = Told(1.0, 2.0)
-    later.best_by = "kid"
+    later = Told(1.0, 2.0, features=lambda generator: {"kid": 0.1})
     Watch(watched.trainer, RunFolder(watched.folder), 80, 0.0, later, every=8).finish(80)
     assert shared(watched.folder / "best") == 2.0 and next(later.scores) == 1.0  # nobody asked
 
@@ -216,7 +270,7 @@ def test_a_copyist_has_the_features_of_its_covers(network_file: Path) -> None:
     assert copyist["fid"] == pytest.approx(0, abs=1e-3) and copyist["precision"] == copyist["recall"] == 1
     assert others["fid"] > 0.01 and others["kid"] > copyist["kid"] and others["inception_covers"] == 60
     evaluation = Evaluation(train, drawn(range(100, 160)), distances)
-    assert evaluation.best_by == "kid" and evaluation(Copyist(train.batch(0, 60)))["fid"] == copyist["fid"]
+    assert evaluation.features(Copyist(train.batch(0, 60)))["fid"] == copyist["fid"]
 
 
 def test_train_evaluate_measures_it_too(network_file: Path) -> None:

@@ -167,6 +167,17 @@ def test_killed_and_started_again_it_is_the_same_run(labelled: Path, straight: P
     assert_same_run(straight, run)
 
 
+def test_a_stream_teaches_them_and_goes_on_where_it_was_cut_off(labelled: Path, tmp_path: Path) -> None:
+    whole, cut = (program(labelled, tmp_path / name) for name in ("whole", "cut"))
+    assert launch([*whole, "--streaming"]).returncode == 0
+    checkpoint = tmp_path / "cut" / "checkpoints" / "images-0000000080.pt"
+    kill_when(start([*cut, "--streaming"]), checkpoint.exists)
+    done = launch([*cut, "--streaming"])
+    assert done.returncode == 0, done.stderr
+    assert_same_run(tmp_path / "whole", tmp_path / "cut")
+    assert gan.load_pipeline(tmp_path / "cut" / "pipeline").genres == ["jazz", "rock"]
+
+
 def test_two_processes_do_what_one_does(labelled: Path, straight: Path, tmp_path: Path) -> None:
     python, *arguments = program(labelled, tmp_path / "two")
     both = [python, *LAUNCHER, "--multi_gpu", "--num_processes", "2", "--main_process_port", "0", *arguments]

@@ -1,5 +1,6 @@
 """What is said, and when, about a run that goes wrong."""
 
+import dataclasses
 import json
 import math
 import re
@@ -13,6 +14,7 @@ from trainers import in_two_processes, plain_covers, small, trainer
 from train.cli import UserError
 from train.health import LINES, Health
 from train.run_folder import RunFolder
+from train.steps import Batch, Trainer
 from train.train_gan import train
 from train.watch import FIRST_WORD, Watch
 
@@ -52,6 +54,14 @@ def test_a_loss_that_diverges() -> None:
     assert lines(Health(), [*usual, {"pair_accuracy": 0.9, "loss_g": 39.0}]) == []
 
 
+def test_a_loss_that_was_never_near() -> None:
+    far = [{"pair_accuracy": 0.6, "loss_g": 240_499.0 / number} for number in range(1, 9)]
+    assert lines(Health(), far[:3]) == []  # a beginning may be wild
+    (said,) = lines(Health(), far)
+    assert "above 100" in said and "--learning_rate" in said
+    assert lines(Health(critic=True), [line | {"loss_g": -200.0} for line in far]) == []  # a critic has no scale
+
+
 def test_a_gradient_that_explodes_after_a_calm_beginning() -> None:
     calm = [{"pair_accuracy": 0.7, "loss_g": 0.8, "gradient_norm_d": norm} for norm in (0.5, 0.3, 0.7, 0.4)]
     (said,) = lines(Health(), [*calm, calm[0] | {"gradient_norm_d": 50.0}])
@@ -78,10 +88,13 @@ def norms(value: float) -> dict[str, torch.Tensor]:
     return {name: torch.tensor(value) for name in ("gradient_norm_d", "gradient_norm_g", "loss_g", "pair_accuracy")}
 
 
-def test_skipped_updates_are_counted_and_too_many_in_a_row_end_the_run(tmp_path: Path) -> None:
+def test_skipped_updates_are_counted_and_too_many_in_a_row_end_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     watch = watched(tmp_path / "run")
     for step in range(1, 26):
         watch(8 * step, norms(math.nan if step % 9 == 0 else 1.0))
+    assert "warning: 2 of the last 25 updates had no finite gradient and were skipped\n" in capsys.readouterr().out
     (line,) = watch.folder.lines()
     assert line["skipped_updates"] == 2 and line["gradient_norm_d"] == 1.0
     for step in range(26, 50):
@@ -98,6 +111,24 @@ def test_a_run_that_learned_nothing_is_not_called_done(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="12 updates in a row"):
         watch.finish(8 * 12)
     assert not list(watch.folder.checkpoints.folder.iterdir())
+    assert watch.folder.lines() == [{"images": 96, "skipped_updates": 12}]
+
+
+def test_a_batch_of_nan_spoils_no_later_one(tmp_path: Path) -> None:
+    """Batch normalisation remembers it, although its update is skipped."""
+    recipe, folder = small("dcgan-64", total_images=80, checkpointing_images=80), RunFolder(tmp_path / "run")
+    folder.open(recipe, {})
+    watch, covers = Watch(trainer(recipe), folder, 0, 0.0), plain_covers((9, 99, 200), recipe.resolution)
+
+    def step_with_nan(self: Trainer, batch: Batch, images: int) -> dict[str, torch.Tensor]:
+        return step(self, dataclasses.replace(batch, real=batch.real * math.nan) if images == 16 else batch, images)
+
+    step = Trainer.step
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "step", step_with_nan)
+        watch.finish(train(watch.trainer, covers, 0, watch))
+    assert watch.skipped.count == 1 and len(folder.checkpoints.files()) == 1
+    assert all(value.isfinite().all() for value in watch.trainer.gan.discriminator.state_dict().values())
 
 
 def test_metrics_hold_numbers_only(tmp_path: Path) -> None:
@@ -150,4 +181,5 @@ def test_speed_time_left_and_memory_are_told_once(tmp_path: Path, capsys: pytest
     watch(16, norms(1.0))
     watch(24, norms(1.0))
     said = capsys.readouterr().out
-    assert re.fullmatch(r"0\.5 covers a second, 0:2\d:\d\d left, at most \d+\.\d GB of memory\n", said), said
+    pattern = r"0\.5 covers a second, 0:2\d:\d\d of training left, at most \d+\.\d GB of memory\n"
+    assert re.fullmatch(pattern, said), said

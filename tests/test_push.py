@@ -125,7 +125,7 @@ def test_a_push_is_not_waited_for_by_the_training_but_by_its_end(hub: Hub, tiny_
     done = finish(process)
     assert done.returncode == 0 and f"{run}: stopped after " in done.stdout.splitlines()[-1]
     sheets = sorted(run.glob("samples/*.png"))
-    assert len(sheets) >= 5
+    assert len(sheets) >= 4
     # those between were left out, the newest carries all
     first, last = (f"images-{int(sheet.stem.removeprefix('images-'))}" for sheet in (sheets[0], sheets[-1]))
     repo = hub.repos["model", "user/slow"]

@@ -90,6 +90,18 @@ def test_a_run_goes_on_only_with_as_many_held_out_covers(tmp_path: Path) -> None
         RunFolder(tmp_path / "run").open(training.recipe, {"held_out": 0})
 
 
+def test_covers_that_are_the_same_may_have_another_name(tmp_path: Path) -> None:
+    first, training = RunFolder(tmp_path / "run"), trainer(small("tiny"))
+    first.open(training.recipe, {"dataset_name": "covers-64", "digest": "same"})
+    first.checkpoints.save(training.gan, 8, 1.0)
+    os.close(first._held)
+    moved = RunFolder(tmp_path / "run")
+    moved.open(training.recipe, {"dataset_name": "you/covers-64", "digest": "same"})  # pushed to the Hub
+    os.close(moved._held)
+    with pytest.raises(UserError, match="holds a run with dataset_name covers-64, not covers-65"):
+        moved.open(training.recipe, {"dataset_name": "covers-65"})  # streamed: nobody knows
+
+
 @pytest.mark.parametrize("what", ["two sheets", "film"])
 def test_a_run_whose_checkpoints_are_gone_is_not_overwritten(what: str, tmp_path: Path) -> None:
     first = RunFolder(tmp_path / "run")

@@ -158,7 +158,7 @@ def test_each_checkpoint_draws_with_the_average_of_its_moment_made_once(
     watch = Watch(taught, folder, 0, 0.0)
     pixels = []
     for images in (8, 16):
-        watch._save(images)
+        watch._draw(images)
         watch._average(images)
         pixels.append(load_pipeline(tmp_path / "run" / "pipeline")(seeds=[1], output_type="np").images)
         taught.gan.ema[0].layers[-2].weight.data.mul_(-1)

@@ -22,12 +22,10 @@ def open_covers(dataset_name: str, recipe: Recipe, streaming: bool) -> tuple[Cov
     Raises:
         UserError: no such dataset, or one that this recipe cannot be trained on.
     """
-    if streaming and recipe.class_conditional:
-        raise UserError("--streaming brings no genres; train --class_conditional without it")
+    how = stream_covers if streaming else load_covers
 
     def opened(split: str) -> Covers | StreamedCovers:
-        wanted = (dataset_name, recipe.resolution, split, recipe.seed)
-        return stream_covers(*wanted) if streaming else load_covers(*wanted, labelled=recipe.class_conditional)
+        return how(dataset_name, recipe.resolution, split, recipe.seed, labelled=recipe.class_conditional)
 
     try:
         covers = opened("train")

@@ -1,14 +1,17 @@
 """What this machine computes with: precision, threads, memory."""
 
 import ctypes
+import math
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
 from train.cli import UserError
+from train.stop import LAUNCHED
 
 
 try:
@@ -42,9 +45,25 @@ def can_bf16(device: torch.device) -> bool:
 
 
 def cpu_threads() -> int:
-    """How many threads each process of this machine should use."""
+    """How many threads each process of this machine should use: as OMP_NUM_THREADS says, else its share of the cores.
+
+    A 1 there says nothing where a launcher has started the process: all of them set it when nobody else did.
+    """
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if asked.isdecimal() and (int(asked) > 1 or not {LAUNCHED, "LOCAL_WORLD_SIZE"} & os.environ.keys()):
+        return max(1, int(asked))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    cores = min(cores, cpu_quota())
+    return max(1, round(cores) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
+def cpu_quota(file: Path = Path("/sys/fs/cgroup/cpu.max")) -> float:
+    """How many cores a container may use (`docker --cpus`), which has more threads than that only to wait for them."""
+    try:
+        quota, period = file.read_text().split()
+        return math.inf if quota == "max" else max(1.0, int(quota) / int(period))
+    except (OSError, ValueError):
+        return math.inf
 
 
 def use_whole_device(device: torch.device) -> None:

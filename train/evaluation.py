@@ -1,5 +1,6 @@
 """How good the covers are while training: measured now and then on held-out covers, so that the best are kept."""
 
+import math
 from collections.abc import Callable
 from functools import cached_property
 
@@ -34,7 +35,8 @@ class Evaluation:
         train: covers that are trained on.
         held_out: covers that never are; the first 2,048 of its shuffled order are used, or all if there are fewer.
             None: there are none, and those that are trained on take their place, as for FID.
-        features: more measurements of a generator, `kid` among them, by which the best is then chosen.
+        features: more measurements of a generator, `kid` among them, by which the best is then chosen; they are left
+            to the caller, because they may fail where all else succeeds.
         device: where the network of `fd_covers` runs.
     """
 
@@ -51,7 +53,6 @@ class Evaluation:
         self.real, self.labels = real.batch(0, count), real.batch_labels(0, count)
         self.few = self.real[:COUNT]
         self.known = train.batch(0, len(self.few)), train.batch_labels(0, len(self.few))
-        self.best_by = "fd_covers" if features is None else "kid"
 
     def __call__(self, generator: nn.Module) -> dict[str, float]:
         """What `metrics.jsonl` shows.
@@ -59,7 +60,7 @@ class Evaluation:
         `sliced_wasserstein` (mean over the sizes of detail, 0 is best), `pairwise_distance` (grey levels; 0 if all
         covers are the same one) and that of real covers, `held_out` (how many of each were compared, 0 where none are
         held out), `fd_covers`, `precision_covers` and `recall_covers` of `feature_covers` of each, `real_fd_covers`
-        (of as many training covers: what is to be reached) and what `features` measures.
+        (of as many training covers: what is to be reached).
         """
         count = len(self.few)
         drawn = draw(generator, len(self.real), self.labels)
@@ -73,7 +74,6 @@ class Evaluation:
             **self.distances(drawn),
             **({"real_fd_covers": self.real_fd_covers} if self.unseen else {}),
             "feature_covers": len(drawn),
-            **(self.features(generator) if self.features else {}),
         }
 
     def held_out_gap(self, mean_logit: Callable[[torch.Tensor, torch.Tensor | None], float]) -> float:
@@ -121,6 +121,20 @@ class Evaluation:
             **({"held_out_found": int(found[count:].sum())} if self.unseen else {}),
             "training_covers": len(self.train),
         }
+
+
+def measure_of(*scores: dict[str, float]) -> str:
+    """By which measure these are compared: KID where all have one, else `fd_covers`."""
+    return "kid" if all("kid" in score for score in scores) else "fd_covers"
+
+
+def is_best(score: dict[str, float], lowest: dict[str, float]) -> bool:
+    """Whether an evaluation is better than all before, of which `lowest` holds the lowest value of each measure."""
+    by = measure_of(score)
+    found = score[by] < lowest.get(by, math.inf)
+    for name in {"kid", "fd_covers"} & score.keys():
+        lowest[name] = min(score[name], lowest.get(name, math.inf))
+    return found
 
 
 class Prints:

@@ -3,6 +3,7 @@
 import torch
 
 from gan.covers import CoversError, load_genres
+from gan.covers_stream import stream_genres
 from gan.pipeline_folder import check_genres
 from train.cli import UserError
 
@@ -12,8 +13,8 @@ from train.cli import UserError
 DROPPED = 0.1
 
 
-def genres_to_learn(dataset_name: str | None) -> list[str]:
-    """The names of a dataset's genres, in the order of their labels.
+def genres_to_learn(dataset_name: str | None, streaming: bool = False) -> list[str]:
+    """The names of a dataset's genres, in the order of their labels; of one that is streamed nothing is kept.
 
     Raises:
         UserError: there is no dataset, or it has no genres, or such as no pipeline would take.
@@ -21,7 +22,7 @@ def genres_to_learn(dataset_name: str | None) -> list[str]:
     if dataset_name is None:
         raise UserError("--class_conditional needs --dataset_name, whose genres it learns")
     try:
-        genres = load_genres(dataset_name)
+        genres = stream_genres(dataset_name) if streaming else load_genres(dataset_name)
         check_genres(genres)
     except CoversError as error:
         raise UserError(f"--class_conditional: {error}") from error

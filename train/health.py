@@ -6,7 +6,10 @@ from statistics import median
 
 
 LINES = 20  # of metrics.jsonl that something must last before it is said
-FEWEST = 4  # that tell what is usual of a gradient
+FEWEST = 4  # that tell what is usual of a gradient, and that a loss is far off
+FAR = (
+    100  # a loss of the generator at which nothing is learned: a discriminator that wins outright makes 5 to 60 of it
+)
 ALL_PAIRS = 0.99  # share of pairs that the discriminator tells apart when it has won
 FEW_DIFFERENCES = 0.5  # of what held-out covers differ from one another
 
@@ -41,11 +44,14 @@ class Health:
         full = len(before) == LINES
         lost = full and not self.critic and all(line["pair_accuracy"] > ALL_PAIRS for line in self.history)
         usual = median(abs(line["loss_g"]) for line in before) if full else math.inf
+        far = len(before) >= FEWEST - 1 and all(abs(line["loss_g"]) > FAR for line in list(self.history)[-FEWEST:])
         norm = median(line["gradient_norm_d"] for line in before) if len(before) >= FEWEST else math.inf
         return self._new(
             {
                 f"the discriminator tells all pairs apart, so the generator learns little: {self.weaken} "
                 "in the recipe, or lower --learning_rate": lost,
+                f"the generator's loss is above {FAR}, where it learns nothing: start again in a new --output_dir "
+                "with a lower --learning_rate": far and not self.critic,
                 "the generator's loss is 20 times what it was: if it does not come back, go on from an earlier "
                 "checkpoint in a new --output_dir with a lower --learning_rate": abs(values["loss_g"])
                 > 20 * max(usual, 1.0),

@@ -90,7 +90,9 @@ class RunFolder:
             return  # nothing was trained that another recipe would contradict
         # of a run that knew of none of these
         old = {"class_conditional": False, "genres": [], "gradient_penalty_every": 1, "grown_from": None} | old
-        for name in sorted(new.keys() - MAY_CHANGE):
+        # covers that are the same may have moved, to the Hub say
+        names = {"dataset_name"} if new.get("digest") and old.get("digest") == new["digest"] else set()
+        for name in sorted(new.keys() - MAY_CHANGE - names):
             if name in old and old[name] != new[name]:
                 if name == "digest":
                     raise UserError(f"--output_dir {self.folder} holds a run on other covers; name a new folder")
@@ -152,6 +154,10 @@ class RunFolder:
             with replacing(self.samples / f"images-{images:010d}.png") as file:
                 sheet.save(file, "PNG")
             save_pipeline(pipeline, self.folder / "pipeline")
+
+    def has_samples(self, images: int) -> bool:
+        """Whether there is a sheet of what was drawn after `images` covers."""
+        return (self.samples / f"images-{images:010d}.png").exists()
 
     def save_best(self, pipeline: AlbumCoverPipeline) -> None:
         """Write the generator that measured best so far, as a pipeline folder."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from gan.pipeline_folder import COVERS_INDEX, PRETRAINED, PipelineError, load_pipeline, save_pipeline
 from train.cli import Parser, UserError, run
+from train.evaluation import is_best
 from train.run_folder import draw_sheet
 
 
@@ -35,11 +36,11 @@ def ship(run_folder: Path, target: Path) -> tuple[int, float]:
         config = (run_folder / "config.json").read_bytes()
     except (PipelineError, OSError, ValueError) as error:
         raise UserError(f"{run_folder}: not a run folder with a generator in best/ ({error})") from error
-    by = "kid" if any("kid" in line for line in lines) else "fd_covers"  # as training chose them
-    scored = [(line[by], line["images"]) for line in lines if by in line]
-    if not scored:
+    lowest: dict[str, float] = {}
+    best = [line["images"] for line in lines if "fd_covers" in line and is_best(line, lowest)]
+    if not best:
         raise UserError(f"{run_folder}: its metrics.jsonl does not tell which covers were best")
-    _, images = min(scored)
+    images = best[-1]
     shipped = run_folder / "shipped"
     save_pipeline(pipeline, shipped, for_strangers=False, half=True)
     sheets = [draw_sheet(drawn.synthesis) for drawn in (pipeline, load_pipeline(shipped))]

@@ -12,6 +12,16 @@ from gan.pipeline import genres_of
 COVERS, BATCH = 2048, 128
 
 
+def mend_statistics(network: nn.Module) -> None:
+    """Begin anew to average what batch normalisation measured where a batch of NaN has spoilt it for ever.
+
+    The update of such a batch is skipped; what it left there no update would mend.
+    """
+    for norm in network.modules():
+        if isinstance(norm, nn.BatchNorm2d) and not (norm.running_mean + norm.running_var).isfinite().all():
+            norm.reset_running_stats()
+
+
 @torch.no_grad()
 def with_standing_statistics(generator: nn.Module) -> nn.Module:
     """A copy of `generator` that normalises by what its own weights make of random latents, of all genres alike.

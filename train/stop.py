@@ -3,6 +3,8 @@
 import os
 import signal
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 LAUNCHED = "ACCELERATE_MIXED_PRECISION"  # in the environment of what `accelerate launch` started
@@ -21,7 +23,7 @@ class Stop:
     """
 
     def __init__(self, started_by: int | None = None):
-        self.started_by, self.told = started_by, False
+        self.started_by, self.told, self.raises = started_by, False, False
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._tell)
         self.outputs = [output for output in (1, 2) if _ends_with_terminal(output)]
@@ -32,15 +34,27 @@ class Stop:
         """Whether the run should be saved and end."""
         return self.told or self.started_by not in (None, os.getppid())
 
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """While it is entered a signal raises KeyboardInterrupt, besides what it does else: for what can be left."""
+        self.raises = True
+        try:
+            yield
+        finally:
+            self.raises = False
+
     def _tell(self, *_) -> None:
         self.told = True
+        if self.raises:
+            self.raises = False  # once: what comes then is saving
+            raise KeyboardInterrupt
 
     def _hang_up(self, *_) -> None:
         """The terminal was closed: nothing can be written to it any more, and the run is still to be saved."""
-        self.told = True
         nowhere = os.open(os.devnull, os.O_WRONLY)
         for output in self.outputs:
             os.dup2(nowhere, output)
+        self._tell()
 
 
 def _ends_with_terminal(output: int) -> bool:

@@ -158,7 +158,7 @@ def main() -> str:
     use_whole_device(device)
 
     with accelerator.local_main_process_first():
-        genres = genres_to_learn(args.dataset_name) if recipe.class_conditional else []
+        genres = genres_to_learn(args.dataset_name, args.streaming) if recipe.class_conditional else []
     gan = build(recipe, device, genres)
     if parts > 1 and accelerator.is_main_process and not equal_in_parts(gan.generator, gan.discriminator):
         print(IN_PARTS, file=sys.stderr)
@@ -222,6 +222,7 @@ def main() -> str:
     watch = Watch(trainer, folder, start, seconds, evaluation, every, push, started_by)
     try:
         with watch.bar:  # closed before the last line, whatever that says
+            watch.catch_up()
             line = watch.finish(train(trainer, covers, start, watch, held_out))
         end_tracker(accelerator, say)
         return line

@@ -2,10 +2,10 @@
 
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from operator import itemgetter
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -14,25 +14,26 @@ from tqdm.auto import tqdm
 from gan.pipeline import AlbumCoverPipeline
 from train.cli import UserError, first_line
 from train.device import peak_memory
-from train.evaluation import Evaluation
+from train.evaluation import Evaluation, is_best, measure_of
 from train.film import has_film, make_film
 from train.health import Health
 from train.push import Push
 from train.run_folder import RunFolder
+from train.skipped import SkippedUpdates
+from train.standing import mend_statistics
 from train.steps import Trainer
 from train.stop import Stop
 from train.trackers import report
 
 
 LOG_STEPS = 25
-SKIPPED_IN_A_ROW = 10  # updates, after which no good one is to be expected any more
 FIRST_WORD = 30  # seconds until speed, time left and memory are told
-NO_GRADIENT = (
-    "{} updates in a row had no finite gradient and were skipped; start again in a new --output_dir, or go on there "
-    "from a checkpoint from before it went wrong (--resume_from_checkpoint), with a lower --learning_rate or "
-    "--mixed_precision no"
+NOT_FINITE = (
+    "the weights are no longer finite; start again in a new --output_dir with a lower --learning_rate, from the "
+    "beginning or from a checkpoint (--resume_from_checkpoint)"
 )
-NOT_FINITE = "the weights are no longer finite; start again in a new --output_dir with a lower --learning_rate"
+
+Found = TypeVar("Found")
 
 
 class Watch:
@@ -71,23 +72,31 @@ class Watch:
         self.ask_steps = 1  # between two questions whether any process was told to stop, about a second
         recipe = trainer.recipe
         self.health = Health(recipe.gradient_penalty != "none", recipe.loss == "wasserstein")
-        # counted on the device, so that nobody waits for it: updates skipped since the last line, in a row, at most so
-        counts = torch.zeros(3, dtype=torch.int64, device=trainer.accelerator.device)
-        self.skipped, self.in_a_row, self.longest = counts
+        self.skipped = SkippedUpdates(trainer.accelerator.device)
         self.latest: dict[str, torch.Tensor] = {}
         self.drawn: tuple[int, nn.Module] | None = None  # after how many covers, and the average to draw with then
         last = math.ceil(recipe.total_images / recipe.train_batch_size) * recipe.train_batch_size
         self.bar = tqdm(total=last, initial=start, unit="cover", unit_scale=True, disable=not self.main)
-        # of the averages of the generator the one that measured best at the last evaluation, and the best score so far
-        self.chosen, self.best = 0, math.inf
+        # the average of the generator that measured best at the last evaluation, and the best scores so far
+        self.chosen, self.best = 0, {}
         if self.main:
             folder.forget_after(start)
             for line in folder.lines():
                 if "ema_sigma" in line:
                     self.measured = line["images"]
-                if evaluation and evaluation.best_by in line:
                     self._follow(line)
+        # after how many covers, and with which average, the newest sheet and pipeline were drawn
+        self.shown = (start, self.chosen) if self.main and folder.has_samples(start) else None
         self.stop = Stop(started_by)
+
+    def catch_up(self) -> None:
+        """Before the first step: measure and draw what a run that was ended in the middle of it still lacks."""
+        if not self.main or not 0 < self.start < self.trainer.recipe.total_images:
+            return
+        if self.start // self.every > max(self.measured, 0) // self.every:
+            self._evaluate(self.start)
+        if self.shown != (self.start, self.chosen):
+            self._draw(self.start)
 
     def __call__(self, images: int, measured: dict[str, torch.Tensor]) -> bool:
         """After each step. Returns whether to stop."""
@@ -95,26 +104,26 @@ class Watch:
         self.bar.update(recipe.train_batch_size)
         self.images = images
         self.latest |= measured  # the generator's loss is not measured at every step of every recipe
-        if norms := [norm for name, norm in measured.items() if name.startswith("gradient_norm")]:
-            bad = ~torch.stack(norms).isfinite().all()
-            self.skipped, self.in_a_row = self.skipped + bad, (self.in_a_row + 1) * bad
-            self.longest = torch.maximum(self.longest, self.in_a_row)
+        self.skipped.take(measured)
         if not self.told and time.monotonic() - self.began > FIRST_WORD:
             self._tell(images)
-        stop, step = self.stop.asked(), images // recipe.train_batch_size
+        step, saves = images // recipe.train_batch_size, self._passed(images, recipe.checkpointing_images)
         if step % LOG_STEPS == 0:
             self._log(images)
+        if saves:  # first, because measuring takes long
+            self._save(images)
+        if self._passed(images, self.every):
+            self._evaluate(images)
+        if saves:
+            self._draw(images)
+        stop = self.stop.asked()
         if accelerator.num_processes > 1:
             # they must leave at the same step; to ask each other at every one would cost too much
             if stop:
                 accelerator.set_trigger()
             stop = step % self.ask_steps == 0 and accelerator.check_trigger()
-        if self._passed(images, self.every):
-            self._evaluate(images)
-        if self._passed(images, recipe.checkpointing_images):
-            self._save(images)
-            if self.push and not stop and images < recipe.total_images:  # else `finish` sends it, with all that is new
-                self.push.start(images)
+        if self.push and saves and not stop and images < recipe.total_images:  # else `finish` sends it, with all else
+            self.push.start(images)
         return stop
 
     def _warn(self, complaints: list[str]) -> None:
@@ -132,37 +141,35 @@ class Watch:
         left = timedelta(seconds=round((self.trainer.recipe.total_images - images) / rate))
         if self.main:
             memory = peak_memory(self.trainer.accelerator.device)
-            self.bar.write(f"{rate:.1f} covers a second, {left} left, at most {memory / 1e9:.1f} GB of memory")
+            speed = f"{rate:.1f} covers a second, {left} of training left"
+            self.bar.write(f"{speed}, at most {memory / 1e9:.1f} GB of memory")
 
-    def _skipped(self) -> int:
-        """How many updates were skipped since the last line; UserError where too many in a row were."""
-        skipped, longest = torch.stack([self.skipped, self.longest]).tolist()
-        if longest >= SKIPPED_IN_A_ROW:
-            raise UserError(NO_GRADIENT.format(longest), 1)
-        return skipped
+    def _check_skipped(self) -> None:
+        try:
+            self.skipped.check()
+        except UserError:
+            if self.main:  # so that the last line tells what ended the run
+                self._write(images=self.images, skipped_updates=self.skipped.forget())
+            raise
 
     def _measured(self) -> dict[str, float]:
-        """The latest losses and norms, averaged over all processes; those that are no numbers are left out.
-
-        Raises:
-            UserError: too many updates in a row were none.
-        """
-        skipped = self._skipped()
-        self.skipped = torch.zeros_like(self.skipped)
+        """The latest losses and norms, averaged over all processes; those that are no numbers are left out."""
         names = sorted(self.latest)
         stacked = torch.stack([self.latest[name].float() for name in names])
         values = zip(names, self.trainer.accelerator.reduce(stacked, "mean").tolist(), strict=True)
-        shown = {name: round(value, 5) for name, value in values if math.isfinite(value)}
-        return shown | ({"skipped_updates": skipped} if skipped else {})
+        return {name: round(value, 5) for name, value in values if math.isfinite(value)}
 
     def _log(self, images: int) -> None:
+        self._check_skipped()
         shown = self._measured()
         if shown.keys() >= {"loss_g", "pair_accuracy", "gradient_norm_d"}:
             self._warn(self.health.look(shown))
+        if skipped := self.skipped.forget():
+            self._warn([f"{skipped} of the last {LOG_STEPS} updates had no finite gradient and were skipped"])
+            shown["skipped_updates"] = skipped
         if self.trainer.recipe.augmentation == "auto":
             control = self.trainer.gan.augmentation
-            values = {"augmentation": control.probability, "r_v": control.r_v, "held_out_gap": control.held_out_gap}
-            shown |= {name: round(value, 5) for name, value in values.items()}
+            shown |= {"augmentation": round(control.probability, 5), "r_v": round(control.r_v, 5)}
         now = time.monotonic()
         rate, accelerator = (images - self.lap_images) / (now - self.lap), self.trainer.accelerator
         self.lap, self.lap_images = now, images
@@ -182,55 +189,79 @@ class Watch:
 
     def _evaluate(self, images: int) -> None:
         """Measure every average of the generator; keep the best that there ever was in best/."""
-        if not self.main or self.evaluation is None:
+        if not self.main or self.evaluation is None or self.stop.asked():
             return
-        began, sigmas = time.monotonic(), self.trainer.recipe.ema_sigma
-        self.measured = images
-        with self._never_mind("evaluation"):
-            averages = [self.trainer.average(number) for number in range(len(sigmas))]
-            scores = [{"ema_sigma": s} | self.evaluation(ema) for s, ema in zip(sigmas, averages, strict=True)]
-            line = {"images": images} | min(scores, key=itemgetter(self.evaluation.best_by))
-            if self.evaluation.unseen:
-                line["held_out_gap"] = self.evaluation.held_out_gap(self.trainer.mean_logit)
+        began, self.measured = time.monotonic(), images
+        if found := self._in_time("evaluation", self._measure):
+            line, average = {"images": images} | found[0], found[1]
             if self._follow(line):
-                self.folder.save_best(AlbumCoverPipeline(averages[self.chosen]))
-            self.drawn = images, averages[self.chosen]
+                self.folder.save_best(AlbumCoverPipeline(average))
+            self.drawn = images, average
             self._write(**line, seconds=round(self.before + time.monotonic() - self.began, 1))
             self._warn(self.health.look_at_covers(line["pairwise_distance"], line["real_pairwise_distance"]))
         self.lap += time.monotonic() - began
 
-    @contextmanager
-    def _never_mind(self, what: str) -> Iterator[None]:
-        """Say in one line what could not be measured: a run of days must not end because of a yardstick."""
+    def _measure(self) -> tuple[dict[str, float], nn.Module]:
+        """What was measured of the better average, and that average."""
+        scores, sigmas = [], self.trainer.recipe.ema_sigma
+        averages = [self.trainer.average(number) for number in range(len(sigmas))]
+        for sigma, average in zip(sigmas, averages, strict=True):
+            score = {"ema_sigma": sigma} | self.evaluation(average)
+            if self.evaluation.features:
+                try:
+                    score |= self.evaluation.features(average)
+                except Exception as error:  # all else is measured
+                    self.bar.write(f"--inception: {first_line(error)}")
+            scores.append(score)
+        line = min(scores, key=itemgetter(measure_of(*scores)))
+        if self.evaluation.unseen:
+            line["held_out_gap"] = self.evaluation.held_out_gap(self.trainer.mean_logit)
+        return line, averages[scores.index(line)]
+
+    def _in_time(self, what: str, work: Callable[[], Found]) -> Found | None:
+        """The result of work that no run must fail for, nor wait for when it is told to end; None then.
+
+        What goes wrong is said in one line. What is left out is done when the run goes on.
+        """
         try:
-            yield
+            with self.stop.at_once():
+                return work()
+        except KeyboardInterrupt:
+            return None
         except UserError:
             raise
         except Exception as error:
             self.bar.write(f"{what} failed: {first_line(error)}")
+            return None
 
     def _follow(self, line: dict) -> bool:
         """Take note of an evaluation. Returns whether it is the best so far."""
-        score = line[self.evaluation.best_by]
         self.chosen = self.trainer.recipe.ema_sigma.index(line["ema_sigma"])
-        better = score < self.best
-        self.best = min(self.best, score)
-        return better
+        return is_best(line, self.best)
 
     def _save(self, images: int) -> None:
         networks = (self.trainer.gan.generator, self.trainer.gan.discriminator, self.trainer.gan.ema)
-        if not all(value.isfinite().all() for network in networks for value in network.state_dict().values()):
+        if not all(weight.isfinite().all() for network in networks for weight in network.parameters()):
             raise UserError(NOT_FINITE, 1)  # they must not replace good ones
-        self._skipped()  # nor those that learn no more
+        self._check_skipped()  # nor those that learn no more
+        for network in networks:
+            mend_statistics(network)
         began = time.monotonic()
         if self.main:
-            # the checkpoint last: a run killed before it draws the same samples again, one killed after it has them
-            self.folder.save_samples(AlbumCoverPipeline(self._average(images)), images)
             seconds = self.before + time.monotonic() - self.began
             self.folder.checkpoints.save(self.trainer.gan, images, seconds)
         self.trainer.accelerator.wait_for_everyone()
         self.saved = images
         self.lap += time.monotonic() - began  # covers a second are those of training alone
+
+    def _draw(self, images: int) -> None:
+        """The sheet of samples, and the pipeline."""
+        if not self.main:
+            return
+        began = time.monotonic()
+        self.folder.save_samples(AlbumCoverPipeline(self._average(images)), images)
+        self.shown = images, self.chosen
+        self.lap += time.monotonic() - began
 
     def rescue(self) -> None:
         """Save what a stream that broke off would lose. Of several processes the others would be waited for."""
@@ -250,22 +281,19 @@ class Watch:
         """
         done = images >= self.trainer.recipe.total_images
         self.bar.set_description("measuring and saving")
-        chosen = self.chosen
-        if done and self.measured != images:
-            self._evaluate(images)
         if self.saved != images:
             self._save(images)
-        elif self.main and self.chosen != chosen:  # saved before it was measured
-            self.folder.save_samples(AlbumCoverPipeline(self._average(images)), images)
+        if done and self.measured != images:
+            self._evaluate(images)
+        if self.shown != (images, self.chosen):
+            self._draw(images)
         rate = (images - self.start) / (time.monotonic() - self.began)
         if not self.main:
             return ""
-        if self.evaluation and done and not self.folder.has_copies(images):
-            with self._never_mind("the look for copies"):
-                self._look_for_copies(images)
+        if self.evaluation and done and not self.stop.asked() and not self.folder.has_copies(images):
+            self._look_for_copies(images)
         if not has_film(self.folder.folder):
-            with self._never_mind("the film"):
-                make_film(self.folder.folder)
+            self._in_time("the film", lambda: make_film(self.folder.folder))
         if self.push:
             self.push.last(images)
         if images == self.start:
@@ -276,7 +304,9 @@ class Watch:
         )
 
     def _look_for_copies(self, images: int) -> None:
-        found = self.evaluation.copies(self._average(images))
+        average = self._average(images)
+        if not (found := self._in_time("the look for copies", lambda: self.evaluation.copies(average))):
+            return
         self.folder.save_copies(found, images)
         line = "of {samples} generated covers {found} look like one of {training_covers:,} training covers"
         if self.evaluation.unseen:

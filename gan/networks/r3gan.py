@@ -119,7 +119,7 @@ class R3GANGenerator(ModelMixin, ConfigMixin):
         width: channels at full resolution; doubled at each halving of the size, up to `max_width`.
         max_width: most channels of any stage.
         blocks: residual blocks in each stage.
-        group_size: channels in each group of the 3x3 convolutions (the paper: 16; its authors' later code: 32).
+        group_size: channels in each group of the 3x3 convolutions (its authors' code: 16 for FFHQ, 32 for ImageNet).
         latent_dim: length of a latent vector.
         genres: names of what can be asked for, or none. The embedding that its authors' code concatenates with the
             latents adds a vector to the first layer's output; here that vector is learned.

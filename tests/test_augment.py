@@ -25,6 +25,19 @@ def test_probability_is_the_share_of_covers_changed_by_each_transformation() -> 
         assert abs(share - 0.3) < 0.03
 
 
+def test_strengths_are_those_of_the_papers_table() -> None:
+    draw = draw_augmentation(20_000, 1.0, generator())
+    assert 0.24 < draw.geometry[:, :, 2].abs().max() <= 0.25  # of half a side: 0.125 of a whole one
+    columns = draw.geometry[:, :, :2].norm(dim=1)  # how many input pixels to one, along both axes
+    assert columns.prod(1).sqrt().log2().std() == pytest.approx(0.2, rel=0.03)
+    assert (columns[:, 0] / columns[:, 1]).sqrt().log2().std() == pytest.approx(0.2, rel=0.03)
+    assert draw.colour[:, 0, 3].std() == pytest.approx(0.2, rel=0.03)
+    assert draw.colour[:, :, :3].sum(2).mean(1).log2().std() == pytest.approx(0.5, rel=0.03)  # contrast, of grey
+    saturation = (draw.colour[:, 0, 0] - draw.colour[:, 0, 1]) / draw.colour[:, :, :3].sum(2).mean(1)
+    assert saturation.log2().std() == pytest.approx(1.0, rel=0.03)
+    assert set(draw.cutout[:, 2].tolist()) == {0.5}
+
+
 def test_the_same_draw_does_the_same_to_both_members_of_a_pair() -> None:
     draw = draw_augmentation(8, 1.0, generator())
     torch.testing.assert_close(augment(images(), draw), augment(images(), draw))

@@ -2,13 +2,15 @@ import errno
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from datasets import Dataset, Features, Image, Value
-from drawn import draw_cover
+from drawn import draw_cover, encode, exif
+from PIL import Image as Pillow
 from preparing import program
 
-from gan.covers import Covers, CoversError, load_covers, mixed_seed, seeded, to_float, to_uint8
+from gan.covers import Covers, CoversError, load_covers, mixed_seed, raw_pixels, seeded, to_float, to_uint8
 
 
 def numbered(count: int) -> Covers:
@@ -43,6 +45,15 @@ def test_every_cover_is_seen_once_in_each_epoch_in_another_order() -> None:
     first, second = numbers(covers.batch(0, 10)), numbers(covers.batch(10, 10))
     assert sorted(first) == sorted(second) == list(range(10))
     assert first != second
+
+
+def test_a_sideways_photograph_is_set_upright() -> None:
+    upright = draw_cover(3, 32)
+    turned = upright.transpose(Pillow.Transpose.ROTATE_90)
+    image = {"bytes": encode(turned, "JPEG", quality=95, exif=exif(6)), "path": None}
+    found = np.frombuffer(raw_pixels(image, 0, 16), np.uint8).reshape(16, 16, 3).astype(int)
+    gaps = [np.abs(found - np.asarray(cover.resize((16, 16)))).mean() for cover in (upright, turned)]
+    assert gaps[0] < 8 < gaps[1]
 
 
 def test_the_order_is_a_function_of_seed_stream_and_position() -> None:

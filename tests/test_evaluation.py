@@ -14,6 +14,7 @@ import torch
 from accelerate import Accelerator
 from datasets import Dataset
 from drawn import draw_cover
+from trainers import small, trainer
 
 from gan import load_pipeline
 from gan.covers import Covers, to_float
@@ -59,6 +60,7 @@ def test_real_covers_measure_better_than_grey_ones_and_copies_are_counted() -> N
     assert good["sliced_wasserstein"] < bad["sliced_wasserstein"] / 2
     assert good["fd_covers"] < bad["fd_covers"] / 2 and good["recall_covers"] > bad["recall_covers"] == 0
     assert good["pairwise_distance"] > 50 and bad["pairwise_distance"] == 0
+    assert good["real_pairwise_distance"] == bad["real_pairwise_distance"] > 50
     assert bad["real_fd_covers"] == good["real_fd_covers"] == pytest.approx(good["fd_covers"], rel=0.02)
     gap = evaluation.held_out_gap(lambda covers, labels: 1.0 if torch.equal(covers, evaluation.known[0]) else -0.5)
     assert gap == 1.5 and torch.equal(evaluation.known[0], train.batch(0, 60))
@@ -180,11 +182,35 @@ def test_the_best_by_kid_and_without_it() -> None:
     assert measure_of(*lines[:2]) == "kid" and measure_of(*lines) == "fd_covers"
 
 
+class Seen(Told):
+    """Keeps the generators that it is shown."""
+
+    def __call__(self, generator: torch.nn.Module) -> dict[str, float]:
+        """The next score."""
+        self.generators = [*getattr(self, "generators", []), generator]
+        return super().__call__(generator)
+
+
+def test_each_average_is_measured_and_kept_as_it_would_draw(tmp_path: Path) -> None:
+    """Its batch normalisation, too."""
+    recipe = small("dcgan-64", total_images=80, checkpointing_images=8)
+    folder, taught, evaluation = RunFolder(tmp_path / "run"), trainer(recipe), Seen(9.0, 8.0)
+    folder.open(recipe, {})
+    taught.gan.ema[1].layers[-2].weight.data.mul_(-1.0)
+    Watch(taught, folder, 0, 0.0, evaluation, every=8)(8, {"loss_d": torch.tensor(1.0)})
+    wanted = [taught.average(number).state_dict() for number in (0, 1)]
+    for generator, average in zip(evaluation.generators, wanted, strict=True):
+        assert all(torch.equal(value, average[key]) for key, value in generator.state_dict().items())
+    best = load_pipeline(tmp_path / "run" / "best").synthesis.state_dict()
+    assert all(torch.equal(value, wanted[1][key]) for key, value in best.items() if value.is_floating_point())
+
+
 class Terminated(Told):
     """An evaluation in the middle of which the process is told to end."""
 
     def __call__(self, generator: torch.nn.Module) -> dict[str, float]:
         """Takes a minute, if it is let."""
+        self.saved = list(self.folder.rglob("*.pt"))
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(60)
         raise AssertionError("waited for")
@@ -193,9 +219,11 @@ class Terminated(Told):
 def test_nobody_waits_for_an_evaluation_and_it_is_made_up_for(watched) -> None:
     first = watched.watch()
     first.evaluation, began = Terminated(), time.monotonic()
+    first.evaluation.folder = watched.folder
     assert first(8, {"loss_d": torch.tensor(1.0)}) is True
     assert "stopped after 8 covers" in first.finish(8) and time.monotonic() - began < 30
-    assert [file.name for file in first.folder.checkpoints.files()] == ["images-0000000008.pt"]
+    # before it was measured, for those who kill
+    assert [file.name for file in first.evaluation.saved] == ["images-0000000008.pt"]
     assert not first.folder.lines() and not (watched.folder / "best").exists()
 
     again = Watch(watched.trainer, first.folder, 8, 0.0, Told(9.0, 8.0), every=8)

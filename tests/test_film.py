@@ -1,5 +1,6 @@
 """The film of a run, from sheets of which each cover is known."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from PIL import Image
 
 from gan.film import FFMPEG, SMALLEST_FILM
 from train import film
-from train.film import make_film
+from train.film import has_film, make_film
 
 
 def draw_sheet(run: Path, images: int, side: int = 16) -> list[Image.Image]:
@@ -32,6 +33,17 @@ def frames(file: Path) -> tuple[list[np.ndarray], list[int]]:
             picture.seek(number)
             shown.append((np.asarray(picture.convert("RGB"), dtype=float), picture.info["duration"]))
     return [frame for frame, _ in shown], [stay for _, stay in shown]
+
+
+def test_a_film_without_the_newest_sheet_is_none(tmp_path: Path) -> None:
+    draw_sheet(tmp_path, 400)
+    assert not has_film(tmp_path)
+    make_film(tmp_path)
+    assert has_film(tmp_path)
+    draw_sheet(tmp_path, 800)
+    later = (tmp_path / "film.webp").stat().st_mtime + 1
+    os.utime(tmp_path / "samples" / "images-0000000800.png", (later, later))
+    assert not has_film(tmp_path)
 
 
 def test_each_sheet_is_a_frame_of_its_first_covers_and_the_last_stays(tmp_path: Path) -> None:

@@ -214,6 +214,16 @@ def test_held_out_covers_are_compared_with_generated_ones_of_their_genres() -> N
     assert len(heard) == 2 and all(torch.equal(labels, held_out.batch_labels(0, 6)) for labels in heard)
 
 
+def test_covers_are_judged_with_their_own_genres() -> None:
+    pixels = Dataset.from_dict({"pixels": [bytes([number]) * 768 for number in range(60)]})
+    train = Covers(pixels, 16, labels=torch.arange(60) % 3)
+    held_out, asked = Covers(pixels.select(range(40)), 16, labels=torch.arange(40) % 3), []
+    Evaluation(train, held_out).held_out_gap(lambda covers, labels: asked.append((covers, labels)) or 0.0)
+    for covers, labels in asked:
+        assert torch.equal(covers[:, 0, 0, 0] % 3, labels)
+    assert [len(covers) for covers, _ in asked] == [40, 40]
+
+
 def test_evaluate_measures_any_genre_or_one(labelled: Path, tmp_path: Path) -> None:
     gan.save_pipeline(tiny_pipeline("dcgan", genres=["rock", "pop"]), tmp_path / "pipeline", for_strangers=False)
     evaluate = [sys.executable, "-m", "train.evaluate", "--model", str(tmp_path / "pipeline")]

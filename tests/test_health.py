@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,45 @@ def test_a_batch_of_nan_spoils_no_later_one(tmp_path: Path) -> None:
         watch.finish(train(watch.trainer, covers, 0, watch))
     assert watch.skipped.count == 1 and len(folder.checkpoints.files()) == 1
     assert all(value.isfinite().all() for value in watch.trainer.gan.discriminator.state_dict().values())
+
+
+def test_a_discriminator_that_is_not_finite_replaces_no_checkpoint(tmp_path: Path) -> None:
+    watch = watched(tmp_path / "run")
+    next(watch.trainer.gan.discriminator.parameters()).data.fill_(math.nan)
+    with pytest.raises(UserError, match="no longer finite"):
+        watch._save(8)
+
+
+def test_intervals_need_not_be_multiples_of_the_batch(tmp_path: Path) -> None:
+    watch = watched(tmp_path / "run")
+    assert [images for images in range(8, 81, 8) if watch._passed(images, 20)] == [24, 40, 64, 80]
+
+
+def test_what_is_wrong_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    watch = watched(tmp_path / "run")
+    for step in range(1, 25 * (LINES + 5)):
+        watch(8 * step, norms(1.0))
+    assert capsys.readouterr().out.count("tells all pairs apart") == 1
+
+
+def test_the_recipe_says_whether_it_is_a_critic(tmp_path: Path) -> None:
+    assert watched(tmp_path / "critic", loss="wasserstein").health.critic
+    assert not watched(tmp_path / "run").health.critic
+
+
+def test_lines_count_from_the_beginning_and_from_the_last_line(tmp_path: Path) -> None:
+    watch = watched(tmp_path / "run")
+    watch.before = 1000.0
+    for step in range(1, 51):
+        if step % 25 == 0:
+            watch.lap = time.monotonic() - 10
+        watch(8 * step, norms(math.nan if step == 9 else 1.0))
+    one, two = watch.folder.lines()
+    assert one["skipped_updates"] == 1 and "skipped_updates" not in two
+    assert two["seconds"] >= one["seconds"] >= 1000
+    assert two["images_per_second"] == pytest.approx(8 * 25 / 10, rel=0.05)
+    watch._save(400)
+    assert watch.folder.checkpoints.load(watch.trainer.gan, "latest", torch.device("cpu"))[1] >= 1000
 
 
 def test_metrics_hold_numbers_only(tmp_path: Path) -> None:

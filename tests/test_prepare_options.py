@@ -106,6 +106,21 @@ def test_genres_come_from_a_table_and_from_datasets(tmp_path):
     assert code == 0 and "genre" not in rows_of(tmp_path / "flat").column_names
 
 
+def test_a_table_knows_a_file_by_its_whole_name_first(tmp_path):
+    draw_dataset(tmp_path / "pile" / "sub", 3)
+    rows = "cover-0000.png,rock\npile/sub/cover-0000.png,jazz\ncover-0001.png,rock\nsub/cover-0001.png,pop\n"
+    (tmp_path / "genres.csv").write_text(f"file,genre\n{rows}", encoding="utf-8")
+    options = ("--resolution", 32, "--validation_fraction", 0)
+    labels = ("--labels", tmp_path / "genres.csv")
+    assert program(tmp_path / "pile", "--output_dir", tmp_path / "out", *options, *labels)[0] == 0
+    found = rows_of(tmp_path / "out")
+    assert found.features["genre"].names == ["jazz", "pop"] and found["genre"] == [0, 1, None]
+    (tmp_path / "other.csv").write_text("file,genre\nelsewhere.png,rock\n", encoding="utf-8")
+    other = ("--labels", tmp_path / "other.csv")  # says nothing of these, which keep their own
+    assert program(tmp_path / "out", "--output_dir", tmp_path / "again", *options, *other)[0] == 0
+    assert rows_of(tmp_path / "again").features["genre"].names == ["jazz", "pop"]
+
+
 def test_every_kind_of_source_gives_the_same_covers(tmp_path):
     import pyarrow
 

@@ -3,12 +3,21 @@
 import json
 from pathlib import Path
 
+import pytest
 import torch
 from runs import LAUNCHER, command, launch, weights
 
 
-def test_two_processes_through_the_real_launcher_do_what_one_does(tiny_dataset: Path, tmp_path: Path) -> None:
-    short = ("--total_images", "80")
+@pytest.mark.parametrize("config", ["tiny", "normalised"])
+def test_two_processes_through_the_real_launcher_do_what_one_does(
+    config: str, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    normalised = tmp_path / "normalised.yaml"  # by batches, which is each process's own if nobody takes care
+    normalised.write_text(
+        "{network: dcgan, resolution: 16, loss: logistic, train_batch_size: 8, generator: {width: 8, latent_dim: 8}, "
+        "discriminator: {width: 8}, learning_rate: 0.0002, adam_beta1: 0.5, adam_beta2: 0.999}"
+    )
+    short = ("--total_images", "80", "--config", "tiny" if config == "tiny" else str(normalised))
     one, two = tmp_path / "one", tmp_path / "two"
     assert launch(command(tiny_dataset, one, *short)).returncode == 0
     python, *program = command(tiny_dataset, two, *short)

@@ -1,5 +1,6 @@
 """What a run leaves on the disk, inside one process: nothing of the user's is lost or blamed."""
 
+import dataclasses
 import os
 import resource
 from collections.abc import Iterator
@@ -88,6 +89,28 @@ def test_a_run_goes_on_only_with_as_many_held_out_covers(tmp_path: Path) -> None
     os.close(first._held)
     with pytest.raises(UserError, match="held_out 144, not 0"):  # another augmentation, another best/
         RunFolder(tmp_path / "run").open(training.recipe, {"held_out": 0})
+
+
+def test_the_newest_two_checkpoints_are_kept(tmp_path: Path) -> None:
+    run, training = RunFolder(tmp_path / "run"), trainer(small("tiny"))
+    run.open(training.recipe, {})
+    for images in (8, 16, 24):
+        run.checkpoints.save(training.gan, images, 1.0)
+    assert [file.name for file in run.checkpoints.files()] == ["images-0000000016.pt", "images-0000000024.pt"]
+
+
+def test_another_recipe_is_another_run(tmp_path: Path) -> None:
+    first, training = RunFolder(tmp_path / "run"), trainer(small("tiny"))
+    facts = {"mixed_precision": "no", "genres": [], "dataset_name": "covers"}
+    first.open(training.recipe, facts)
+    first.checkpoints.save(training.gan, 8, 1.0)
+    os.close(first._held)
+    told = dataclasses.asdict(training.recipe) | facts
+    for name in told.keys() - {"total_images", "checkpointing_images"}:
+        other = {key: "another" if key == name else value for key, value in told.items()}
+        with pytest.raises(UserError, match=f"holds a run with {name} .*, not another"):
+            first._check_same_run(other)
+    first._check_same_run(told | {"total_images": 9, "checkpointing_images": 9, "device": "cuda", "processes": 2})
 
 
 def test_covers_that_are_the_same_may_have_another_name(tmp_path: Path) -> None:

@@ -133,6 +133,10 @@ def _share_of_two(folder: str) -> None:
         synchronise(mine.gan.discriminator)
         mine.step(random_batch(recipe).split(2)[rank], 0)
         torch.save(gradients(mine), Path(folder, f"{name}-{rank}.pt"))
+        share = slice(rank * N // 2, (rank + 1) * N // 2)
+        unseen = random_batch(recipe).real.flip(2)[share]
+        mine.adapt_augmentation(random_batch(recipe).split(2)[rank], unseen, 100)
+        Path(folder, f"{name}-{rank}.txt").write_text(str(mine.gan.augmentation.r_v))
 
 
 def test_two_processes_compute_what_one_does_with_the_whole_batch(tmp_path: Path) -> None:
@@ -145,6 +149,9 @@ def test_two_processes_compute_what_one_does_with_the_whole_batch(tmp_path: Path
         shares = [torch.load(tmp_path / f"{name}-{rank}.pt") for rank in (0, 1)]
         assert all(torch.equal(shares[0][key], shares[1][key]) for key in shares[0])
         assert_equal_gradients(gradients(alone), shares[0])
+        alone.adapt_augmentation(random_batch(recipe), random_batch(recipe).real.flip(2), 100)
+        r_v = [float(Path(tmp_path, f"{name}-{rank}.txt").read_text()) for rank in (0, 1)]
+        assert r_v[0] == r_v[1] == pytest.approx(alone.gan.augmentation.r_v, rel=1e-3)
 
 
 def test_synchronised_normalisation_leaves_checkpoints_as_they_are() -> None:

@@ -52,11 +52,12 @@ def test_the_sheet_shows_the_covers_of_the_pipeline(straight: Path) -> None:
 def test_killed_twice_and_started_again_it_is_the_same_run(tiny_dataset: Path, straight: Path, tmp_path: Path) -> None:
     run = tmp_path / "killed"
     metrics = run / "metrics.jsonl"
-    for lines in (1, 3):  # before and after the first checkpoint
+    for lines in (1, 4):  # before and after the first checkpoint, which comes with the third
         kill_when(
             start(command(tiny_dataset, run)),
             lambda n=lines: metrics.exists() and len(metrics.read_text().splitlines()) >= n,
         )
+        assert any((run / "checkpoints").glob("images-*.pt")) is (lines == 4)
     (run / "checkpoints" / ".new-left").write_bytes(b"half a checkpoint")
     with open(metrics, "a") as file:
         file.write('{"images": 7')  # what a process killed while writing leaves

@@ -285,7 +285,7 @@ class Watch:
             self._save(images)
         if done and self.measured != images:
             self._evaluate(images)
-        if self.shown != (images, self.chosen):
+        if images and self.shown != (images, self.chosen):
             self._draw(images)
         rate = (images - self.start) / (time.monotonic() - self.began)
         if not self.main:

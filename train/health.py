@@ -7,9 +7,8 @@ from statistics import median
 
 LINES = 20  # of metrics.jsonl that something must last before it is said
 FEWEST = 4  # that tell what is usual of a gradient, and that a loss is far off
-FAR = (
-    100  # a loss of the generator at which nothing is learned: a discriminator that wins outright makes 5 to 60 of it
-)
+# A loss of the generator at which it learns nothing; a discriminator that wins outright makes 5 to 60 of it.
+FAR = 100
 ALL_PAIRS = 0.99  # share of pairs that the discriminator tells apart when it has won
 FEW_DIFFERENCES = 0.5  # of what held-out covers differ from one another
 

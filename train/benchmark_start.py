@@ -11,17 +11,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow
-from pyarrow import parquet
-
 from train.benchmark_piles import draw_cover
 from train.cli import UserError
 from train.recipes import load_recipe
-from train.shards import schema
+from train.shards import Shards
 from train.watch import LOG_STEPS
 
 
-DRAWN, ROWS = 64, 8_192  # different pictures; rows of a group
+DRAWN = 64  # different pictures
 
 
 def add_parser(programs: argparse._SubParsersAction) -> None:
@@ -48,17 +45,17 @@ def benchmark_start(args: argparse.Namespace) -> str:
 
 
 def draw_dataset(folder: Path, covers: int) -> None:
-    """Write a dataset of so many drawn covers, with the columns that `train.prepare` gives one."""
-    pictures = []
+    """Write a dataset of so many drawn covers, as `train.prepare` writes one."""
+    pictures, resolution = [], load_recipe("tiny", {}).resolution
     for seed in range(DRAWN):
-        draw_cover(seed, load_recipe("tiny", {}).resolution).save(file := io.BytesIO(), "PNG")
-        pictures.append({"image": {"bytes": file.getvalue()}, "source": str(seed), "sha256": "", "phash": ""})
-    (folder / "data").mkdir(parents=True)
+        draw_cover(seed, resolution).save(file := io.BytesIO(), "PNG")
+        pictures.append({"image": file.getvalue(), "name": str(seed), "sha256": b"", "phash": seed})
+    folder.mkdir()
     for split, count in (("train", covers), ("validation", DRAWN)):
-        with parquet.ParquetWriter(folder / "data" / f"{split}-00000-of-00001.parquet", schema([])) as writer:
-            for begin in range(0, count, ROWS):
-                rows = [pictures[number % DRAWN] for number in range(begin, min(begin + ROWS, count))]
-                writer.write_table(pyarrow.Table.from_pylist(rows, schema([])))
+        shards = Shards(folder / "data", split, [])
+        for number in range(count):
+            shards.add(pictures[number % DRAWN], None)
+        shards.close()
 
 
 def start_again_and_again(folder: Path, repeats: int) -> Iterator[float]:

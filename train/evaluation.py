@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import cached_property
+from operator import itemgetter
 
 import numpy as np
 import torch
@@ -15,7 +16,9 @@ from gan.covers import Covers, to_uint8
 from gan.fingerprints import colours, perceptual_hash
 from gan.metrics import pairwise_distance, sliced_wasserstein
 from gan.pipeline import latents_from_seeds
+from train.cli import first_line
 from train.duplicates import alike, contrast_of
+from train.steps import Trainer
 
 
 COUNT = 256  # covers of each kind: two seconds of one core, and 64 patches of each are compared
@@ -121,6 +124,35 @@ class Evaluation:
             **({"held_out_found": int(found[count:].sum())} if self.unseen else {}),
             "training_covers": len(self.train),
         }
+
+
+def best_average(
+    trainer: Trainer, evaluation: Evaluation, say: Callable[[str], None]
+) -> tuple[dict[str, float], nn.Module]:
+    """The average of the generator that measures best.
+
+    Args:
+        trainer: of the averages.
+        evaluation: measures them.
+        say: is told in a line what `evaluation.features` could not measure.
+
+    Returns:
+        What was measured of it, a line of `metrics.jsonl`, and the average itself, ready to draw with.
+    """
+    scores, sigmas = [], trainer.recipe.ema_sigma
+    averages = [trainer.average(number) for number in range(len(sigmas))]
+    for sigma, average in zip(sigmas, averages, strict=True):
+        score = {"ema_sigma": sigma} | evaluation(average)
+        if evaluation.features:
+            try:
+                score |= evaluation.features(average)
+            except Exception as error:  # all else is measured
+                say(f"--inception: {first_line(error)}")
+        scores.append(score)
+    line = min(scores, key=itemgetter(measure_of(*scores)))
+    if evaluation.unseen:
+        line["held_out_gap"] = evaluation.held_out_gap(trainer.mean_logit)
+    return line, averages[scores.index(line)]
 
 
 def measure_of(*scores: dict[str, float]) -> str:

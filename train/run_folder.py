@@ -91,8 +91,8 @@ class RunFolder:
         # of a run that knew of none of these
         old = {"class_conditional": False, "genres": [], "gradient_penalty_every": 1, "grown_from": None} | old
         # covers that are the same may have moved, to the Hub say
-        names = {"dataset_name"} if new.get("digest") and old.get("digest") == new["digest"] else set()
-        for name in sorted(new.keys() - MAY_CHANGE - names):
+        moved = {"dataset_name"} if new.get("digest") and old.get("digest") == new["digest"] else set()
+        for name in sorted(new.keys() - MAY_CHANGE - moved):
             if name in old and old[name] != new[name]:
                 if name == "digest":
                     raise UserError(f"--output_dir {self.folder} holds a run on other covers; name a new folder")

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from operator import itemgetter
+from functools import partial
 from typing import TypeVar
 
 import torch
@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from gan.pipeline import AlbumCoverPipeline
 from train.cli import UserError, first_line
 from train.device import peak_memory
-from train.evaluation import Evaluation, is_best, measure_of
+from train.evaluation import Evaluation, best_average, is_best
 from train.film import has_film, make_film
 from train.health import Health
 from train.push import Push
@@ -192,7 +192,8 @@ class Watch:
         if not self.main or self.evaluation is None or self.stop.asked():
             return
         began, self.measured = time.monotonic(), images
-        if found := self._in_time("evaluation", self._measure):
+        evaluate = partial(best_average, self.trainer, self.evaluation, self.bar.write)
+        if found := self._in_time("evaluation", evaluate):
             line, average = {"images": images} | found[0], found[1]
             if self._follow(line):
                 self.folder.save_best(AlbumCoverPipeline(average))
@@ -200,23 +201,6 @@ class Watch:
             self._write(**line, seconds=round(self.before + time.monotonic() - self.began, 1))
             self._warn(self.health.look_at_covers(line["pairwise_distance"], line["real_pairwise_distance"]))
         self.lap += time.monotonic() - began
-
-    def _measure(self) -> tuple[dict[str, float], nn.Module]:
-        """What was measured of the better average, and that average."""
-        scores, sigmas = [], self.trainer.recipe.ema_sigma
-        averages = [self.trainer.average(number) for number in range(len(sigmas))]
-        for sigma, average in zip(sigmas, averages, strict=True):
-            score = {"ema_sigma": sigma} | self.evaluation(average)
-            if self.evaluation.features:
-                try:
-                    score |= self.evaluation.features(average)
-                except Exception as error:  # all else is measured
-                    self.bar.write(f"--inception: {first_line(error)}")
-            scores.append(score)
-        line = min(scores, key=itemgetter(measure_of(*scores)))
-        if self.evaluation.unseen:
-            line["held_out_gap"] = self.evaluation.held_out_gap(self.trainer.mean_logit)
-        return line, averages[scores.index(line)]
 
     def _in_time(self, what: str, work: Callable[[], Found]) -> Found | None:
         """The result of work that no run must fail for, nor wait for when it is told to end; None then.
@@ -293,7 +277,7 @@ class Watch:
         if self.evaluation and done and not self.stop.asked() and not self.folder.has_copies(images):
             self._look_for_copies(images)
         if not has_film(self.folder.folder):
-            self._in_time("the film", lambda: make_film(self.folder.folder))
+            self._in_time("the film", partial(make_film, self.folder.folder))
         if self.push:
             self.push.last(images)
         if images == self.start:

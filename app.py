@@ -125,7 +125,7 @@ def choose_model(name: str | None, revision: str | None) -> dict:
 
 def load_covers_index(name: str | None = None, revision: str | None = None):
     """The index of the covers that a generator learned from, or None where it came without, or with a damaged one."""
-    from gan.copies import CopiesError, load_index
+    from gan.nearest import CopiesError, load_index
     from gan.pipeline_folder import COVERS_INDEX, find_pipeline
 
     file = find_pipeline(name, revision) / COVERS_INDEX

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch.overrides import TorchFunctionMode
 
 from gan import pipeline as pipeline_file
-from gan.hub_errors import explain, first_line
+from gan.errors import explain, first_line
 from gan.networks import NETWORKS
 from gan.pipeline import AlbumCoverPipeline, genres_of
 

@@ -32,7 +32,7 @@ def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """120 drawn covers of 16 px, prepared by the real program."""
     import subprocess
 
-    from drawn import draw_dataset
+    from tests.helpers.drawn import draw_dataset
 
     folder = tmp_path_factory.mktemp("tiny")
     draw_dataset(folder / "pile", 120, 32)
@@ -45,7 +45,7 @@ def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def straight(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of 800 covers that nothing interrupted."""
-    from runs import LAUNCHER, command, launch
+    from tests.helpers.runs import LAUNCHER, command, launch
 
     run = tmp_path_factory.mktemp("runs") / "straight"
     python, *program = command(tiny_dataset, run)
@@ -60,7 +60,7 @@ def straight(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 @pytest.fixture(scope="module")
 def hub_server():
     """A Hub of the tests' own."""
-    from hub_server import Hub
+    from tests.helpers.hub_server import Hub
 
     with Hub() as hub:
         yield hub
@@ -125,9 +125,8 @@ def tiny_pipeline_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def genres_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pipeline folder whose generator knows genres."""
-    from tiny import GENRES, tiny_pipeline
-
     from gan import save_pipeline
+    from tests.helpers.tiny import GENRES, tiny_pipeline
 
     folder = tmp_path_factory.mktemp("with") / "genres"
     save_pipeline(tiny_pipeline("dcgan", genres=GENRES), folder, for_strangers=False)
@@ -148,7 +147,7 @@ sys.modules |= dict.fromkeys(("train", "datasets"))
 import gan.pipeline_folder
 gan.pipeline_folder.PRETRAINED = {str(tiny_pipeline_folder)!r}
 runpy.run_path("app.py", run_name="__main__")"""
-    from serving import free_port, serving
+    from tests.helpers.serving import free_port, serving
 
     command = [sys.executable, "-c", code, "--model", "nobody/nothing", "--port", free_port()]
     with serving(command) as (address, said, process):

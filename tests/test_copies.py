@@ -1,6 +1,5 @@
-"""Whether a cover is a copy: the index, what it finds, and what it does not hold."""
+"""The search for copies among many covers: what it finds, what it writes, what the card makes of it."""
 
-import io
 import json
 import subprocess
 import sys
@@ -8,128 +7,74 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn import draw_cover
-from PIL import Image, ImageFilter
-from safetensors.numpy import load_file, save_file
+import torch
+from datasets import Dataset
+from PIL import Image
 
-from gan import load_pipeline
-from gan.copies import CopiesError, Index, build_index, load_index
-from gan.hub import upload_model
-from gan.pipeline_folder import COVERS_INDEX, PRETRAINED, save_pipeline
+from gan import save_pipeline
+from tests.helpers.drawn import draw_cover
+from tests.helpers.tiny import tiny_pipeline
+from train.copies import Described, nearest
+from train.covers import Covers
+from train.metrics.faults import jpeg
+from train.metrics.features import CoverFeatures, load_features
+from train.share.model_card import model_card
+from train.share.run_facts import Run
 
 
-def name(seed: int) -> str:
-    return f"{seed:064x}"[::-1]
+ROOT = Path(__file__).parent.parent
+
+
+def drawn(seeds: range) -> torch.Tensor:
+    return torch.stack([torch.from_numpy(np.array(draw_cover(seed, 64))) for seed in seeds])
 
 
 @pytest.fixture(scope="module")
-def index() -> Index:
-    return build_index((draw_cover(seed, 64), name(seed)) for seed in range(150))
+def network() -> CoverFeatures:
+    return load_features()
 
 
-def jpeg(cover: Image.Image) -> Image.Image:
-    file = io.BytesIO()
-    cover.save(file, "JPEG", quality=30)
-    return Image.open(file)
+def test_copies_are_found_wherever_they_are_and_others_are_not(network: CoverFeatures) -> None:
+    train = Covers(Dataset.from_dict({"pixels": [cover.numpy().tobytes() for cover in drawn(range(60))]}), 64)
+    asked = torch.cat([jpeg(drawn(range(50, 60)), 60), drawn(range(100, 110))])
+    found = nearest(Described(asked, network), train, network, at_once=7)  # several rounds, the last not full
+    assert found.by_bits[:10].tolist() == found.by_distance[:10].tolist() == list(range(50, 60))
+    assert found.copied.tolist() == [True] * 10 + [False] * 10
+    assert found.bits[:10].max() <= 8 < found.bits[10:].min()
+    assert found.distance[:10].mean() < 0.7 * found.distance[10:].mean()  # features tell of the JPEG, too
+    known = Described(train[list(range(60))], network)
+    gaps = torch.cdist(Described(asked, network).features, known.features)
+    np.testing.assert_allclose(found.distance, gaps.min(1).values, rtol=1e-3)
+    assert found.by_distance.tolist() == gaps.argmin(1).tolist()
 
 
-CHANGES = {
-    "the same": lambda cover: cover,
-    "larger": lambda cover: cover.resize((200, 200), Image.Resampling.LANCZOS),
-    "cropped": lambda cover: cover.crop((2, 2, 62, 62)).resize((64, 64)),
-    "saved badly": jpeg,
-    "blurred": lambda cover: cover.filter(ImageFilter.GaussianBlur(1)),
-}
+def test_another_colour_is_no_copy(network: CoverFeatures) -> None:
+    covers = drawn(range(20))
+    train = Covers(Dataset.from_dict({"pixels": [cover.numpy().tobytes() for cover in covers]}), 64)
+    # the same greys, in other colours
+    grey = (covers.float() @ torch.tensor([0.299, 0.587, 0.114]))[..., None]
+    other = (grey * torch.tensor([0.2, 1.2, 1.1])).clamp(0, 255).byte()
+    found = nearest(Described(other, network), train, network)
+    assert (found.bits <= 8).sum() > 15 and found.copied.sum() < (found.bits <= 8).sum() / 2
 
 
-@pytest.mark.parametrize("change", CHANGES)
-def test_a_copy_is_found(index: Index, change: str) -> None:
-    found = 0
-    for seed in range(0, 150, 10):
-        near = index.neighbours(CHANGES[change](draw_cover(seed, 64)))
-        assert len(near) == 5 and [one.distance for one in near] == sorted(one.distance for one in near)
-        found += near[0].cover == name(seed)[:10] and near[0].distance < near[1].distance
-    assert found >= 14
-
-
-def test_a_cover_of_its_own_is_as_far_as_real_covers_are_from_each_other(index: Index) -> None:
-    strangers = [index.neighbours(draw_cover(seed, 64))[0] for seed in range(1000, 1040)]
-    assert 25 < np.median([one.percentile for one in strangers]) < 95
-    same = index.neighbours(draw_cover(3, 64))[0]
-    assert same.distance == 0 and same.bits == 0 and same.percentile <= 1
-    assert np.median([one.bits for one in strangers]) > 15
-
-
-def test_an_index_comes_back_as_it_was(index: Index, tmp_path: Path) -> None:
-    index.save(tmp_path / COVERS_INDEX)
-    again = load_index(tmp_path / COVERS_INDEX)
-    assert len(again) == 150 and again.neighbours(draw_cover(77, 64)) == index.neighbours(draw_cover(77, 64))
-
-
-def test_an_index_holds_no_pictures(index: Index, tmp_path: Path) -> None:
-    index.save(tmp_path / COVERS_INDEX)
-    stored = load_file(tmp_path / COVERS_INDEX)
-    per_cover = sum(array[0].nbytes for array in stored.values() if len(array) == len(index))
-    assert per_cover <= 64  # bytes, of which 40 describe it
-    assert set(stored) == {"features", "hashes", "names", "basis", "mean", "scale", "nearest"}
-
-
-@pytest.mark.parametrize("damage", ("missing", "text", "cut", "shape", "not finite", "other version", "another dtype"))
-def test_a_damaged_index_is_told_in_a_line(index: Index, tmp_path: Path, damage: str) -> None:
-    file = tmp_path / COVERS_INDEX
-    index.save(file)
-    arrays, metadata = load_file(file), {"format": "x"}
-    if damage == "missing":
-        file.unlink()
-    elif damage == "text":
-        file.write_text("<html>")
-    elif damage == "cut":
-        file.write_bytes(file.read_bytes()[:1000])
-    else:
-        from safetensors import safe_open
-
-        with safe_open(file, "numpy") as stored:
-            metadata = metadata if damage == "other version" else stored.metadata()
-        if damage == "shape":
-            arrays["hashes"] = arrays["hashes"][:-1]
-        elif damage == "not finite":
-            arrays["nearest"][3] = np.nan
-        elif damage == "another dtype":
-            arrays["features"] = arrays["features"].astype(np.float32)
-        save_file(arrays, file, metadata)
-    with pytest.raises(CopiesError) as refusal:
-        load_index(file)
-    assert str(refusal.value).startswith(COVERS_INDEX) and "\n" not in str(refusal.value)
-    assert str(tmp_path) not in str(refusal.value)
-
-
-def test_one_cover_makes_no_index() -> None:
-    with pytest.raises(CopiesError, match="at least 2"):
-        build_index([(draw_cover(1), name(1))])
-
-
-def test_the_generator_that_ships_has_one() -> None:
-    file = PRETRAINED / COVERS_INDEX
-    covers = json.loads((PRETRAINED / "config.json").read_text())["covers"]
-    assert 50 * covers < file.stat().st_size < 60 * covers  # bytes: of all that it learned from
-    index = load_index(file)
-    assert len(index) == covers
-    nearest = [index.neighbours(cover)[0] for cover in load_pipeline()(seeds=list(range(16))).images]
-    assert all(one.distance > 0.1 for one in nearest)
-
-
-def test_the_program(tiny_dataset: Path, tiny_pipeline_folder: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "pipeline"
-    save_pipeline(load_pipeline(tiny_pipeline_folder), folder, for_strangers=False)
-
-    def run(*arguments: object) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-m", "train.index_covers", *map(str, arguments)]
-        return subprocess.run(command, cwd=Path(__file__).parent.parent, capture_output=True, text=True)
-
-    done = run("--model", folder, "--dataset_name", tiny_dataset)
-    assert done.returncode == 0 and "94 covers" in done.stdout.splitlines()[-1]
-    assert len(load_index(folder / COVERS_INDEX)) == 94
-    assert COVERS_INDEX in upload_model(folder, "user/covers", dry_run=True).sizes
-    for model, dataset in ((tmp_path, tiny_dataset), (folder, "no/ne")):
-        done = run("--model", model, "--dataset_name", dataset)
-        assert done.returncode == 2 and "Traceback" not in done.stderr
+def test_the_program_writes_what_the_card_reads(tiny_dataset: Path, tmp_path: Path) -> None:
+    pipeline = tiny_pipeline("dcgan")
+    save_pipeline(pipeline, tmp_path / "pipeline", for_strangers=False)
+    command = [sys.executable, "-m", "train.copies", "--model", tmp_path / "pipeline", "--dataset_name", tiny_dataset]
+    command += ["--num_images", "70", "--output_dir", tmp_path / "found"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    facts = json.loads((tmp_path / "found" / "copies.json").read_text())
+    assert (
+        facts["samples"] == 70 and facts["found"] == 0 and facts["training_covers"] + facts["held_out_samples"] == 120
+    )
+    assert facts["nearest_bits"] == facts["bits"]["0%"] > 0 and facts["feature_distance"]["0%"] > 0
+    assert done.stdout.splitlines()[1].split()[-5:] == [f"{value:.2f}" for value in facts["bits"].values()]
+    assert Image.open(tmp_path / "found" / "pairs.png").size == (4 * (128 + 8), 8 * (64 + 8))
+    assert "70 of its covers were compared" in model_card(pipeline, "user/covers", Run(copies=facts))
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert again.returncode == 0  # its own folder may be written again
+    (tmp_path / "found" / "copies.json").unlink()
+    refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert refused.returncode == 2 and "holds other files" in refused.stderr

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset, Features, Image, Value
-from drawn import draw_cover, encode, exif
 from PIL import Image as Pillow
-from preparing import program
 
-from gan.covers import Covers, CoversError, load_covers, mixed_seed, raw_pixels, seeded, to_float, to_uint8
+from tests.helpers.drawn import draw_cover, encode, exif
+from tests.helpers.preparing import program
+from train.covers import Covers, CoversError, load_covers, mixed_seed, raw_pixels, seeded, to_float, to_uint8
 
 
 def numbered(count: int) -> Covers:
@@ -133,7 +133,7 @@ def test_a_full_cache_is_said_so(step: str, tmp_path: Path, monkeypatch: pytest.
             raise RuntimeError("An error occurred while generating the dataset") from error  # as datasets does
 
     if step == "reading":
-        monkeypatch.setattr("gan.covers.load_dataset", fails)
+        monkeypatch.setattr("train.covers.load_dataset", fails)
     else:
         monkeypatch.setattr(Dataset, "map", fails)
     with pytest.raises(CoversError, match=r"No space left on device; make room there.*HF_DATASETS_CACHE"):

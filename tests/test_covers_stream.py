@@ -3,11 +3,11 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import IterableDataset
-from drawn import draw_cover
-from preparing import program
 
-from gan.covers import CoversError, load_covers
-from gan.covers_stream import StreamedCovers, first_covers, stream_covers, stream_genres
+from tests.helpers.drawn import draw_cover
+from tests.helpers.preparing import program
+from train.covers import CoversError, load_covers
+from train.covers_stream import StreamedCovers, first_covers, stream_covers, stream_genres
 
 
 COUNT = 23

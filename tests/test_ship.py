@@ -8,12 +8,12 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from tiny import tiny_pipeline
 
 import gan
+from tests.helpers.tiny import tiny_pipeline
 from train.cli import UserError
-from train.run_folder import draw_sheet
 from train.ship import ship
+from train.train_gan.run_folder import draw_sheet
 
 
 WEIGHTS = "synthesis/diffusion_pytorch_model.safetensors"

@@ -17,11 +17,11 @@ from accelerate import Accelerator
 from PIL import Image
 from tqdm.auto import tqdm
 
-from gan.cover_features import CoverFeatures, load_features
-from gan.covers import Covers, CoversError, load_covers
 from gan.pipeline_folder import PipelineError, load_pipeline
 from train.cli import Parser, UserError, check_output_dir, run
-from train.evaluation import COPY_BITS, Prints, draw
+from train.covers import Covers, CoversError, load_covers
+from train.metrics.evaluation import COPY_BITS, Prints, draw
+from train.metrics.features import CoverFeatures, load_features
 
 
 QUANTILES = (0.0, 0.01, 0.1, 0.5, 0.9)

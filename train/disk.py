@@ -6,8 +6,8 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from gan.covers import NO_ROOM
 from train.cli import UserError, first_line
+from train.covers import NO_ROOM
 
 
 @contextmanager

@@ -12,15 +12,15 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from gan.cover_features import FEWEST, CoverDistances, load_features
-from gan.covers import Covers, CoversError, load_covers, load_genres
-from gan.metrics import pairwise_distance, sliced_wasserstein
 from gan.pipeline import AlbumCoverPipeline, genres_of
 from gan.pipeline_folder import PRETRAINED, PipelineError, load_pipeline
-from gan.run_facts import read_run
 from train.cli import Parser, UserError, run
-from train.evaluation import draw
-from train.inception import HELP, FeatureDistances, load_inception
+from train.covers import Covers, CoversError, load_covers, load_genres
+from train.metrics.distances import pairwise_distance, sliced_wasserstein
+from train.metrics.evaluation import draw
+from train.metrics.features import FEWEST, CoverDistances, load_features
+from train.metrics.inception import HELP, FeatureDistances, load_inception
+from train.share.run_facts import read_run
 
 
 ROWS = {

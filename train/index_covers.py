@@ -8,7 +8,7 @@ from pathlib import Path
 from datasets import Dataset, DatasetDict, load_dataset
 from tqdm.auto import tqdm
 
-from gan.copies import CopiesError, Index, build_index
+from gan.nearest import CopiesError, Index, build_index
 from gan.pipeline_folder import COVERS_INDEX
 from train.cli import Parser, UserError, first_line, run
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from gan.pipeline_folder import COVERS_INDEX, PRETRAINED, PipelineError, load_pipeline, save_pipeline
 from train.cli import Parser, UserError, run
-from train.evaluation import is_best
-from train.run_folder import draw_sheet
+from train.metrics.evaluation import is_best
+from train.train_gan.run_folder import draw_sheet
 
 
 OF_THE_ONE_BEFORE = ("scores.json", "copies.json", "film.webp", COVERS_INDEX)

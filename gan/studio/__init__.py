@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
-from gan.copies import Index
+from gan.nearest import Index
 from gan.pipeline import AlbumCoverPipeline
 from gan.studio.api import Page, add_endpoints
 from gan.studio.api_tabs import add_tab_endpoints

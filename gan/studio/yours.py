@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from gan.copies import Index
+from gan.nearest import Index
 from gan.projection import project
 from gan.studio import checks
 from gan.studio.address import Address

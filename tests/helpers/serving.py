@@ -1,0 +1,36 @@
+"""`app.py` as a program of its own."""
+
+import re
+import socket
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def free_port() -> str:
+    """The number of a port that nobody listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return str(free.getsockname()[1])
+
+
+@contextmanager
+def serving(
+    command: Sequence[str | Path], folder: Path = ROOT, environment: dict[str, str] | None = None
+) -> Iterator[tuple[str, str, subprocess.Popen]]:
+    """Run a command that starts the page: its address, what it said until it was there, and its process."""
+    pipe = subprocess.PIPE
+    page = subprocess.Popen(command, cwd=folder, env=environment, stdout=pipe, stderr=subprocess.STDOUT, text=True)
+    try:
+        said = ""
+        while not (address := re.search(r"is at (http\S+)", said)):
+            line = page.stdout.readline()
+            assert line, f"the page did not start: {said}"
+            said += line
+        yield address[1], said, page
+    finally:
+        page.terminate()
+        page.communicate(timeout=20)

@@ -1,0 +1,110 @@
+"""Copies among covers, against what comparing every pair finds."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan import fingerprints
+from tests.helpers.drawn import draw_cover
+from train.prepare.clean import make_square
+from train.prepare.duplicates import Fingerprints, find_copies, similar_hashes
+
+
+def prints_of(pictures: list[Image.Image]) -> Fingerprints:
+    squares = [make_square(picture, 64) for picture in pictures]
+    return Fingerprints(
+        np.array([np.frombuffer(fingerprints.pixel_hash(picture), np.uint8) for picture in pictures]),
+        np.array([fingerprints.perceptual_hash(square) for square in squares], np.uint64),
+        np.array([np.frombuffer(fingerprints.colours(square), np.uint8) for square in squares]),
+        np.array([picture.width * picture.height for picture in pictures]),
+    )
+
+
+def random_hashes(count: int) -> np.ndarray:
+    """Hashes, some of which differ in a few bits from another."""
+    random = np.random.default_rng(0)
+    hashes = random.integers(0, 2**64, count, dtype=np.uint64)
+    for copy in range(0, count, 3):
+        flips = random.choice(64, random.integers(1, 13), replace=False)
+        hashes[copy] = hashes[copy - 1] ^ sum(np.uint64(1) << np.uint64(bit) for bit in flips)
+    return np.unique(hashes)
+
+
+@pytest.mark.parametrize("distance", [0, 1, 4, 8, 11])
+def test_similar_hashes_are_those_that_comparing_all_finds(distance):
+    hashes = random_hashes(700)
+    apart = np.bitwise_count(hashes[:, None] ^ hashes[None, :])
+    expected = np.argwhere(np.triu(apart <= distance, 1))
+    assert np.array_equal(similar_hashes(hashes, distance), expected)
+    assert len(expected) == 0 if distance == 0 else len(expected) > 5
+
+
+def test_many_hashes_with_one_band_alike_are_compared_in_pieces(monkeypatch):
+    monkeypatch.setattr("train.prepare.duplicates.PAIRS_AT_ONCE", 100)
+    random = np.random.default_rng(1)
+    hashes = np.unique(random.integers(0, 2**14, 300, dtype=np.uint64) << np.uint64(43))
+    apart = np.bitwise_count(hashes[:, None] ^ hashes[None, :])
+    assert np.array_equal(similar_hashes(hashes, 3), np.argwhere(np.triu(apart <= 3, 1)))
+
+
+def test_no_hashes_are_no_trouble():
+    assert similar_hashes(np.empty(0, np.uint64), 8).shape == (0, 2)
+    empty = Fingerprints(
+        np.empty((0, 32), np.uint8), np.empty(0, np.uint64), np.empty((0, 192), np.uint8), np.empty(0)
+    )
+    assert len(find_copies(empty, 8)) == 0
+
+
+CHANGES = {
+    "smaller": lambda cover: cover.resize((90, 90), Image.Resampling.LANCZOS),
+    "larger": lambda cover: cover.resize((300, 300), Image.Resampling.BICUBIC),
+    "warmer": lambda cover: Image.fromarray((np.asarray(cover) * (1.0, 0.95, 0.88)).astype(np.uint8)),
+    "a border of a pixel": lambda cover: _with_border(cover),
+}
+
+
+def _with_border(cover: Image.Image) -> Image.Image:
+    framed = Image.new("RGB", cover.size)
+    framed.paste(cover.crop((1, 1, cover.width - 1, cover.height - 1)), (1, 1))
+    return framed
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_cover_is_a_copy_and_another_cover_is_none(change):
+    covers = [draw_cover(seed, 200) for seed in range(12)]
+    changed = [CHANGES[change](cover) for cover in covers]
+    of = find_copies(prints_of([*covers, *changed]), 8)
+    kept = 12 if change == "larger" else 0
+    expected = np.tile(np.arange(kept, kept + 12), 2)
+    assert (of == expected).mean() > 0.9
+    assert all(of[i] % 12 == i % 12 for i in range(24))  # of no other cover
+    assert np.array_equal(find_copies(prints_of([*covers, *changed]), None), np.arange(24))
+
+
+def test_one_drawing_in_other_colours_is_another_cover():
+    """As the records of one label are: the grey hashes hardly differ."""
+    drawing = np.asarray(draw_cover(1, 128).convert("L"), float)[..., None] / 255
+    red, blue = (Image.fromarray((drawing * colour).astype(np.uint8)) for colour in ((255, 90, 60), (60, 90, 255)))
+    prints = prints_of([red, blue])
+    assert int(prints.phash[0] ^ prints.phash[1]).bit_count() <= 8
+    assert np.array_equal(find_copies(prints, 8), [0, 1])
+
+
+def test_the_largest_stays_then_the_first_and_chains_do_not_join():
+    print_of = prints_of([draw_cover(1)])
+    steps = [0, 0b1111, 0b11111111, 0b111111111111]  # each 4 bits from the next, the ends 12 apart
+
+    def cluster(pixels: list[int], foreign: int = 0) -> list[int]:
+        prints = Fingerprints(
+            np.arange(4 * 32, dtype=np.uint8).reshape(4, 32),
+            np.array([int(print_of.phash[0]) ^ step for step in steps], np.uint64),
+            np.repeat(print_of.colours, 4, axis=0),
+            np.array(pixels),
+        )
+        return find_copies(prints, 4, foreign).tolist()
+
+    assert cluster([9, 9, 9, 9]) == [0, 0, 2, 2]
+    assert cluster([1, 9, 1, 1]) == [1, 1, 1, 3]
+    assert cluster([1, 1, 1, 9]) == [0, 0, 3, 3]
+    assert cluster([1, 9, 1, 1], foreign=1) == [0, 0, 2, 2]
+    assert cluster([1, 2, 3, 4], foreign=2) == [1, 1, 1, 3]

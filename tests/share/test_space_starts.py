@@ -1,0 +1,66 @@
+"""What lands in a Space starts, in an environment that has what its requirements.txt says and nothing else."""
+
+import base64
+import json
+import re
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+from tests.helpers.hub_server import Hub
+from tests.helpers.serving import free_port, serving
+from tests.helpers.sharing import tiny_run
+
+
+ROOT = Path(__file__).parents[2]
+DOWNLOAD = "import sys; from huggingface_hub import snapshot_download as s; s('user/page', repo_type='space', "
+DOWNLOAD += "local_dir=sys.argv[1])"
+
+
+def test_what_a_space_receives_starts_from_its_requirements_alone(tmp_path: Path):
+    """Takes a minute or two, most of it pip's: uploaded, downloaded, installed, opened, asked for a cover."""
+    space, environment = tmp_path / "space", tmp_path / "environment"
+    with Hub() as hub:
+        mine = hub.environment(tmp_path / "sharer")
+        for arguments in (
+            ["model", tiny_run(tmp_path / "run"), "--repo_id", "user/covers", "--license", "mit"],
+            ["space", "--repo_id", "user/page", "--model_id", "user/covers", "--model_revision", "images-20480"],
+        ):
+            subprocess.run([sys.executable, "-m", "train.share", *arguments], cwd=ROOT, env=mine, check=True)
+        variables = hub.repos["space", "user/page"].variables
+        stranger = hub.environment(tmp_path / "stranger", token=None)
+        subprocess.run([sys.executable, "-c", DOWNLOAD, space], env=stranger, check=True)
+        assert variables == {"MODEL_ID": "user/covers", "MODEL_REVISION": "images-20480"}
+
+        subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+        install = ["-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", space / "requirements.txt"]
+        subprocess.run([environment / "bin/python", *install], check=True)
+
+        # first what the variables name, which leaves it in the cache; then the same with no network
+        for more in ({}, {"HF_HUB_OFFLINE": "1"}):
+            said, seeds = open_page(environment / "bin/python", space, stranger | variables | more)
+            assert "showing the generator that ships" not in said
+            assert seeds[0] != seeds[1] and all(picture.startswith(b"\x89PNG") for picture in seeds)
+
+
+def open_page(python: Path, space: Path, environment: dict[str, str]) -> tuple[str, list[bytes]]:
+    """Start app.py; returns what it said until it was there, and the covers of seeds 1 and 2 as it gave them."""
+    environment = environment | {"GRADIO_SERVER_PORT": free_port()}
+    with serving([python, "app.py"], space, environment) as (address, said, _):
+        return said, [ask(address.rstrip("/"), seed) for seed in (1, 2)]
+
+
+def ask(address: str, seed: int) -> bytes:
+    """The cover of a seed over HTTP, as Gradio's own documentation asks with curl."""
+    call = f"{address}/gradio_api/call/generate"
+    data = json.dumps({"data": [seed, 1.0]}).encode()
+    request = urllib.request.Request(call, data, {"Content-Type": "application/json"})
+    event = json.load(urllib.request.urlopen(request))["event_id"]
+    answer = urllib.request.urlopen(f"{call}/{event}").read().decode()
+    assert answer.startswith("event: complete"), answer
+    (file,) = json.loads(re.search(r"^data: (.*)$", answer, re.MULTILINE)[1])[:1]
+    url = file["url"]
+    if url.startswith("data:"):
+        return base64.b64decode(url.split(",")[1])
+    return urllib.request.urlopen(url).read()

@@ -1,0 +1,253 @@
+"""The endpoints of the page, through the real client."""
+
+import base64
+import http.client
+import io
+import json
+import logging
+import socket
+import subprocess
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from gan import load_pipeline
+from gan.film import FFMPEG, SMALLEST_FILM
+from gan.latents import blend, closed_path, slerp, walk
+from gan.pipeline import LARGEST_SEED, AlbumCoverPipeline
+from gan.studio import build_page, launch_options
+from gan.studio.body_limit import LARGEST_BODY
+from gan.studio.crate import SIDE, Crate
+from gan.studio.model import Model
+from tests.studio.test_app import pixels, same
+
+
+@pytest.fixture(scope="module")
+def pipeline(tiny_pipeline_folder: Path) -> AlbumCoverPipeline:
+    return load_pipeline(tiny_pipeline_folder)
+
+
+@pytest.fixture(scope="module")
+def model(pipeline: AlbumCoverPipeline) -> Model:
+    return Model(pipeline, "user/covers", "v1")
+
+
+@pytest.fixture(scope="module")
+def client(pipeline: AlbumCoverPipeline, tmp_path_factory: pytest.TempPathFactory):
+    page = build_page(pipeline, "user/covers", "v1")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    _, address, _ = page.launch(server_port=port, prevent_thread_lock=True, quiet=True, **launch_options())
+    yield Client(address, verbose=False, download_files=tmp_path_factory.mktemp("downloads"))
+    page.close()
+
+
+OURS = {
+    "/generate": ["seed", "truncation", "genre"],
+    "/cover": ["address"],
+    "/plane": ["x", "y", "truncation", "genre"],
+    "/walk": ["seed_a", "seed_b", "position", "truncation"],
+    "/address": ["png"],
+    "/loop": ["seed_a", "seed_b", "frames", "truncation"],
+    "/film": ["addresses", "frames", "straight", "speed", "kind"],
+}
+
+
+def test_the_endpoints_are_documented(client: Client):
+    endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    parameters = {name: [p["parameter_name"] for p in about["parameters"]] for name, about in endpoints.items()}
+    assert OURS.items() <= parameters.items()
+    assert next(iter(endpoints)) == "/generate"  # what a client finds first
+    about = json.loads(urllib.request.urlopen(f"{client.src}gradio_api/info").read())["named_endpoints"]
+    assert "same seed is the same cover" in about["/generate"]["description"]
+    assert all(len(endpoint["description"]) > 30 for endpoint in about.values())
+
+
+def test_generate_gives_the_pipelines_pixels(client: Client, pipeline: AlbumCoverPipeline):
+    for seed, truncation in ((0, 1.0), (7, 0.7), (LARGEST_SEED, 1.5)):
+        file = client.predict(seed, truncation, api_name="/generate")
+        assert same(file, pipeline(seeds=[seed], truncation=truncation).images[0])
+    assert not same(client.predict(0, 1.0, api_name="/generate"), client.predict(1, 1.0, api_name="/generate"))
+
+
+def test_a_downloaded_cover_says_how_to_draw_it_again(client: Client):
+    file = client.predict(seed=123, truncation=0.8, api_name="/generate")
+    cover = Image.open(file)
+    assert (Path(file).name, cover.format, cover.size) == ("album-cover-123.png", "PNG", (32, 32))
+    address = cover.text.pop("address")
+    assert cover.text == {"seed": "123", "truncation": "0.8", "model": "user/covers", "revision": "v1"}
+    assert client.predict(png=handle_file(file), api_name="/address") == address
+    assert same(client.predict(address, api_name="/cover"), cover)
+
+
+def test_the_ends_of_a_walk_are_the_two_covers(client: Client, pipeline: AlbumCoverPipeline):
+    a, b = pipeline(seeds=[3, 8], batch_size=1, truncation=0.9).images
+    assert same(client.predict(3, 8, 0, 0.9, api_name="/walk"), a)
+    assert same(client.predict(3, 8, 1, 0.9, api_name="/walk"), b)
+    latents = pipeline.prepare_latents([3, 8])
+    rounded = slerp(latents[:1], latents[1:], 0.25).half().float()  # what the address in the file holds
+    file = client.predict(3, 8, 0.25, 0.9, api_name="/walk")
+    assert same(file, pipeline(latents=rounded, truncation=0.9).images[0])
+    assert same(client.predict(Image.open(file).text["address"], api_name="/cover"), file)
+
+
+def test_a_place_of_the_plane_blends_the_four_seeds_around_it(client: Client, pipeline: AlbumCoverPipeline):
+    assert same(client.predict(5, 0, api_name="/plane"), pipeline(seeds=[5]).images[0])
+    assert same(client.predict(-1, -1, api_name="/plane"), pipeline(seeds=[LARGEST_SEED]).images[0])
+    corners = pipeline.prepare_latents([5, 6, 5 + SIDE, 6 + SIDE])
+    expected = pipeline(latents=blend(corners, 0.5, 0.25)[None].half().float(), truncation=0.7).images[0]
+    assert same(client.predict(5.5, 0.25, 0.7, api_name="/plane"), expected)
+
+
+@pytest.mark.parametrize("straight", (False, True))
+def test_a_film_goes_through_its_covers(client: Client, pipeline: AlbumCoverPipeline, straight: bool):
+    addresses = ["seed=3", "seed=8&truncation=0.5", "seed=4"]
+    film = Image.open(client.predict(addresses, 12, straight, 25, api_name="/film"))
+    assert (film.format, film.n_frames, film.info["loop"]) == ("WEBP", 12, 0)
+    points = pipeline.prepare_latents([3, 8, 4]) * torch.tensor([[1.0], [0.5], [1.0]])
+    expected = pipeline(latents=closed_path(points, 12, straight)).images
+    for number, cover in enumerate(expected):
+        film.seek(number)
+        assert same(film, cover) and film.info["duration"] == 40
+
+
+def test_an_mp4_is_made_where_ffmpeg_is(client: Client, pipeline: AlbumCoverPipeline):
+    asked = [["seed=3", "seed=8"], 12, False, 25, "mp4"]
+    if FFMPEG is None:
+        with pytest.raises(AppError, match="Films are made as webp, mp4 needs ffmpeg"):
+            client.predict(*asked, api_name="/film")
+        return
+    file = client.predict(*asked, api_name="/film")
+    command = [FFMPEG, "-v", "error", "-i", file, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    frames = np.frombuffer(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout, np.uint8)
+    frames = frames.reshape(-1, SMALLEST_FILM, SMALLEST_FILM, 3)
+    expected = pipeline(latents=closed_path(pipeline.prepare_latents([3, 8]), 12)).images
+    assert len(frames) == len(expected)
+    for place, frame in enumerate(frames):  # with losses, but that cover, or one just like it
+        small = np.asarray(Image.fromarray(frame).resize(expected[0].size, Image.Resampling.BOX)).astype(int)
+        gaps = [np.abs(small - np.asarray(cover)).mean() for cover in expected]
+        assert gaps[place] < 1.2 * min(gaps)
+
+
+@pytest.mark.parametrize(("seed_b", "frames"), ((8, 12), (8, 31), (3, 12)))
+def test_a_loop_has_no_seam(client: Client, pipeline: AlbumCoverPipeline, seed_b: int, frames: int):
+    file = client.predict(3, seed_b, frames, api_name="/loop")
+    loop = Image.open(file)
+    assert (Path(file).name, loop.format) == (f"album-cover-loop-3-{seed_b}.webp", "WEBP")
+    assert (loop.is_animated, loop.n_frames, loop.info["loop"]) == (True, frames, 0)
+    expected = pipeline(latents=walk(*pipeline.prepare_latents([3, seed_b]), frames)).images
+    shown = []
+    for number, cover in enumerate(expected):
+        loop.seek(number)
+        shown.append(pixels(loop).astype(int))
+        assert np.array_equal(shown[-1], pixels(cover)) and loop.info["duration"] == 50
+    # the way from the last frame back to the first is not longer than any other step
+    steps = [np.abs(one - other).mean() for one, other in zip(shown, [*shown[1:], shown[0]], strict=True)]
+    assert steps[-1] <= max(steps[:-1])
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "values", "sentence"),
+    (
+        ("/generate", [-1, 1], "A seed is a whole number from 0 to 4294967295."),
+        ("/generate", [LARGEST_SEED + 1, 1], "A seed is a whole number"),
+        ("/generate", [1.5, 1], "A seed is a whole number"),
+        ("/generate", ["/etc/passwd", 1], "A seed is a whole number"),
+        ("/generate", [None, 1], "A seed is a whole number"),
+        ("/generate", [True, 1], "A seed is a whole number"),
+        ("/generate", [10**400, 1], "A seed is a whole number"),
+        ("/generate", [1, 1.51], "Truncation is a number from 0 to 1.5."),
+        ("/generate", [1, -0.1], "Truncation is a number"),
+        ("/walk", [1, 2, 1.01, 1], "The position is a number from 0 to 1."),
+        ("/walk", [1, {"a": 1}, 0.5, 1], "A seed is a whole number"),
+        ("/loop", [1, 2, 10_000, 1], "The number of frames is a whole number from 12 to 120."),
+        ("/loop", [1, 2, 11, 1], "The number of frames"),
+        ("/plane", [1e300, 0, 1], "A place is a number"),
+        ("/plane", ["x", 0, 1], "A place is a number"),
+        ("/cover", ["seed=1&model=other/covers"], "This cover was drawn by other/covers, and this page shows"),
+        ("/cover", ["../../etc/passwd"], "An address has either a seed or latents"),
+        ("/generate", [1, 1, "rock"], "This generator knows no genres: leave it out."),
+        ("/plane", [1.5, 0, 1, ["rock"]], "This generator knows no genres"),
+        ("/cover", ["seed=1&genre=rock"], "This generator knows no genres"),
+        ("/film", [["seed=1"]], "A film goes through 2 to 60 covers."),
+        ("/film", [["seed=1"] * 61], "A film goes through 2 to 60 covers."),
+        ("/film", [["seed=1", "seed=-1"]], "A seed is a whole number"),
+        ("/film", [["seed=1", "seed=2"], 10_000], "The number of frames is a whole number from 12 to 120."),
+        ("/film", [["seed=1"] * 20, 12], "A film has at least as many frames as covers."),
+        ("/film", [["seed=1", "seed=2"], 12, False, 0], "Frames a second is a whole number"),
+        ("/film", [["seed=1", "seed=2"], 12, False, 20, "exe"], "Films are made as webp"),
+    ),
+)
+def test_bad_values_are_refused_in_words(client: Client, caplog, capfd, endpoint: str, values: list, sentence: str):
+    with pytest.raises(AppError, match=sentence), caplog.at_level(logging.WARNING, "gan.studio"):
+        client.predict(*values, api_name=endpoint)
+    (line,) = caplog.messages
+    assert line.startswith(f"{endpoint[1:]} refused ") and "\n" not in line
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def plainly(client: Client, data: bytes) -> str:
+    """The answer to `/generate` without a client of Gradio's."""
+    call = f"{client.src}gradio_api/call/generate"
+    request = urllib.request.Request(call, b'{"data": %s}' % data, {"Content-Type": "application/json"})
+    event = json.loads(urllib.request.urlopen(request).read())["event_id"]
+    return urllib.request.urlopen(f"{call}/{event}").read().decode()
+
+
+def test_not_a_number_is_refused(client: Client):
+    # the Python client does not send NaN, others do
+    answer = plainly(client, b"[1, NaN]")
+    assert "event: error" in answer and "Truncation is a number" in answer and str(Path.cwd()) not in answer
+
+
+def test_a_plain_call_of_before_there_were_genres_holds(client: Client, pipeline: AlbumCoverPipeline):
+    for data, truncation in ((b"[7, 0.8]", 0.8), (b"[7]", 1.0)):
+        answer = plainly(client, data)
+        cover = json.loads(answer.rpartition("data: ")[2])[0]["url"]
+        drawn = Image.open(io.BytesIO(urllib.request.urlopen(cover).read()))
+        assert same(drawn, pipeline(seeds=[7], truncation=truncation).images[0])
+    assert "A seed is a whole number" in plainly(client, b"[]")
+
+
+def test_a_png_that_was_not_made_here_is_refused_in_words(client: Client, tmp_path: Path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "other.png")
+    (tmp_path / "drawing.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    for name, sentence in (("other.png", "holds no address"), ("drawing.svg", "not a PNG that can be read")):
+        with pytest.raises(AppError, match=sentence):
+            client.predict(handle_file(tmp_path / name), api_name="/address")
+
+
+def test_a_request_that_is_far_too_large_is_not_read(client: Client):
+    address = urllib.parse.urlparse(client.src)
+    for where in ("gradio_api/upload", "gradio_api/component_server"):
+        connection = http.client.HTTPConnection(address.hostname, address.port, timeout=20)
+        connection.putrequest("POST", f"/{where}")
+        connection.putheader("Content-Length", "1000000000")
+        connection.endheaders()  # and none of the body
+        answer = connection.getresponse()
+        assert answer.status == 413 and "At most 12 MB" in answer.read().decode()
+    # without saying how much will come; the server hangs up, at the latest when its answer is there
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=20)
+    connection.putrequest("POST", "/gradio_api/component_server")
+    connection.putheader("Transfer-Encoding", "chunked")
+    connection.endheaders()
+    megabyte, sent = b"100000\r\n" + b" " * 2**20 + b"\r\n", 0
+    with pytest.raises(OSError):
+        while sent < 200:
+            connection.send(megabyte)
+            sent += 1
+    assert LARGEST_BODY / 2**20 < sent < 200
+
+
+def test_the_page_shows_what_the_endpoint_gives(client: Client, model: Model):
+    cover = Crate(model).look({"x": 5, "y": 0, "truncation": 0.6})["cover"]
+    downloaded = Path(client.predict(5, 0.6, api_name="/generate")).read_bytes()
+    assert base64.b64decode(cover["src"].partition(",")[2]) == downloaded
+    assert cover["address"] == model.address(5, 0.6).query()

@@ -1,0 +1,247 @@
+"""The tabs Breed, Finish and Yours as a visitor has them, in a real Chromium."""
+
+import re
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from gan import load_pipeline
+from gan.nearest import build_index
+from gan.studio import build_page, launch_options
+from gan.studio.address import from_png
+from tests.helpers.drawn import draw_cover
+
+
+sync_api = pytest.importorskip("playwright.sync_api")
+expect = sync_api.expect
+expect.set_options(timeout=15_000)  # a busy machine's start, not a visitor's patience
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium")
+QUIET = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
+CUT_OFF = """[...document.querySelectorAll('button, input, .sleeve img, .details, table')]
+  .filter(element => element.offsetParent && !element.closest('.mates, .family, table, .shelf, [tabindex="-1"]'))
+  .filter(element => element.getBoundingClientRect().right > innerWidth + 1)
+  .map(element => element.outerHTML.slice(0, 200))"""
+NAMELESS = """[...document.querySelectorAll('button, input, a, img')]
+  .filter(element => element.offsetParent && !element.closest('footer'))
+  .filter(element => !(element.getAttribute('aria-label') || element.alt || element.labels?.length || element.title ||
+                       element.innerText?.trim() || element.querySelector?.('img[alt]:not([alt=""])')))
+  .filter(element => !(element.alt === '' && element.closest('button[aria-label], label')))
+  .map(element => element.outerHTML.slice(0, 200))"""
+
+
+@pytest.fixture(scope="module")
+def address(tiny_pipeline_folder: Path):
+    pipeline = load_pipeline(tiny_pipeline_folder)
+    covers = [*(draw_cover(seed, 32) for seed in range(40)), pipeline(seeds=[1]).images[0]]
+    page = build_page(
+        pipeline, "user/covers", index=build_index((cover, f"{n:064x}") for n, cover in enumerate(covers))
+    )
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    _, address, _ = page.launch(server_port=port, prevent_thread_lock=True, quiet=True, **launch_options())
+    yield address
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*QUIET.split(), "--no-first-run"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser, address: str):
+    """`visit(...)`: opens the page, and when the test ends looks whether all was well in the browser."""
+    contexts, wrong = [], []
+
+    def open_page(width: int = 1280, height: int = 900, **options):
+        context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("request", lambda request: None if is_ours(request.url) else wrong.append(request.url))
+        page.goto(f"{address}?seed=1")
+        page.wait_for_selector("#crate .stand[data-address]")
+        return page
+
+    def is_ours(url: str) -> bool:
+        return url.startswith((address, "data:", "blob:"))
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not wrong
+
+
+def shown(page, tab: str) -> str:
+    return page.locator(f"#{tab} .stand").get_attribute("data-address")
+
+
+def wait_for_another(page, tab: str, before: str) -> str:
+    page.wait_for_function(
+        "([tab, before]) => document.querySelector(`#${tab} .stand`).dataset.address !== before", arg=[tab, before]
+    )
+    return shown(page, tab)
+
+
+def open_breed(page) -> None:
+    page.click("#crate [data-send=breed]")
+    expect(page.locator("#breed .child")).to_have_count(12)
+
+
+def test_children_and_the_way_back(visit):
+    page = visit()
+    open_breed(page)
+    assert shown(page, "breed").startswith("seed=1&")
+    first = shown(page, "breed")
+    child = page.locator("#breed .child").nth(4)
+    address = child.get_attribute("data-address")
+    child.locator(".choose").click()
+    assert wait_for_another(page, "breed", first) == address
+    expect(page.locator("#breed .details")).to_have_text("Generation 1")
+    expect(page.locator("#breed .family button")).to_have_count(2)
+    page.locator("#breed .family button").first.click()  # the seed
+    assert wait_for_another(page, "breed", address) == first
+    page.click("#breed .undo")
+    assert wait_for_another(page, "breed", first) == address
+    page.click("#breed .undo")
+    assert wait_for_another(page, "breed", address) == first
+    expect(page.locator("#breed .undo")).to_be_disabled()
+
+
+def test_how_different(visit):
+    page = visit()
+    open_breed(page)
+    before = page.locator("#breed .child").first.get_attribute("data-address")
+    page.locator("#breed .difference").focus()
+    page.keyboard.press("End")
+    expect(page.locator("#breed .difference + output")).to_have_text("100 %")
+    expect(page.locator("#breed .child").first).not_to_have_attribute("data-address", before)
+    before = page.locator("#breed .child").first.get_attribute("data-address")
+    page.click("#breed .again")
+    expect(page.locator("#breed .child").first).not_to_have_attribute("data-address", before)
+
+
+def test_two_covers_are_crossed(visit):
+    page = visit()
+    page.click("#crate [data-send=keep]")
+    open_breed(page)
+    first = shown(page, "breed")
+    page.locator("#breed .choose").first.click()
+    second = wait_for_another(page, "breed", first)
+    page.locator("#breed .mates button").first.click()
+    expect(page.locator("#breed .child").first).to_have_attribute("data-parents", f"{second} {first}")
+    page.locator("#breed .choose").nth(3).click()
+    wait_for_another(page, "breed", second)
+    expect(page.locator("#breed .details")).to_have_text("Generation 2")
+    expect(page.locator("#breed .family path")).to_have_count(3)
+    page.locator("#breed .keep-child").first.click(force=True)
+    expect(page.locator("#shelf .kept li")).to_have_count(2)
+
+
+def test_a_fader_moves_the_cover_and_undo_brings_it_back(visit):
+    page = visit()
+    open_breed(page)
+    first = shown(page, "breed")
+    expect(page.locator("#breed .fader")).to_have_count(6)
+    page.wait_for_function(
+        "[...document.querySelectorAll('#breed .fader img')].every(image => image.src.startsWith('data:image/png'))"
+    )
+    fader = page.locator("#breed .fader input").nth(1)
+    fader.focus()
+    page.keyboard.press("End")
+    moved = wait_for_another(page, "breed", first)
+    assert moved.startswith("latents=")
+    # where the fader is, its own end shows the cover
+    end = page.locator("#breed .fader").nth(1).locator("img").nth(1)
+    expect(end).to_have_attribute("src", page.locator("#breed .sleeve img").get_attribute("src"))
+    expect(page.locator("#breed .child").first).to_have_attribute("data-parents", moved)
+    page.click("#breed .undo")
+    assert wait_for_another(page, "breed", moved) == first
+    expect(fader).to_have_value("0")
+
+
+def test_a_cover_is_finished_and_opens_again(visit, tmp_path: Path):
+    page = visit()
+    page.click("#crate [data-send=finish]")
+    image = page.locator("#finish .sleeve img")
+    expect(image).to_have_attribute("src", re.compile("^data:image/webp"))
+    expect(page.locator("#finish .layouts input")).to_have_count(5)
+    plain = image.get_attribute("src")
+    page.fill("#finish .artist", "<b>Óskar</b> & ${1+1}")
+    page.fill("#finish .title", "Veðurfréttir")
+    expect(page.locator("#finish .details")).to_contain_text("to 1 where it is least")
+    assert image.get_attribute("src") != plain
+    page.locator("#finish .layouts label").nth(3).click()
+    expect(page.locator("#finish .layouts input").nth(3)).to_be_checked()
+    page.fill("#finish .title", "Погода")
+    expect(page.locator("#finish .note")).to_contain_text("The fonts have no")
+    page.fill("#finish .title", "Weather")
+    expect(page.locator("#finish .note")).to_have_text("")
+    with page.expect_download(timeout=120_000) as download:
+        page.click("#finish [data-save=print]")
+    download.value.save_as(tmp_path / "print.png")
+    assert download.value.suggested_filename == "album-cover-1-3000.png"
+    assert Image.open(tmp_path / "print.png").size == (3000, 3000)
+    assert from_png((tmp_path / "print.png").read_bytes()).seed == 1
+    with page.expect_download(timeout=120_000) as download:
+        page.click("#finish [data-save=loop]")
+    assert download.value.suggested_filename == "album-cover-1-loop.webp"
+
+
+def test_a_picture_of_ones_own_is_found_and_bred(visit, tmp_path: Path):
+    page = visit()
+    page.get_by_role("tab", name="Yours").click()
+    draw_cover(3, 200).save(tmp_path / "mine.jpg")
+    page.set_input_files("#yours input[type=file]", tmp_path / "mine.jpg")
+    expect(page.locator("#yours .state")).to_have_text("The nearest cover", timeout=60_000)
+    found = shown(page, "yours")
+    assert found.startswith("latents=")
+    page.click("#yours [data-send=breed]")
+    page.wait_for_function("document.querySelector('#breed .stand')?.dataset.address?.startsWith('latents=')")
+    assert shown(page, "breed") == found
+
+
+def test_a_search_is_stopped(visit, tmp_path: Path):
+    page = visit()
+    page.get_by_role("tab", name="Yours").click()
+    draw_cover(3, 200).save(tmp_path / "mine.png")
+    page.set_input_files("#yours input[type=file]", tmp_path / "mine.png")
+    page.click("#yours .stop")
+    expect(page.locator("#yours .search")).to_be_visible()
+    (tmp_path / "mine.svg").write_text("<svg/>")
+    page.set_input_files("#yours input[type=file]", tmp_path / "mine.svg")
+    expect(page.locator(".toast.shown")).to_have_text("A picture is a PNG, JPEG or WebP file.")
+    (tmp_path / "broken.png").write_bytes(b"broken")
+    page.set_input_files("#yours input[type=file]", tmp_path / "broken.png")
+    expect(page.locator(".toast.shown")).to_have_text("This is not a PNG, JPEG or WebP picture.")
+    expect(page.locator("#yours .search")).to_be_visible()
+
+
+def test_is_it_a_copy(visit):
+    page = visit()
+    page.get_by_role("tab", name="Yours").click()
+    page.locator("#yours .mates button").first.click()  # the cover in the crate: seed 1, learned by heart
+    expect(page.locator("#yours .verdict")).to_contain_text("It may be a copy")
+    expect(page.locator("#yours .copies tr")).to_have_count(6)
+    expect(page.locator("#yours .copies code").first).to_have_text("0000000000…")
+
+
+@pytest.mark.parametrize(("locale", "scheme"), (("en-US", "light"), ("de-DE", "dark")))
+def test_on_a_telephone(visit, locale: str, scheme: str):
+    page = visit(width=390, height=844, locale=locale, color_scheme=scheme, has_touch=True)
+    for tab, ready in (("breed", "#breed .child"), ("finish", "#finish .layouts img")):
+        page.locator(f"#crate [data-send={tab}]").dispatch_event("click")
+        page.wait_for_selector(ready)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert page.evaluate(CUT_OFF) == []
+        assert page.evaluate(NAMELESS) == []
+    expect(page.locator("#finish h3").first).to_have_text("Gestaltung" if locale.startswith("de") else "Layout")

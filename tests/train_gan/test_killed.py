@@ -1,0 +1,229 @@
+"""The trainer as people run it: real processes, killed and resumed."""
+
+import json
+import os
+import pty
+import resource
+import shutil
+import signal
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from gan import load_pipeline
+from tests.helpers.runs import LAUNCHER, ROOT, assert_same_run, command, finish, kill_when, launch, start, weights
+
+
+def test_a_run_leaves_what_the_manual_says(straight: Path) -> None:
+    assert sorted(p.name for p in straight.iterdir()) == [
+        "best", "checkpoints", "config.json", "copies.json", "film.webp", "metrics.jsonl", "pipeline", "samples",
+    ]  # fmt: skip
+    lines = [json.loads(line) for line in (straight / "metrics.jsonl").read_text().splitlines()]
+    assert [line["images"] for line in lines] == [200, 400, 400, 600, 800, 800]
+    shown = {"loss_g", "loss_d", "images_per_second", "seconds", "augmentation", "r_v", "gradient_norm_g"}
+    assert shown <= lines[-2].keys()
+    measured = {"images", "ema_sigma", "sliced_wasserstein", "held_out", "seconds"}
+    measured |= {"pairwise_distance", "real_pairwise_distance", "held_out_gap", "real_fd_covers"}
+    measured |= {"fd_covers", "precision_covers", "recall_covers", "feature_covers"}
+    assert lines[-1].keys() == measured
+    best = min((line for line in lines if "held_out" in line), key=lambda line: line["fd_covers"])
+    assert best["held_out"] == 26 and len(load_pipeline(straight / "best")(seeds=[1]).images) == 1
+    assert json.loads((straight / "config.json").read_text())["network"] == "r3gan"
+    copies = json.loads((straight / "copies.json").read_text())
+    assert copies["images"] == 800 and copies["samples"] == 26 and copies["found"] == 0 < copies["nearest_bits"]
+    sheets = sorted((straight / "samples").iterdir())
+    assert [p.name for p in sheets] == ["images-0000000400.png", "images-0000000800.png"]
+    assert Image.open(sheets[-1]).size == (128, 128)
+    assert len(load_pipeline(straight / "pipeline")(seeds=[1, 2]).images) == 2
+
+
+def test_the_sheet_shows_the_covers_of_the_pipeline(straight: Path) -> None:
+    sheet = Image.open(straight / "samples" / "images-0000000800.png")
+    cover = load_pipeline(straight / "pipeline")(seeds=[9]).images[0]
+    ours = sheet.crop((16, 16, 32, 32))
+    assert max(abs(a - b) for a, b in zip(ours.tobytes(), cover.tobytes(), strict=True)) <= 1
+
+
+def test_killed_twice_and_started_again_it_is_the_same_run(tiny_dataset: Path, straight: Path, tmp_path: Path) -> None:
+    run = tmp_path / "killed"
+    metrics = run / "metrics.jsonl"
+    for lines in (1, 4):  # before and after the first checkpoint, which comes with the third
+        kill_when(
+            start(command(tiny_dataset, run)),
+            lambda n=lines: metrics.exists() and len(metrics.read_text().splitlines()) >= n,
+        )
+        assert any((run / "checkpoints").glob("images-*.pt")) is (lines == 4)
+    (run / "checkpoints" / ".new-left").write_bytes(b"half a checkpoint")
+    with open(metrics, "a") as file:
+        file.write('{"images": 7')  # what a process killed while writing leaves
+    done = launch(command(tiny_dataset, run))
+    assert done.returncode == 0, done.stderr
+    assert_same_run(straight, run)
+    assert not list((run / "checkpoints").glob(".*"))
+
+
+def test_killed_while_a_checkpoint_is_written_it_is_the_same_run(
+    tiny_dataset: Path, straight: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "killed"
+    checkpoints = run / "checkpoints"
+    unfinished = 0
+    for attempt in range(10):  # the moment is short: until it was met twice
+        # each attempt has another checkpoint before it, and writes them more and more often
+        often = ("--checkpointing_images", str(80 - 8 * attempt))
+        kill_when(start(command(tiny_dataset, run, *often)), lambda: any(checkpoints.glob(".*")))
+        unfinished += bool(list(checkpoints.glob(".*")))
+        if unfinished == 2:
+            break
+    assert unfinished == 2
+    done = launch(command(tiny_dataset, run))
+    assert done.returncode == 0, done.stderr
+    assert_same_run(straight, run)
+
+
+@pytest.mark.parametrize("damage", ["cut", "zeroed", "empty"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
+    damage: str, tiny_dataset: Path, straight: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(straight, run)
+    newest = run / "checkpoints" / "images-0000000800.pt"
+    content = newest.read_bytes()
+    half = len(content) // 2
+    zeroed = content[:half] + bytes(64) + content[half + 64 :]  # torch itself would load it without a word
+    newest.write_bytes({"cut": content[:half], "zeroed": zeroed, "empty": b""}[damage])
+    done = launch(command(tiny_dataset, run))
+    assert done.returncode == 0, done.stderr
+    assert f"{newest}: damaged, kept as images-0000000800.pt.damaged; the one before it is used" in done.stderr
+    assert newest.with_name("images-0000000800.pt.damaged").exists()
+    assert_same_run(straight, run)
+
+
+def test_when_all_checkpoints_are_damaged_nothing_is_overwritten(
+    tiny_dataset: Path, straight: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(straight, run)
+    for file in (run / "checkpoints").iterdir():
+        file.write_bytes(b"")
+    done = launch(command(tiny_dataset, run))
+    assert done.returncode and "images-0000000800.pt: damaged, and no other is left; start again" in done.stderr
+    assert len(list((run / "checkpoints").glob("*.pt"))) == 2
+
+
+def test_a_full_disk_stops_the_run_and_leaves_the_last_checkpoint_whole(
+    tiny_dataset: Path, straight: Path, tmp_path: Path
+) -> None:
+    """The system refuses to write more than 64 kB into a file, in the middle of a checkpoint of 200 kB."""
+    run = tmp_path / "full"
+    process = start(command(tiny_dataset, run))
+    while not list(run.glob("checkpoints/images-*.pt")):
+        assert process.poll() is None
+        time.sleep(0.005)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (65536, 65536))
+    done = finish(process)
+    line = done.stderr.splitlines()[-1]
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert line.startswith(f"train.train_gan: --output_dir {run} cannot be written (File too large); make room")
+    assert [p.name for p in (run / "checkpoints").iterdir()] == ["images-0000000400.pt"]
+    done = launch(command(tiny_dataset, run))
+    assert done.returncode == 0, done.stderr
+    assert_same_run(straight, run)
+
+
+def test_sigterm_saves_and_the_same_command_goes_on(tiny_dataset: Path, straight: Path, tmp_path: Path) -> None:
+    run = tmp_path / "stopped"
+    process = start(command(tiny_dataset, run))
+    while not (run / "metrics.jsonl").exists():
+        assert process.poll() is None
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGTERM)
+    stopped = finish(process)
+    assert stopped.returncode == 0 and f"{run}: stopped after " in stopped.stdout.splitlines()[-1]
+    assert weights(run)["images"] % 8 == 0
+    done = launch(command(tiny_dataset, run))
+    assert done.returncode == 0, done.stderr
+    assert_same_run(straight, run)
+
+
+def test_when_the_launcher_is_ended_the_run_saves_and_ends(tiny_dataset: Path, straight: Path, tmp_path: Path) -> None:
+    run = tmp_path / "orphaned"
+    python, *program = command(tiny_dataset, run)
+    process = start([python, *LAUNCHER, *program])
+    while not (run / "metrics.jsonl").exists():
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.terminate()  # the launcher alone, which passes nothing on
+    stopped = finish(process)  # both have ended when their output has
+    assert f"{run}: stopped after " in stopped.stdout.splitlines()[-1]
+    done = launch(command(tiny_dataset, run))
+    assert done.returncode == 0, done.stderr
+    assert_same_run(straight, run)
+
+
+def test_killed_after_the_last_checkpoint_it_gets_what_is_missing(
+    tiny_dataset: Path, straight: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "killed"
+    shutil.copytree(straight, run)
+    (run / "film.webp").unlink()
+    lines = (run / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (run / "metrics.jsonl").write_text("".join(lines[:-1]))  # without the last evaluation
+    copies = json.loads((run / "copies.json").read_text())
+    (run / "copies.json").write_text(json.dumps(copies | {"images": 400}))
+    done = launch(command(tiny_dataset, run))
+    assert done.returncode == 0 and "already shown 800 covers" in done.stdout, done.stderr
+    assert_same_run(straight, run)
+    assert json.loads((run / "copies.json").read_text()) == copies
+    assert (run / "film.webp").read_bytes() == (straight / "film.webp").read_bytes()
+
+
+def test_when_the_terminal_is_closed_the_run_is_saved(tiny_dataset: Path, straight: Path, tmp_path: Path) -> None:
+    run = tmp_path / "hung-up"
+    process, terminal = pty.fork()
+    if not process:
+        os.chdir(ROOT)
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may have been started by nohup
+        os.execv(sys.executable, command(tiny_dataset, run))
+    os.set_blocking(terminal, False)
+    shown = b""
+    while not (run / "metrics.jsonl").exists():
+        with suppress(BlockingIOError):
+            shown += os.read(terminal, 65536)  # or the program would wait for somebody to read
+        time.sleep(0.005)
+    os.close(terminal)
+    _, status = os.waitpid(process, 0)
+    assert os.waitstatus_to_exitcode(status) == 0, shown
+    assert 0 < weights(run)["images"] < 800
+    done = launch(command(tiny_dataset, run))
+    assert done.returncode == 0, done.stderr
+    assert_same_run(straight, run)
+
+
+def test_a_finished_run_says_so(tiny_dataset: Path, straight: Path) -> None:
+    done = launch(command(tiny_dataset, straight))
+    assert done.returncode == 0
+    assert done.stdout == f"{straight}: already shown 800 covers; raise --total_images to go on\n"
+    told = (straight / "config.json").read_bytes()
+    assert launch(command(tiny_dataset, straight, "--total_images", "400")).returncode == 0
+    assert (straight / "config.json").read_bytes() == told  # of the run as it was
+    other = launch(command(tiny_dataset, straight, "--train_batch_size", "4"))
+    assert "holds a run with train_batch_size 8, not 4" in other.stderr
+
+
+def test_an_earlier_checkpoint_goes_on_in_another_folder_only(
+    tiny_dataset: Path, straight: Path, tmp_path: Path
+) -> None:
+    earlier = ("--resume_from_checkpoint", str(straight / "checkpoints" / "images-0000000400.pt"))
+    refused = launch(command(tiny_dataset, straight, *earlier))
+    assert "went further already" in refused.stderr and weights(straight)["images"] == 800
+    done = launch(command(tiny_dataset, tmp_path / "branch", *earlier))
+    assert done.returncode == 0, done.stderr
+    one, other = weights(straight), weights(tmp_path / "branch")
+    assert all(torch.equal(one[key], other[key]) for key in one)

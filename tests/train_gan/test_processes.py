@@ -1,0 +1,68 @@
+"""Several processes through the real launcher do what one does."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.helpers.runs import LAUNCHER, command, launch, weights
+
+
+@pytest.mark.parametrize("config", ["tiny", "normalised"])
+def test_two_processes_through_the_real_launcher_do_what_one_does(
+    config: str, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    normalised = tmp_path / "normalised.yaml"  # by batches, which is each process's own if nobody takes care
+    normalised.write_text(
+        "{network: dcgan, resolution: 16, loss: logistic, train_batch_size: 8, generator: {width: 8, latent_dim: 8}, "
+        "discriminator: {width: 8}, learning_rate: 0.0002, adam_beta1: 0.5, adam_beta2: 0.999}"
+    )
+    short = ("--total_images", "80", "--config", "tiny" if config == "tiny" else str(normalised))
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert launch(command(tiny_dataset, one, *short)).returncode == 0
+    python, *program = command(tiny_dataset, two, *short)
+    # `--cpu --num_processes 2` silently starts one process; this starts two
+    both = [python, *LAUNCHER, "--multi_gpu", "--num_processes", "2", "--main_process_port", "0", *program]
+    done = launch(both, ACCELERATE_USE_CPU="true")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((two / "config.json").read_text())["processes"] == 2
+    assert done.stdout.count("done after 80 covers") == 1
+    a, b = weights(one), weights(two)
+    assert a.keys() == b.keys()
+    for key, value in a.items():
+        torch.testing.assert_close(b[key], value, atol=1e-4, rtol=1e-4, msg=key)
+
+
+def test_begun_by_one_process_and_continued_by_two_it_is_nearly_the_same_run(
+    tiny_dataset: Path, straight: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    halfway = ("--resume_from_checkpoint", str(straight / "checkpoints" / "images-0000000400.pt"))
+    python, *program = command(tiny_dataset, run, *halfway)
+    both = [python, *LAUNCHER, "--multi_gpu", "--num_processes", "2", "--main_process_port", "0", *program]
+    done = launch(both, ACCELERATE_USE_CPU="true")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((run / "config.json").read_text())["processes"] == 2
+    one, other = weights(straight), weights(run)
+    assert one["images"] == other["images"] == 800
+    farthest = {
+        key: (value - other[key]).abs().max().item() for key, value in one.items() if value.is_floating_point()
+    }
+    print(f"at most {max(farthest.values()):.1e} apart")
+    assert 0 < max(farthest.values()) <= 1e-5, {key: gap for key, gap in farthest.items() if gap > 1e-5}
+
+
+def test_processes_and_parts_of_a_batch_may_change_on_the_way(
+    tiny_dataset: Path, straight: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    halfway = ("--resume_from_checkpoint", str(straight / "checkpoints" / "images-0000000400.pt"))
+    done = launch(command(tiny_dataset, run, *halfway, "--total_images", "440", "--gradient_accumulation_steps", "4"))
+    assert done.returncode == 0, done.stderr
+    assert json.loads((run / "config.json").read_text())["gradient_accumulation_steps"] == 4
+    done = launch(command(tiny_dataset, run, "--total_images", "480", "--gradient_accumulation_steps", "2"))
+    assert done.returncode == 0, done.stderr
+    assert weights(run)["images"] == 480
+    refused = launch(command(tiny_dataset, run, "--gradient_accumulation_steps", "3"))
+    assert refused.returncode == 2 and "8 cannot be shared by 1 processes in 3 parts" in refused.stderr

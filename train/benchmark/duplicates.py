@@ -1,0 +1,247 @@
+"""What the search for copies takes among a million covers, what it finds, and what it confuses.
+
+`python -m train.benchmark duplicates` starts this module by itself for the search, so that only the search's own
+memory is counted.
+"""
+
+import argparse
+import itertools
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from train.benchmark.piles import draw_cover, read_sources
+from train.benchmark.prepare import peak_memory
+from train.cli import UserError
+from train.prepare.clean import Cover, Refused, Settings, decode, prepare_cover
+from train.prepare.duplicates import Fingerprints, alike, contrast_of, find_copies, similar_hashes
+from train.prepare.items import Item
+from train.prepare.parts import judge
+
+
+DISTANCES = (2, 4, 6, 8, 10)
+DRAWN_SIDE = 300
+CLUSTER = 4
+GOAL_SECONDS, GOAL_MB = 60, 2000
+
+
+def add_parser(programs: argparse._SubParsersAction) -> None:
+    """Add the program to those of `train.benchmark`."""
+    parser = programs.add_parser("duplicates", help="what the search for copies takes, finds and confuses")
+    add = parser.add_argument
+    add("sources", nargs="*", metavar="SOURCE", help="covers to change and to compare; without, they are drawn")
+    add("--fingerprints", type=int, default=1_000_000, help="how many to search among")
+    add("--hash_distance", type=int, default=8, help="bits of 64 that may differ in that search")
+    add("--covers", type=int, default=300, help="covers to change, spread over the sources")
+    add("--resolution", type=int, default=128, help="width and height of the prepared covers")
+    parser.set_defaults(function=benchmark_duplicates)
+
+
+def benchmark_duplicates(args: argparse.Namespace) -> str:
+    """Print what the search takes, which changed covers are found, and how many pairs of a pile are called copies."""
+    if args.fingerprints < 100 or args.covers < 2 or args.hash_distance not in range(12):
+        raise UserError("--fingerprints must be 100 or more, --covers 2 or more, --hash_distance 0 to 11")
+    title = f"{args.fingerprints:,} fingerprints, {args.hash_distance} bits"
+    print(f"{title:<36}{'seconds':>10}{'peak MB':>10}{'found %':>10}")
+    for name in SEARCHES:
+        command = [sys.executable, "-m", "train.benchmark_duplicates", name]
+        command += [str(args.fingerprints), str(args.hash_distance)]
+        done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+        if done.returncode:
+            raise UserError(f"{name} failed: {done.stderr.strip().splitlines()[-1]}", 1)
+        seconds, peak, found = json.loads(done.stdout)
+        print(f"{name:<36}{seconds:>10.1f}{peak / 1e6:>10.0f}{100 * found:>10.3f}", flush=True)
+    print(f"{'goal, for a million':<36}{f'< {GOAL_SECONDS}':>10}{f'< {GOAL_MB}':>10}{100:>10.3f}")
+
+    settings = Settings(args.resolution, 1, 100.0)
+    covers, contents = different_covers(args.sources, settings, args.covers)
+    heading = "".join(f"{distance:>8}" for distance in DISTANCES)
+    print(f"\n{'':<36}{'by hash and colours, bits':>40}{'by hash alone, bits':>40}")
+    print(f"{f'% of {len(contents)} changed covers found':<36}{heading}{heading}")
+    for name, shares in recall(contents, settings).items():
+        print(f"{name:<36}" + "".join(f"{100 * share:>8.1f}" for share in shares), flush=True)
+    counts = 1000 * pairs_called_copies(covers) / len(covers.phash)
+    print(f"\n{f'pairs in {len(covers.phash):,} covers, per 1,000':<36}{heading}{heading}")
+    print(f"{'called copies':<36}" + "".join(f"{count:>8.1f}" for count in counts))
+    return "pairs: of covers as they came, no two equal in every pixel; near copies that are true are among them"
+
+
+def search(name: str, count: int, distance: int) -> tuple[float, int, float]:
+    """Run a search over planted clusters: seconds, the process's peak memory in bytes, and the share that it found."""
+    covers, planted = plant(count, distance)
+    begin = time.perf_counter()
+    found = SEARCHES[name](covers, planted, distance)
+    seconds = time.perf_counter() - begin
+    return seconds, peak_memory(), found()
+
+
+def plant(count: int, distance: int) -> tuple[Fingerprints, np.ndarray]:
+    """`count` random fingerprints of which a tenth are in clusters of copies, wherever they lie.
+
+    Returns:
+        the fingerprints, and (4, K) int64: in each column the places of an original and of three copies of it, which
+        differ from it in 0 to `distance` bits, in some levels of colour, and are smaller.
+    """
+    random = np.random.default_rng(0)
+    phash = random.integers(0, 2**64, count, np.uint64)
+    fields = random.integers(0, 256, (count, 192), np.uint8)
+    pixels = random.integers(10_000, 20_000, count)
+    planted = random.permutation(count)[: CLUSTER * (count // 40)].reshape(CLUSTER, -1)
+    pixels[planted[0]] = 30_000
+    for copies in planted[1:]:
+        flipped = random.permuted(np.arange(64)[None].repeat(len(copies), 0), axis=1)
+        flipped[np.arange(64)[None] >= (np.arange(len(copies)) % (distance + 1))[:, None]] = 64  # those are not
+        bits = np.where(flipped < 64, np.uint64(1) << flipped.clip(max=63).astype(np.uint64), np.uint64(0))
+        phash[copies] = phash[planted[0]] ^ np.bitwise_xor.reduce(bits, axis=1)
+        noise = random.integers(-8, 9, (len(copies), 192))
+        fields[copies] = (fields[planted[0]] + noise).clip(0, 255)
+    return Fingerprints(random.integers(0, 256, (count, 32), np.uint8), phash, fields, pixels), planted
+
+
+def _search_pairs(covers: Fingerprints, planted: np.ndarray, distance: int) -> Callable[[], float]:
+    hashes = np.unique(covers.phash)
+    pairs = similar_hashes(hashes, distance)
+
+    def found() -> float:
+        one, other = np.concatenate(
+            [planted[list(pair)] for pair in itertools.combinations(range(CLUSTER), 2)], axis=1
+        )
+        bits = np.bitwise_count(covers.phash[one] ^ covers.phash[other])
+        near = (bits > 0) & (bits <= distance)
+        places = np.sort(np.searchsorted(hashes, covers.phash[np.stack([one, other])[:, near]]), axis=0)
+        known = pairs[:, 0] * len(hashes) + pairs[:, 1]
+        return float(np.isin(places[0] * len(hashes) + places[1], known).mean())
+
+    return found
+
+
+def _search_copies(covers: Fingerprints, planted: np.ndarray, distance: int) -> Callable[[], float]:
+    of = find_copies(covers, distance)
+    return lambda: float((of[planted] == planted[0]).mean())
+
+
+SEARCHES = {"similar_hashes": _search_pairs, "find_copies": _search_copies}
+
+
+def different_covers(sources: list[str], settings: Settings, changed: int) -> tuple[Fingerprints, list[bytes]]:
+    """The covers of the sources, of equal ones the first, and the files of `changed` of them, evenly spread."""
+    drawn = (Item(str(seed), _bmp(draw_cover(seed, DRAWN_SIDE))) for seed in range(changed))
+    kept: dict[bytes, tuple[Item, Cover]] = {}
+    for item in read_sources(sources) if sources else drawn:
+        cover = judge(item, settings)
+        if not isinstance(cover, Refused):
+            kept.setdefault(cover.sha256, (item, cover))
+    if len(kept) < 2:
+        raise UserError("the sources hold fewer than two covers")
+    chosen = np.unique(np.linspace(0, len(kept) - 1, min(changed, len(kept))).astype(int))
+    everything = list(kept.values())
+    contents = [everything[number][0].read() for number in chosen]
+    return _fingerprints([cover for _, cover in kept.values()]), contents
+
+
+def _fingerprints(covers: list[Cover]) -> Fingerprints:
+    return Fingerprints(
+        sha256=np.array([[*cover.sha256] for cover in covers], np.uint8),
+        phash=np.array([cover.phash for cover in covers], np.uint64),
+        colours=np.array([[*cover.colours] for cover in covers], np.uint8),
+        pixels=np.array([cover.pixels for cover in covers]),
+    )
+
+
+def recall(contents: list[bytes], settings: Settings) -> dict[str, np.ndarray]:
+    """By change, the share of covers found again: (10,), with the colours at each distance, then without."""
+    found: dict[str, list[np.ndarray]] = {}
+    following = contents[1:] + contents[:1]
+    for content, other in zip(contents, following, strict=True):
+        picture = decode(content, Settings(1024, 1, 100.0)).picture
+        changed = {name: change(picture) for name, change in CHANGES.items()} | {"another cover": other}
+        covers = _fingerprints([prepare_cover(file, settings) for file in (content, *changed.values())])
+        others = np.arange(1, len(covers.phash))
+        bits = np.bitwise_count(covers.phash[others] ^ covers.phash[0])
+        like = alike(covers.colours, contrast_of(covers.colours), 0, others)
+        near = bits[:, None] <= np.array(DISTANCES)
+        for name, row in zip(changed, np.concatenate([near & like[:, None], near], axis=1), strict=True):
+            found.setdefault(name, []).append(row)
+    return {name: np.mean(rows, axis=0) for name, rows in found.items()}
+
+
+def pairs_called_copies(covers: Fingerprints) -> np.ndarray:
+    """(10,): how many pairs are, with the colours at each distance, then without."""
+    hashes, cell = np.unique(covers.phash, return_inverse=True)
+    order = np.argsort(cell, kind="stable")
+    members = np.split(order, np.cumsum(np.bincount(cell))[:-1])
+    bits, likes = [], []
+    contrast = contrast_of(covers.colours)
+    for one, others in _neighbours(similar_hashes(hashes, max(DISTANCES)), members):
+        bits.append(np.bitwise_count(covers.phash[others] ^ covers.phash[one]))
+        likes.append(alike(covers.colours, contrast, one, others))
+    near = np.concatenate([np.empty(0, int), *bits])[:, None] <= np.array(DISTANCES)
+    sure = np.concatenate([np.empty(0, bool), *likes])[:, None]
+    return np.concatenate([(near & sure).sum(0), near.sum(0)])
+
+
+def _neighbours(pairs: np.ndarray, members: list[np.ndarray]) -> Iterator[tuple[int, np.ndarray]]:
+    """Every cover with those after it whose hash is equal or near: `members` are the covers by hash."""
+    ends = np.searchsorted(pairs[:, 0], np.arange(len(members) + 1))
+    for cell, own in enumerate(members):
+        near = [members[other] for other in pairs[ends[cell] : ends[cell + 1], 1]]
+        for place, one in enumerate(own):
+            if len(others := np.concatenate([own[place + 1 :], *near])):
+                yield one, others
+
+
+def _jpeg(picture: Image.Image, quality: int) -> bytes:
+    stored = BytesIO()
+    picture.save(stored, "JPEG", quality=quality)
+    return stored.getvalue()
+
+
+def _bmp(picture: Image.Image) -> bytes:
+    stored = BytesIO()
+    picture.save(stored, "BMP")
+    return stored.getvalue()
+
+
+def _scaled(picture: Image.Image, share: float) -> Image.Image:
+    return picture.resize([max(1, round(side * share)) for side in picture.size], Image.Resampling.LANCZOS)
+
+
+def _cropped(picture: Image.Image, share: float) -> bytes:
+    width, height = picture.size
+    across, down = round(width * share), round(height * share)
+    return _bmp(picture.crop((across, down, width - across, height - down)))
+
+
+def _tinted(picture: Image.Image, red: float, green: float, blue: float) -> bytes:
+    return _bmp(Image.fromarray((np.asarray(picture) * (red, green, blue)).clip(0, 255).astype(np.uint8)))
+
+
+def _gamma(picture: Image.Image, gamma: float) -> bytes:
+    return _bmp(picture.point([round(255 * (level / 255) ** gamma) for level in range(256)] * 3))
+
+
+CHANGES: dict[str, Callable[[Image.Image], bytes]] = {
+    "JPEG 75": lambda picture: _jpeg(picture, 75),
+    "JPEG 30": lambda picture: _jpeg(picture, 30),
+    "half size": lambda picture: _bmp(_scaled(picture, 1 / 2)),
+    "quarter size, JPEG 50": lambda picture: _jpeg(_scaled(picture, 1 / 4), 50),
+    "2% off each side": lambda picture: _cropped(picture, 0.02),
+    "4% off each side": lambda picture: _cropped(picture, 0.04),
+    "black border of 1 px": lambda picture: _bmp(ImageOps.expand(picture, 1)),
+    "tint 1.1, 1.0, 0.85": lambda picture: _tinted(picture, 1.1, 1.0, 0.85),
+    "tint 1.25, 0.95, 0.7": lambda picture: _tinted(picture, 1.25, 0.95, 0.7),
+    "gamma 0.8": lambda picture: _gamma(picture, 0.8),
+    "gamma 1.3": lambda picture: _gamma(picture, 1.3),
+    "grey": lambda picture: _bmp(picture.convert("L")),
+}
+
+
+if __name__ == "__main__":
+    print(json.dumps(search(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))))

@@ -1,0 +1,159 @@
+"""The second half of preparing: which covers stay, and the dataset made of them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+from pyarrow import compute, parquet
+
+from train.prepare.duplicates import Fingerprints, find_copies
+from train.prepare.parts import SCHEMA
+from train.prepare.report import SHOWN_CLUSTERS, SHOWN_COPIES, RefusedFile, Report
+from train.prepare.shards import Shards
+
+
+SPLITS = ("train", "validation")
+
+
+class NothingLeft(Exception):
+    """No file of the pile gave a cover."""
+
+
+@dataclass(frozen=True)
+class Covers:
+    """What the parts say of the N covers among their files, names and pictures aside: some 250 bytes each.
+
+    Args:
+        parts: the files, in order.
+        fingerprints: of the covers.
+        genres: (N,) strings or None.
+        foreign: how many of the covers, the first, come from what --exclude names.
+        foreign_parts: how many of the parts do.
+    """
+
+    parts: list[Path]
+    fingerprints: Fingerprints
+    genres: np.ndarray
+    foreign: int
+    foreign_parts: int
+
+
+def read_covers(foreign: list[Path], parts: list[Path]) -> Covers:
+    """Read what decides which covers stay, those of `foreign` parts before the others."""
+    columns = ["reason", "sha256", "phash", "colours", "pixels", "genre"]
+    tables = [SCHEMA.empty_table().select(columns)]
+    for path in (*foreign, *parts):
+        table = parquet.read_table(path, columns=columns)
+        tables.append(table.filter(compute.is_null(table["reason"])))
+    table = pyarrow.concat_tables(tables).combine_chunks()
+    prints = Fingerprints(
+        sha256=_bytes(table["sha256"], 32),
+        phash=table["phash"].to_numpy(),
+        colours=_bytes(table["colours"], 192),
+        pixels=table["pixels"].to_numpy(),
+    )
+    count = sum(map(len, tables[: 1 + len(foreign)]))
+    return Covers([*foreign, *parts], prints, table["genre"].to_numpy(), count, len(foreign))
+
+
+def _bytes(column: pyarrow.ChunkedArray, size: int) -> np.ndarray:
+    """(N, size) uint8 of a column of binary values that are all of that size."""
+    arrays = [np.frombuffer(chunk.buffers()[1], np.uint8, len(chunk) * size) for chunk in column.chunks if len(chunk)]
+    return np.concatenate([np.empty(0, np.uint8), *arrays]).reshape(-1, size)
+
+
+def read_rows(paths: list[Path], columns: list[str]) -> Iterator[dict[str, Any]]:
+    """The rows of the parts, one after the other; `part` is the part's number, `cover` a cover's among all covers."""
+    number = 0
+    for part, path in enumerate(paths):
+        for row in parquet.read_table(path, columns=["reason", *columns]).to_pylist():
+            row["part"] = part
+            if row["reason"] is None:
+                row["cover"] = number
+                number += 1
+            yield row
+
+
+def write_dataset(folder: Path, covers: Covers, report: Report) -> None:
+    """Write the covers that stay, and enter in `report`, whose settings are followed, what became of every file.
+
+    Raises:
+        NothingLeft: no cover stays.
+    """
+    prints, settings = covers.fingerprints, report.settings
+    everything = np.arange(len(prints.phash))
+    of = find_copies(prints, settings["hash_distance"], covers.foreign)
+    native = everything >= covers.foreign
+    stays = native & (of >= covers.foreign) & (settings["keep_duplicates"] | (of == everything))
+    # By its hash alone, so that a cover never changes sides when the pile grows; copies that are kept go together.
+    held_back = prints.sha256[of, :4].copy().view(">u4")[:, 0] < settings["validation_fraction"] * 2**32
+    if not (stays & ~held_back).any():  # a handful of covers: training needs them more than validation does
+        held_back[:] = False
+    genre_of = _genres(covers.genres, of)
+    genres = sorted(set(genre_of[stays]) - {None})
+    shards = {split: Shards(folder / "data", split, genres) for split in SPLITS}
+
+    copies = np.flatnonzero(native & (of != everything))
+    clusters: dict[int, list[int]] = {}
+    for copy in copies:
+        clusters.setdefault(int(of[copy]), []).append(int(copy))
+    named = {*map(int, copies), *clusters}
+    shown = _shown(clusters, prints)
+    pictures: dict[int, bytes] = {}
+    names: dict[int, str] = {}
+    for row in read_rows(covers.parts, ["name"]):
+        if row.get("cover") in named:
+            names[row["cover"]] = row["name"]
+    for row in read_rows(covers.parts, ["name", "detail", "image", "sha256", "phash"]):
+        cover = row.get("cover")
+        if cover in shown:
+            pictures[cover] = row["image"]
+        if cover is None and row["part"] >= covers.foreign_parts:
+            report.refuse(RefusedFile(row["name"], row["reason"], row["detail"] or ""), row["image"])
+        elif cover is None or not native[cover]:
+            continue
+        elif stays[cover]:
+            genre = genre_of[cover]
+            shards[SPLITS[int(held_back[cover])]].add(row, genre if genre is None else genres.index(genre))
+        else:
+            report.refuse(_copy(row["name"], names[of[cover]], cover, of[cover], covers))
+    for written in shards.values():
+        written.close()
+    report.covers = {split: written.rows for split, written in shards.items() if written.rows}
+    report.picture_bytes = {split: shards[split].picture_bytes for split in report.covers}
+    report.genres = {genre: int((genre_of[stays] == genre).sum()) for genre in genres}
+    report.clusters = [[names[kept], *(names[copy] for copy in cluster)] for kept, cluster in clusters.items()]
+    report.shown_clusters = [
+        [(names[cover], pictures[cover]) for cover in (kept, *clusters[kept][:SHOWN_COPIES])]
+        for kept in clusters
+        if kept in shown
+    ]
+    if not report.kept:
+        raise NothingLeft(report.failure())
+
+
+def _copy(name: str, kept: str, cover: int, of: int, covers: Covers) -> RefusedFile:
+    prints = covers.fingerprints
+    equal = bool((prints.sha256[cover] == prints.sha256[of]).all())
+    bits = int(prints.phash[cover] ^ prints.phash[of]).bit_count()
+    reason = "excluded" if of < covers.foreign else "duplicate" if equal else "near-duplicate"
+    return RefusedFile(name, reason, f"of {kept}" + f", {bits} of 64 bits differ" * (not equal))
+
+
+def _genres(genres: np.ndarray, of: np.ndarray) -> np.ndarray:
+    """The genre of every cover; one without takes that of its first copy with one."""
+    genres = genres.copy()
+    for cover in np.flatnonzero([genre is not None for genre in genres]):
+        if genres[of[cover]] is None:
+            genres[of[cover]] = genres[cover]
+    return genres
+
+
+def _shown(clusters: dict[int, list[int]], prints: Fingerprints) -> set[int]:
+    """The covers that the report shows side by side: of clusters with a near copy some from all over the pile."""
+    near = [kept for kept, cluster in clusters.items() if (prints.sha256[cluster] != prints.sha256[kept]).any()]
+    chosen = near[:: max(1, -(-len(near) // SHOWN_CLUSTERS))]
+    return {cover for kept in chosen for cover in (kept, *clusters[kept][:SHOWN_COPIES])}

@@ -1,0 +1,226 @@
+"""Sharing through the Hugging Face Hub: the upload of a generator, of a dataset, of the page as a Space."""
+
+import json
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from huggingface_hub import HfApi, RepoCard
+from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
+
+from gan.errors import HubError, check_id, errors_in_one_line
+from gan.pipeline_folder import COVERS_INDEX, load_pipeline, save_pipeline
+from train.share.commit import Files, Upload, is_ours, open_repo, send
+from train.share.model_card import draw_card_picture, model_card
+from train.share.onnx import check_onnx_packages, export_onnx
+from train.share.run_facts import read_run
+from train.share.space import space_files
+
+
+__all__ = ["HubError", "Upload", "claim_model", "upload_dataset", "upload_model", "upload_space"]
+
+PROJECT = Path(__file__).parents[2]
+# What an upload consists of. Files of an earlier upload that match and are not sent again are deleted: a Parquet or
+# weight file left behind would be read together with the new ones.
+MODEL_FILES = (
+    "README.md",
+    COVERS_INDEX,
+    "covers.png",
+    "generator.onnx",
+    "generator.pt2",
+    "model_index.json",
+    "pipeline.py",
+    "synthesis/*.json",
+    "synthesis/*.py",
+    "synthesis/*.safetensors",
+    "training/config.json",
+    "training/film.*",
+    "training/samples.png",
+)
+DATASET_FILES = ("README.md", "report.html", "report.json", "*.parquet", "data/*.parquet")
+SPACE_FILES = ("README.md", "app.py", "requirements.txt", "gan/*")
+
+
+def claim_model(repo_id: str, private: bool = False) -> None:
+    """Make the repository of a generator, or see that the one which is there will take an upload later.
+
+    Raises:
+        HubError: it holds something else, or the token may not write to it, or the Hub cannot be reached.
+    """
+    open_repo("model", repo_id, private)
+    with errors_in_one_line("model", repo_id):
+        HfApi().auth_check(repo_id, write=True)  # one that is there is found with a token that may only read, too
+
+
+def upload_model(
+    folder: str | Path,
+    repo_id: str,
+    private: bool = False,
+    commit_message: str = "Share the generator",
+    dry_run: bool = False,
+    force: bool = False,
+    license: str | None = None,
+    tag: str | None = None,
+    onnx: bool = False,
+    move_tag: bool = False,
+) -> Upload:
+    """Send a generator to the Hub so that strangers load it with diffusers, or with torch alone.
+
+    Of a run folder's `pipeline/` the run's configuration, newest samples and film go too, and the card tells about it.
+
+    Args:
+        folder: a pipeline folder. A README.md in it is sent as the card; without one a card is written.
+        repo_id: "user/name"; made if it is not there.
+        private: make it visible to its owner alone.
+        commit_message: first line of the commit.
+        dry_run: prepare everything, send nothing.
+        force: write into a repository that holds something else, and move a tag that is there.
+        license: identifier that the card names, as the Hub spells it; None is the one of the card that is there.
+        tag: name of this snapshot; None is `images-<covers shown>` where the run tells how many.
+        onnx: send a generator.onnx too.
+        move_tag: move a tag that is there, as a run may that is shown the same covers again.
+
+    Raises:
+        HubError: the folder is not there, the id is none, or the Hub cannot be reached or refuses.
+        PipelineError: the folder holds no sound pipeline.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise HubError(f"{folder}: no such folder")
+    own_card = folder / "README.md"
+    if license and own_card.is_file():
+        raise HubError(f"{own_card} is sent as the card; name the licence in it, and leave out --license")
+    check_id(repo_id)  # before the export, which takes seconds
+    if onnx:
+        check_onnx_packages()
+    pipeline = load_pipeline(folder)
+    images = int(tag.removeprefix("images-")) if tag and tag.removeprefix("images-").isdecimal() else None
+    run = read_run(folder, type(pipeline.synthesis), images)
+    if tag is None and run.images:
+        tag = f"images-{run.images}"
+    if license is None and not dry_run:
+        license = _named_license(repo_id)
+    with tempfile.TemporaryDirectory() as temporary:
+        complete = folder
+        if not _is_complete(folder):
+            complete = Path(temporary) / "pipeline"
+            save_pipeline(pipeline, complete)
+        files = _matching(complete, MODEL_FILES) | _matching(folder, (COVERS_INDEX,)) | run.files
+        if onnx:
+            files["generator.onnx"] = Path(temporary) / "generator.onnx"
+            export_onnx(pipeline.synthesis, files["generator.onnx"])
+        files["covers.png"] = draw_card_picture(pipeline)
+        if own_card.is_file():
+            files["README.md"] = own_card
+        else:
+            files["README.md"] = model_card(pipeline, repo_id, run, license, onnx).encode()
+        upload = send("model", repo_id, files, MODEL_FILES, private, commit_message, dry_run, force, tag, move_tag)
+    if license is None and not own_card.is_file() and not dry_run:
+        return _with_note(upload, "its card names no licence, so others may look at it and nothing else (--license)")
+    return upload
+
+
+def upload_dataset(
+    folder: str | Path,
+    repo_id: str,
+    private: bool = False,
+    commit_message: str = "Share the covers",
+    dry_run: bool = False,
+    force: bool = False,
+) -> Upload:
+    """Send a prepared dataset to the Hub: its Parquet shards, card and report.
+
+    Args, Raises: as `upload_model`, but there is no PipelineError; a HubError where train.prepare did not write it.
+    """
+    files = _matching(Path(folder), DATASET_FILES)
+    if "report.json" not in files or not any(name.endswith(".parquet") for name in files):
+        raise HubError(f"{folder}: holds no prepared dataset (train.prepare writes one)")
+    return send("dataset", repo_id, files, DATASET_FILES, private, commit_message, dry_run, force)
+
+
+def upload_space(
+    repo_id: str,
+    model_id: str | None = None,
+    model_revision: str = "main",
+    private: bool = False,
+    commit_message: str = "Share the page",
+    dry_run: bool = False,
+    force: bool = False,
+    suggested_hardware: str = "cpu-basic",
+    project: Path = PROJECT,
+) -> Upload:
+    """Send the page to the Hub as a Space.
+
+    Args:
+        model_id: the model on the Hub that the Space shows (its variable MODEL_ID); without one it shows the generator
+            that ships with the project, or what an earlier upload named.
+        model_revision: branch, tag or commit of that model (the variable MODEL_REVISION).
+        suggested_hardware: what the Hub proposes to people who duplicate the Space, where README.md does not say it.
+        project: where app.py, gan/, requirements.txt and README.md lie.
+        repo_id, private, commit_message, dry_run, force: as in `upload_model`.
+
+    Raises:
+        HubError: as `upload_model`; a file of the page is missing or too large, README.md describes no Space that
+            would start, no such model, or one that is no generator of this project.
+    """
+    check_id(repo_id)
+    if model_id:
+        check_id(model_id)
+    shown, note = model_id, ""
+    space_files(project, [], suggested_hardware)  # what is wrong here is said before the Hub is asked
+    if not dry_run:
+        if model_id:
+            note = _check_model(model_id, model_revision)
+        else:
+            shown = _shown_model(repo_id)
+    files = space_files(project, [shown] if shown else [], suggested_hardware)
+    upload = send("space", repo_id, files, SPACE_FILES, private, commit_message, dry_run, force)
+    if model_id and not dry_run:
+        with errors_in_one_line("space", repo_id):
+            HfApi().add_space_variable(repo_id, "MODEL_ID", model_id)
+            HfApi().add_space_variable(repo_id, "MODEL_REVISION", model_revision)
+    return _with_note(upload, note) if note else upload
+
+
+def _check_model(model_id: str, revision: str) -> str:
+    """Raise HubError unless a page can show this model. Returns what its owner has to do, or ""."""
+    with errors_in_one_line("model", model_id):
+        info = HfApi().model_info(model_id, revision=revision)
+        if not is_ours("model", model_id, {file.rfilename for file in info.siblings or ()}, revision):
+            raise HubError(f"{model_id}: no generator of this project, so the page could not show it")
+    return f"{model_id} is private: give the Space a token as its secret HF_TOKEN" if info.private else ""
+
+
+def _shown_model(repo_id: str) -> str | None:
+    """The model that an earlier upload named."""
+    with errors_in_one_line("space", repo_id):
+        if not HfApi().repo_exists(repo_id, repo_type="space"):
+            return None
+        variables = HfApi().get_space_variables(repo_id)
+    return variables["MODEL_ID"].value if "MODEL_ID" in variables else None
+
+
+def _named_license(repo_id: str) -> str | None:
+    """What the card that is there says: an owner who chose a licence on the Hub keeps it."""
+    with errors_in_one_line("model", repo_id):
+        try:
+            license = RepoCard.load(repo_id, repo_type="model").data.get("license")
+        except (RepositoryNotFoundError, EntryNotFoundError):
+            return None
+    return license if isinstance(license, str) else None
+
+
+def _is_complete(folder: Path) -> bool:
+    """Whether strangers can load the folder as it is; one that diffusers itself wrote lacks the code."""
+    index = json.loads((folder / "model_index.json").read_text())
+    needed = ("pipeline.py", "generator.pt2", f"synthesis/{index['synthesis'][0]}.py")
+    return isinstance(index.get("_class_name"), list) and all((folder / name).is_file() for name in needed)
+
+
+def _matching(folder: Path, patterns: tuple[str, ...]) -> Files:
+    found = (path for pattern in patterns for path in folder.glob(pattern) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path for path in found}
+
+
+def _with_note(upload: Upload, note: str) -> Upload:
+    return replace(upload, notes=(*upload.notes, note))

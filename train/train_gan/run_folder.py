@@ -1,0 +1,183 @@
+"""What a run leaves on disk: config.json, metrics.jsonl, copies.json, samples/, checkpoints/, pipeline/, best/."""
+
+import dataclasses
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from gan.pipeline import AlbumCoverPipeline, genres_of, latents_from_seeds
+from gan.pipeline_folder import save_pipeline
+from train.cli import UserError, check_output_dir
+from train.covers import to_uint8
+from train.disk import full_disk_in_one_line
+from train.files import NEW, lock, replacing, write_atomically
+from train.train_gan.checkpoints import Checkpoints
+from train.train_gan.recipes import Recipe
+
+
+SHEET_SEEDS, SHEET_COLUMNS = 64, 8
+UNFINISHED = (NEW, ".push-", ".pipeline-", ".best-", ".shipped-")  # what a killed process was writing
+# What may differ when a run goes on; anything else would make it another run.
+MAY_CHANGE = {
+    "total_images", "checkpointing_images", "device", "processes", "gradient_accumulation_steps", "torch",
+}  # fmt: skip
+
+
+class RunFolder:
+    """The output of one run. Every file appears whole or not at all."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.checkpoints = Checkpoints(folder)
+        self.samples = folder / "samples"
+        self._config = folder / "config.json"
+
+    def open(self, recipe: Recipe, facts: dict) -> None:
+        """Start a run here, or go on with the one that is here; nobody else may until this process ends.
+
+        Args:
+            recipe: what the run computes.
+            facts: what else `config.json` should tell (dataset, precision, device, versions).
+
+        Raises:
+            UserError: the folder holds something else, a run of another recipe, or a run that is going on.
+        """
+        check_output_dir(self.folder, "config.json")
+        if self._config.exists():
+            self._check_same_run(dataclasses.asdict(recipe) | facts)
+        with full_disk_in_one_line(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock()
+        if not self.checkpoints.files():
+            self.tell(recipe, facts)  # first: by it the folder is known as ours
+        with full_disk_in_one_line(self.folder):
+            for folder in (self.folder, self.checkpoints.folder, self.samples):
+                folder.mkdir(exist_ok=True)
+                for left in (found for begin in UNFINISHED for found in folder.glob(f"{begin}*")):
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+    def tell(self, recipe: Recipe, facts: dict) -> None:
+        """Write config.json; of a run that goes on only when it really does."""
+        told = dataclasses.asdict(recipe) | facts
+        with full_disk_in_one_line(self.folder):
+            write_atomically(self._config, (json.dumps(told, indent=2) + "\n").encode())
+
+    def before(self) -> dict:
+        """What `config.json` tells of the run that is here; nothing where none has a checkpoint yet."""
+        try:
+            found = json.loads(self._config.read_text()) if self.checkpoints.files() else {}
+        except (OSError, ValueError):  # which `open` complains about
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def _check_same_run(self, new: dict) -> None:
+        try:
+            old = json.loads(self._config.read_text())
+        except ValueError as error:
+            raise UserError(f"{self._config} is not JSON; name a new --output_dir") from error
+        if not isinstance(old, dict) or "network" not in old:
+            raise UserError(f"--output_dir {self.folder} holds another program's config.json; name a new folder")
+        if not self.checkpoints.files():
+            if len(list(self.samples.glob("images-*.png"))) > 1 or (self.folder / "film.webp").exists():
+                raise UserError(
+                    f"--output_dir {self.folder} holds a run whose checkpoints are gone; name a new folder"
+                )
+            return  # nothing was trained that another recipe would contradict
+        # of a run that knew of none of these
+        old = {"class_conditional": False, "genres": [], "gradient_penalty_every": 1, "grown_from": None} | old
+        # covers that are the same may have moved, to the Hub say
+        moved = {"dataset_name"} if new.get("digest") and old.get("digest") == new["digest"] else set()
+        for name in sorted(new.keys() - MAY_CHANGE - moved):
+            if name in old and old[name] != new[name]:
+                if name == "digest":
+                    raise UserError(f"--output_dir {self.folder} holds a run on other covers; name a new folder")
+                raise UserError(
+                    f"--output_dir {self.folder} holds a run with {name} {old[name]}, not {new[name]}: "
+                    "name a new folder, or go on with the same recipe"
+                )
+
+    def _lock(self) -> None:
+        if os.name == "nt":  # where folders cannot be opened
+            return
+        self._held = os.open(self.folder, os.O_RDONLY)  # freed by the system, however the process ends
+        if not lock(self._held):
+            raise UserError(f"--output_dir {self.folder}: another process is training here; wait for it")
+
+    def forget_after(self, images: int) -> None:
+        """Drop the lines of metrics.jsonl past `images`: the run was cut off after its last checkpoint."""
+        file = self.folder / "metrics.jsonl"
+        if not file.exists():
+            return
+        lines, kept, damaged = file.read_text(errors="replace").splitlines(), [], 0
+        for line in lines:
+            try:
+                if json.loads(line)["images"] <= images:
+                    kept.append(line + "\n")
+            except (ValueError, LookupError, TypeError):
+                damaged += line is not lines[-1]  # half a line may be the last thing that a killed process wrote
+        if damaged:
+            print(f"{file}: {damaged} damaged line{'s' * (damaged > 1)} left out", file=sys.stderr)
+        with full_disk_in_one_line(self.folder):
+            write_atomically(file, "".join(kept).encode())
+
+    def lines(self) -> list[dict]:
+        """metrics.jsonl, the oldest first."""
+        file = self.folder / "metrics.jsonl"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    def log(self, **values: float) -> None:
+        """Append a line to metrics.jsonl."""
+        with full_disk_in_one_line(self.folder), open(self.folder / "metrics.jsonl", "a") as file:
+            file.write(json.dumps(values) + "\n")
+
+    def save_copies(self, copies: dict[str, int], images: int) -> None:
+        """Write copies.json, which the card reads; `images` says to which weights it belongs."""
+        write_atomically(self.folder / "copies.json", (json.dumps({"images": images} | copies) + "\n").encode())
+
+    def has_copies(self, images: int) -> bool:
+        """Whether copies.json tells of the weights after `images` covers."""
+        try:
+            return json.loads((self.folder / "copies.json").read_text())["images"] == images
+        except (OSError, ValueError, LookupError, TypeError):
+            return False
+
+    def save_samples(self, pipeline: AlbumCoverPipeline, images: int) -> None:
+        """Write the sheet of the first 64 seeds (no choosing) and the pipeline folder."""
+        sheet = draw_sheet(pipeline.synthesis)
+        with full_disk_in_one_line(self.folder):
+            self.samples.mkdir(exist_ok=True)
+            with replacing(self.samples / f"images-{images:010d}.png") as file:
+                sheet.save(file, "PNG")
+            save_pipeline(pipeline, self.folder / "pipeline")
+
+    def has_samples(self, images: int) -> bool:
+        """Whether there is a sheet of what was drawn after `images` covers."""
+        return (self.samples / f"images-{images:010d}.png").exists()
+
+    def save_best(self, pipeline: AlbumCoverPipeline) -> None:
+        """Write the generator that measured best so far, as a pipeline folder."""
+        with full_disk_in_one_line(self.folder):
+            save_pipeline(pipeline, self.folder / "best")
+
+
+@torch.no_grad()
+def draw_sheet(
+    generator: torch.nn.Module, seeds: range = range(SHEET_SEEDS), columns: int = SHEET_COLUMNS
+) -> Image.Image:
+    """One picture of the covers of `seeds`, in rows of `columns`.
+
+    Where there are genres they take turns: seed s is drawn as genre s modulo their number.
+    """
+    device = next(generator.parameters()).device
+    inputs = [latents_from_seeds(list(seeds), generator.config.latent_dim)]
+    if genres := genres_of(generator):
+        inputs.append(torch.tensor(list(seeds)) % len(genres))
+    parts = zip(*(tensor.to(device).split(16) for tensor in inputs), strict=True)
+    covers = torch.cat([to_uint8(generator(*part)) for part in parts])
+    rows = [torch.cat(list(row), dim=1) for row in covers.split(columns)]
+    return Image.fromarray(torch.cat(rows).numpy())

@@ -1,0 +1,296 @@
+"""One step of each network: the algorithm of a GAN on one screen."""
+
+from dataclasses import dataclass
+from functools import cache, partial
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from gan.augment import AdaptiveProbability, Augmentation, augment
+from gan.losses import LOSSES, one_centred_penalty, zero_centred_penalty
+from train.covers import to_float
+from train.train_gan.double_backward import FastDoubleBackward
+from train.train_gan.recipes import Recipe
+from train.train_gan.standing import with_standing_statistics
+
+
+LOOKED_AT = 64  # covers that are judged at once where nothing is learned
+
+
+@dataclass
+class GAN:
+    """Everything that training changes: what a checkpoint holds, beside the number of images shown."""
+
+    generator: nn.Module
+    discriminator: nn.Module
+    ema: (
+        nn.ModuleList
+    )  # copies of the generator, their weights averaged over a shorter and a longer time: one is shared
+    generator_optimizer: torch.optim.Optimizer
+    discriminator_optimizer: torch.optim.Optimizer
+    augmentation: AdaptiveProbability
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step is computed from.
+
+    Args:
+        latents: (N, latent_dim) normal numbers.
+        real: (N, 3, H, W) covers in -1..1 for the discriminator's step.
+        others: as many other ones for the generator's, where the loss compares with real covers; else None.
+        draws: how to augment in the discriminator's step and in the generator's; None: not at all.
+        mix: (N, 1, 1, 1) in 0..1, where between real and generated covers WGAN-GP's penalty is taken.
+        labels: (N,) int64, the genres of `real`, which the covers generated beside them share.
+        other_labels: those of `others`; both are None without genres.
+    """
+
+    latents: torch.Tensor
+    real: torch.Tensor
+    others: torch.Tensor | None
+    draws: tuple[Augmentation | None, Augmentation | None]
+    mix: torch.Tensor
+    labels: torch.Tensor | None = None
+    other_labels: torch.Tensor | None = None
+
+    def split(self, parts: int) -> list["Batch"]:
+        """Equal parts of it, one after the other."""
+        size = len(self.latents) // parts
+        return [self._rows(slice(i * size, (i + 1) * size)) for i in range(parts)]
+
+    def _rows(self, rows: slice) -> "Batch":
+        draws = tuple(draw and draw[rows] for draw in self.draws)
+        others, labels, other_labels = (
+            None if tensor is None else tensor[rows] for tensor in (self.others, self.labels, self.other_labels)
+        )
+        return Batch(self.latents[rows], self.real[rows], others, draws, self.mix[rows], labels, other_labels)
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """Takes the steps of a recipe.
+
+    Args:
+        gan: networks and optimisers, on the accelerator's device.
+        recipe: what to compute.
+        accelerator: the processes that share a batch.
+        bf16: activations in bfloat16; weights, losses and penalties stay float32, so nothing needs scaling.
+        micro_batches: in how many parts each process computes its share, to need less memory. By hand, because
+            accelerate's `accumulate()` counts for one network alone: of two, one would never be updated.
+    """
+
+    gan: GAN
+    recipe: Recipe
+    accelerator: Accelerator
+    bf16: bool
+    micro_batches: int = 1
+
+    def step(self, batch: Batch, images: int) -> dict[str, torch.Tensor]:
+        """Teach the discriminator, and, once in `discriminator_steps`, the generator.
+
+        Args:
+            batch: this process's share.
+            images: real covers shown so far, for the schedules.
+
+        Returns:
+            What `metrics.jsonl` shows: losses, penalty, gradient norms, the share of pairs told apart.
+        """
+        recipe, gan, parts = self.recipe, self.gan, batch.split(self.micro_batches)
+        every = recipe.discriminator_steps
+        generator_too = (images // recipe.train_batch_size) % every == every - 1
+        # Covers drawn once serve both steps. The graphs of several parts would need the memory of the whole batch, and
+        # beside other real covers generated ones have other genres.
+        draw_once = generator_too and len(parts) == 1 and batch.other_labels is None
+
+        shown = []
+        gan.discriminator_optimizer.zero_grad()
+        for part in parts:
+            with torch.set_grad_enabled(draw_once):
+                fake = self.generate(part.latents, part.labels)
+            loss, values = self.discriminator_loss(part, fake.detach(), images)
+            (loss / len(parts)).backward()
+            shown.append(values)
+        norm = self._update(gan.discriminator, gan.discriminator_optimizer, images)
+        measured = _mean(shown) | {"gradient_norm_d": norm}
+        if not generator_too:
+            return measured
+
+        shown = []
+        gan.generator_optimizer.zero_grad()
+        gan.discriminator.requires_grad_(False)  # gradients pass through it; its own are not computed
+        for part in parts:
+            labels = part.labels if part.other_labels is None else part.other_labels
+            fake = fake if draw_once else self.generate(part.latents, labels)
+            loss = self.generator_loss(part.others, fake, part.draws[1], labels)
+            (loss / len(parts)).backward()
+            shown.append({"loss_g": loss.detach()})
+        gan.discriminator.requires_grad_(True)
+        norm = self._update(gan.generator, gan.generator_optimizer, images)
+        self.update_ema(images)
+        return measured | _mean(shown) | {"gradient_norm_g": norm}
+
+    def discriminator_loss(
+        self, batch: Batch, fake: torch.Tensor, images: int
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """How badly real covers are told from generated ones, with the penalty; `fake` comes without its graph."""
+        recipe, real, labels, draw = self.recipe, batch.real, batch.labels, batch.draws[0]
+        if draw is not None:
+            real, fake = augment(real, draw), augment(fake, draw)
+        if recipe.gradient_penalty == "zero-centred":
+            real_logits, r1 = self.discriminate_and_penalise(real, labels)
+            fake_logits, r2 = self.discriminate_and_penalise(fake, labels)
+            penalty = r1 + r2
+        else:
+            real_logits, fake_logits = self.discriminate(real, labels), self.discriminate(fake, labels)
+        loss = LOSSES[recipe.loss].discriminator(real_logits, fake_logits)
+        shown = {"loss_d": loss.detach(), "pair_accuracy": (real_logits > fake_logits).float().mean()}
+        if recipe.gradient_penalty == "one-centred":
+            with FastDoubleBackward():
+                penalty = one_centred_penalty(partial(self.discriminate, labels=labels), real, fake, batch.mix)
+        if recipe.gradient_penalty != "none":
+            shown["gradient_penalty"] = penalty.detach()
+            loss = loss + recipe.at("gradient_penalty_weight", images) * penalty
+        return loss, shown
+
+    def generator_loss(
+        self,
+        real: torch.Tensor | None,
+        fake: torch.Tensor,
+        draw: Augmentation | None,
+        labels: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """How far generated covers are from being taken for real; `real` is needed by relativistic losses only."""
+        loss, real_logits = LOSSES[self.recipe.loss], None
+        if loss.compares:
+            with torch.no_grad():
+                real_logits = self.discriminate(real if draw is None else augment(real, draw), labels)
+        fake_logits = self.discriminate(fake if draw is None else augment(fake, draw), labels)
+        return loss.generator(real_logits, fake_logits)
+
+    def discriminate(self, images: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        """(N, 3, H, W), and (N,) int64 genres, to (N,) logits in float32."""
+        with self.autocast():
+            return self.gan.discriminator(images, labels).float()
+
+    def discriminate_and_penalise(
+        self, images: torch.Tensor, labels: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """(N, 3, H, W), and (N,) int64 genres, to (N,) logits and the zero-centred penalty, a scalar.
+
+        The penalty is taken at one of `gradient_penalty_every` images: the same ones however a batch is shared, as
+        long as N is a multiple of that number (RuntimeError otherwise). Their logits come first.
+        """
+        every = self.recipe.gradient_penalty_every
+        rows = images.detach().unflatten(0, (-1, every))
+        names = None if labels is None else labels.unflatten(0, (-1, every))
+        # taken at the images that the discriminator sees, so augmentation needs no second derivative
+        first = rows[:, 0].requires_grad_()
+        with FastDoubleBackward():
+            logits = self.discriminate(first, None if names is None else names[:, 0])
+        penalty = zero_centred_penalty(logits, first)
+        if every > 1:
+            others = self.discriminate(rows[:, 1:].flatten(0, 1), None if names is None else names[:, 1:].flatten())
+            logits = torch.cat((logits, others))
+        return logits, penalty
+
+    @torch.no_grad()
+    def mean_logit(self, covers: torch.Tensor, labels: torch.Tensor | None = None) -> float:
+        """How real the discriminator takes (N, H, W, 3) uint8 covers, of (N,) int64 genres; nothing changes by it."""
+        device, found = self.accelerator.device, []
+        self.gan.discriminator.eval()
+        try:
+            for start in range(0, len(covers), LOOKED_AT):
+                rows = slice(start, start + LOOKED_AT)
+                names = None if labels is None else labels[rows].to(device)
+                found.append(self.discriminate(to_float(covers[rows].to(device)), names))
+        finally:
+            self.gan.discriminator.train()
+        return torch.cat(found).mean().item()
+
+    def generate(self, latents: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        """(N, latent_dim), and (N,) int64 genres, to (N, 3, H, W) in float32."""
+        with self.autocast():
+            return self.gan.generator(latents, labels).float()
+
+    def autocast(self) -> torch.autocast:
+        """The context in which the networks run."""
+        # no cache: a weight cast while gradients were off would be reused without its graph
+        return torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.bf16, cache_enabled=False)
+
+    def _update(self, network: nn.Module, optimizer: torch.optim.Optimizer, images: int) -> torch.Tensor:
+        """Adam's step on the mean gradient of all processes, unless it is not finite. Returns the gradient's norm."""
+        for group in optimizer.param_groups:
+            group["lr"] = self.recipe.at("learning_rate", images)
+            group["betas"] = (self.recipe.adam_beta1, self.recipe.at("adam_beta2", images))
+        average_gradients(network, self.accelerator)
+        norm = torch.nn.utils.get_total_norm(p.grad for p in network.parameters() if p.grad is not None)
+        # how torch's GradScaler makes a fused optimiser skip a step: decided on the device, nobody waits for it
+        optimizer.found_inf = (~norm.isfinite()).float()
+        optimizer.step()
+        return norm
+
+    @torch.no_grad()
+    def update_ema(self, images: int) -> None:
+        """Average the generator's weights over time (Karras et al. 2024, "EDM2", section 3.1: a power function).
+
+        What counts is relative to the length of the run so far, so it needs no warm-up and fits any run. A function of
+        `images` alone: nothing to save. To draw with one take `average`.
+        """
+        now = images + self.recipe.train_batch_size
+        since_last = self.recipe.train_batch_size * self.recipe.discriminator_steps
+        for sigma, ema in zip(self.recipe.ema_sigma, self.gan.ema, strict=True):
+            share = 1 - (1 - since_last / now) ** (ema_exponent(sigma) + 1)
+            torch._foreach_lerp_(list(ema.parameters()), list(self.gan.generator.parameters()), share)
+
+    def average(self, number: int) -> nn.Module:
+        """One of the averages of the generator, ready to draw with; `number` counts the recipe's `ema_sigma`."""
+        return with_standing_statistics(self.gan.ema[number])
+
+    @torch.no_grad()
+    def adapt_augmentation(
+        self, batch: Batch, held_out: torch.Tensor, images: int, held_out_labels: torch.Tensor | None = None
+    ) -> None:
+        """Augment more or less, as the discriminator takes `held_out` covers (none of them augmented here).
+
+        Args:
+            batch: of the step before. Of its training covers those are looked at that the discriminator has not just
+                learned from, where there are such.
+            held_out: (N, 3, H, W) in -1..1, never trained on.
+            images: real covers shown since the last time.
+            held_out_labels: (N,) int64, the genres of `held_out`; None without genres.
+        """
+        known = (batch.real, batch.labels) if batch.others is None else (batch.others, batch.other_labels)
+        generated = self.generate(batch.latents, batch.labels)
+        kinds = (known, (held_out, held_out_labels), (generated, batch.labels))
+        logits = torch.stack([self.discriminate(*kind).mean() for kind in kinds])
+        self.gan.augmentation.update(*self.accelerator.reduce(logits, "mean").tolist(), images)
+
+
+@cache
+def ema_exponent(sigma: float) -> float:
+    """Gamma of the power function whose width is `sigma` times the run's length (Karras et al. 2024, equation 126).
+
+    The width of t**gamma on 0..1 is sqrt((gamma + 1) / ((gamma + 2)**2 (gamma + 3))): gamma is a cubic's largest root.
+    """
+    return np.roots([1, 7, 16 - sigma**-2, 12 - sigma**-2]).real.max().item()
+
+
+def _mean(shown: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """The mean of each value over the parts of a batch."""
+    return {name: torch.stack([values[name] for values in shown]).mean() for name in shown[0]}
+
+
+def average_gradients(network: nn.Module, accelerator: Accelerator) -> None:
+    """Make every process hold the mean gradient, in one exchange for the whole network.
+
+    Done by hand because a GAN asks more of a wrapper than DDP gives without care: two networks, several passes for
+    each update, second derivatives, one network's gradients passing through the other.
+    """
+    if accelerator.num_processes == 1:
+        return
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    flat = accelerator.reduce(torch.cat([g.flatten() for g in gradients]), "mean")
+    for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient))

@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from gan.fingerprints import perceptual_hash
+from gan.untrusted import read_shapes
 
 
 SIDE = 64  # pixels at which a cover is described
@@ -25,6 +26,7 @@ DIRECTIONS = 8
 SHADES = 3  # of each colour channel
 COMPONENTS = 40
 PERCENTILES = 100
+LARGEST_INDEX = 110_000_000  # bytes, of two million covers
 
 
 class CopiesError(Exception):
@@ -96,31 +98,40 @@ FORMAT = {"side": SIDE, "fields": FIELDS, "directions": DIRECTIONS, "shades": SH
 
 
 def load_index(file: str | Path) -> Index:
-    """Read an index. Raises CopiesError: there is none, or it is damaged or of another form."""
+    """Read an index that anybody may have written.
+
+    Raises:
+        CopiesError: there is none, it is damaged, of another form or too large.
+    """
     file = Path(file)
     try:
+        shapes = read_shapes([file], LARGEST_INDEX, ("I8", "U8", "F16", "F32"))
         with safe_open(file, "numpy") as stored:
             if (stored.metadata() or {}).get("format") != json.dumps(FORMAT):
                 raise CopiesError(f"{file.name}: made by another version; build it anew")
-            arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118, not a dict
-        size, form = len(arrays["features"]), np.zeros(SIDE * SIDE * 3, np.uint8).reshape(SIDE, SIDE, 3)
-        length = len(describe(Image.fromarray(form)))
-        expected = {
-            "features": ((size, COMPONENTS), np.int8), "hashes": ((size, 8), np.uint8), "names": ((size, 5), np.uint8),
-            "basis": ((length, COMPONENTS), np.float16), "mean": ((length,), np.float32),
-            "scale": ((1,), np.float32), "nearest": ((PERCENTILES + 1,), np.float32),
-        }  # fmt: skip
-        for name, (shape, kind) in expected.items():
-            if arrays[name].shape != shape or arrays[name].dtype != kind or not size:
-                raise CopiesError(f"{file.name}: {name} is not as an index has it")
-            if not np.isfinite(arrays[name]).all():
-                raise CopiesError(f"{file.name}: {name} holds numbers that are not finite")
+            size = (shapes.get("features") or [0])[0]
+            length = len(describe(Image.new("RGB", (SIDE, SIDE))))
+            expected = {
+                "features": ((size, COMPONENTS), np.int8), "hashes": ((size, 8), np.uint8),
+                "names": ((size, 5), np.uint8), "basis": ((length, COMPONENTS), np.float16),
+                "mean": ((length,), np.float32), "scale": ((1,), np.float32),
+                "nearest": ((PERCENTILES + 1,), np.float32),
+            }  # fmt: skip
+            arrays = {}
+            for name, (shape, kind) in expected.items():
+                if not size or tuple(shapes.get(name, ())) != shape:
+                    raise CopiesError(f"{file.name}: {name} is not as an index has it")
+                arrays[name] = stored.get_tensor(name)
+                if arrays[name].dtype != kind:
+                    raise CopiesError(f"{file.name}: {name} is not as an index has it")
+                if not np.isfinite(arrays[name]).all():
+                    raise CopiesError(f"{file.name}: {name} holds numbers that are not finite")
     except FileNotFoundError:
         raise CopiesError(f"{file.name}: not there") from None
-    except (SafetensorError, OSError, KeyError) as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise CopiesError(f"{file.name}: cannot be read ({type(error).__name__})") from error
     arrays |= {"basis": arrays["basis"].astype(np.float32), "scale": float(arrays["scale"][0])}
-    return Index(**{name: arrays[name] for name in expected})
+    return Index(**arrays)
 
 
 def build_index(covers: Iterable[tuple[Image.Image, str]]) -> Index:

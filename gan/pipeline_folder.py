@@ -4,7 +4,6 @@ import copy
 import inspect
 import io
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -13,24 +12,26 @@ from pathlib import Path
 import diffusers
 import torch
 from huggingface_hub import HfApi, snapshot_download
-from safetensors import safe_open
+from huggingface_hub.utils import filter_repo_objects
 from safetensors.torch import load_file
-from torch.overrides import TorchFunctionMode
 
 from gan import pipeline as pipeline_file
 from gan.errors import explain, first_line
 from gan.networks import NETWORKS
 from gan.pipeline import AlbumCoverPipeline, genres_of
+from gan.untrusted import LARGEST_WEIGHTS, MOST_FILES, check_arguments, check_genres, read_json, read_shapes
 
+
+__all__ = ["check_genres", "load_pipeline", "save_pipeline"]
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 GENERATORS = {generator.__name__: generator for generator, _ in NETWORKS.values()}
-LARGEST_RESOLUTION = 1024  # pixels; a stranger's config could otherwise ask for any amount of memory
-LARGEST_CONFIG = 1_000_000  # bytes
-MOST_GENRES, LONGEST_GENRE = 1000, 100  # characters
-COVERS_INDEX = "covers.index.safetensors"  # of the training covers (gan/copies.py), where somebody has made one
+COVERS_INDEX = "covers.index.safetensors"  # of the training covers (gan/nearest.py), where somebody has made one
+INDEX = "model_index.json"  # by which a folder is known as a pipeline
+NEW = ".new-"  # begins the name of the folder in which a save writes, or in which a killed process was writing
+NOBODYS = (NEW, "lost+found")  # begin the names of what may lie in an empty folder, or on an empty disk
 SNAPSHOT = re.compile(r"images-\d{1,15}")  # tag of a run's weights, see `upload_model`
-WEIGHTS_AND_CONFIG = ["model_index.json", "synthesis/*.json", "synthesis/*.safetensors", COVERS_INDEX]
+WEIGHTS_AND_CONFIG = [INDEX, "synthesis/config.json", "synthesis/*.safetensors", COVERS_INDEX]
 
 
 class PipelineError(Exception):
@@ -40,30 +41,40 @@ class PipelineError(Exception):
 def save_pipeline(
     pipeline: AlbumCoverPipeline, folder: str | Path, for_strangers: bool = True, half: bool = False
 ) -> None:
-    """Write `pipeline` so that either all of the folder is new, or none of it.
+    """Write `pipeline` into a folder. What fails before all of it is written changes nothing there.
+
+    Everything is written inside `folder` first, which may be a mounted disk, or the only place that may be written
+    to. Then the files take their places, `model_index.json` as the last one: a process that is killed in between
+    leaves no pipeline rather than half of two.
 
     Args:
         pipeline: what to write.
-        folder: where to; an earlier pipeline there is replaced, anything else is left alone.
+        folder: where to; an earlier pipeline there is replaced, other files beside it stay.
         for_strangers: also the code that `DiffusionPipeline.from_pretrained(..., trust_remote_code=True)` runs, and
             `generator.pt2`, which `torch.export.load` reads with torch alone.
         half: weights in float16, for `load_pipeline`: half as large, and covers differ by a fraction of a grey level.
 
     Raises:
-        PipelineError: the folder holds something else than a pipeline.
+        PipelineError: the folder holds other files and no pipeline, or the generator is one that `load_pipeline`
+            would refuse.
+        OSError: the folder cannot be written to, or the disk is full.
     """
     folder = Path(folder)
-    if folder.exists() and not (folder / "model_index.json").exists() and any(folder.iterdir()):
+    is_new = not folder.exists()
+    if not is_new and not (folder / INDEX).exists() and any(not f.name.startswith(NOBODYS) for f in folder.iterdir()):
         raise PipelineError(f"{folder}: holds other files than a pipeline; name a new folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    network = type(pipeline.synthesis)
     try:
-        os.chmod(new, 0o755)
+        check_arguments(network.__name__, json.loads(pipeline.synthesis.to_json_string()))
+    except ValueError as error:
+        raise PipelineError(f"{folder}: such a generator could not be loaded again: {error}") from error
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(f"{NEW}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    new = Path(tempfile.mkdtemp(prefix=NEW, dir=folder))
+    try:
         generator = halved(pipeline.synthesis) if half else pipeline.synthesis
         generator.save_pretrained(new / "synthesis", max_shard_size="9MB")
-        for file in (new / "synthesis").iterdir():
-            file.chmod(0o644)  # diffusers writes weights that nobody else may read
-        network = type(pipeline.synthesis)
         module = f"album_cover_gan_{network.__module__.rsplit('.', 1)[-1]}"
         index = {
             # diffusers' save_pretrained writes the class name alone, from which a stranger cannot load it
@@ -71,20 +82,31 @@ def save_pipeline(
             "_diffusers_version": diffusers.__version__,
             "synthesis": [module, network.__name__],
         }
-        (new / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
+        (new / INDEX).write_text(json.dumps(index, indent=2) + "\n")
         if for_strangers:
             shutil.copy(pipeline_file.__file__, new / "pipeline.py")
             shutil.copy(inspect.getsourcefile(network), new / "synthesis" / f"{module}.py")
             export_generator(pipeline.synthesis, new / "generator.pt2")
-        if folder.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
-            folder.rename(old / folder.name)
-            new.rename(folder)
-            shutil.rmtree(old)
-        else:
-            new.rename(folder)
+        _move_in(new, folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)
+        if is_new and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _move_in(new: Path, folder: Path) -> None:
+    """Replace the pipeline in `folder` by the files of `new`, which lies in it: one by one, and the index last."""
+    files = [file.relative_to(new) for file in sorted(new.rglob("*")) if file.is_file() and file.name != INDEX]
+    (folder / INDEX).unlink(missing_ok=True)
+    for file in files:
+        (new / file).chmod(0o644)  # diffusers writes weights that nobody else may read
+        (folder / file).parent.mkdir(exist_ok=True)
+        (new / file).replace(folder / file)
+    before = [folder / name for name in ("pipeline.py", "generator.pt2", COVERS_INDEX)]
+    for left in [*before, *(folder / "synthesis").iterdir()]:
+        if left.relative_to(folder) not in files and not left.is_dir():
+            left.unlink(missing_ok=True)
+    (new / INDEX).replace(folder / INDEX)
 
 
 def halved(generator: torch.nn.Module) -> torch.nn.Module:
@@ -136,44 +158,77 @@ def load_pipeline(folder_or_id: str | Path | None = None, revision: str | None =
         PipelineError: nothing is there, it is no pipeline of ours, or its weights are missing, strange or not finite.
     """
     name, folder = str(folder_or_id or PRETRAINED), find_pipeline(folder_or_id, revision)
+    for _ in range(3):  # a training run may replace it meanwhile
+        before = _written(folder)
+        try:
+            generator = _read_generator(folder, name)
+        except PipelineError:
+            if _written(folder) == before:
+                raise
+        else:
+            if _written(folder) == before:
+                return AlbumCoverPipeline(generator)
+    raise PipelineError(f"{name}: is replaced again and again while it is read")
+
+
+def _read_generator(folder: Path, name: str) -> torch.nn.Module:
     network = _generator_class(folder, name)
-    files = sorted((folder / "synthesis").glob("*.safetensors"))
-    if not files:
-        raise PipelineError(f"{name}: holds no weights (synthesis/*.safetensors)")
     try:
-        if (folder / "synthesis" / "config.json").stat().st_size > LARGEST_CONFIG:
-            raise ValueError(f"its config has more than {LARGEST_CONFIG:,} bytes")
-        config = network.load_config(folder / "synthesis")
-        config = {k: v for k, v in config.items() if not k.startswith("_")}
-        if config.get("resolution", 0) > LARGEST_RESOLUTION:
-            raise ValueError(f"covers of {config['resolution']} px are more than {LARGEST_RESOLUTION}")
-        check_genres(config.get("genres") or [])
-        _check_shapes(network, config, files)
-        generator = network.from_config(config)
-        weights = {}
+        arguments = check_arguments(network.__name__, read_json(folder / "synthesis" / "config.json"))
+        files = sorted((folder / "synthesis").glob("*.safetensors"))
+        if not files:
+            raise ValueError("holds no weights (synthesis/*.safetensors)")
+        found = read_shapes(files)
+        with torch.device("meta"):  # which takes no memory
+            expected = {key: list(value.shape) for key, value in network(**arguments).state_dict().items()}
+        for key in sorted(found.keys() | expected.keys()):
+            if found.get(key) != expected.get(key):
+                shapes = [shapes.get(key, "missing") for shapes in (found, expected)]
+                raise ValueError(f"the weight {key[:80]} is {shapes[0]} in its files and {shapes[1]} by its config")
+        generator, weights = network(**arguments), {}
         for file in files:
             weights |= load_file(file)
         generator.load_state_dict(weights)  # strict: diffusers' own loader leaves a missing weight on the meta device
-    except Exception as error:  # a strange config makes the networks' constructors raise nearly anything
+    except Exception as error:  # damaged files make libraries raise nearly anything
         raise PipelineError(f"{name}: cannot load the generator: {first_line(error, lines=2)}") from error
     for key, value in generator.state_dict().items():
         if value.is_floating_point() and not torch.isfinite(value).all():
             raise PipelineError(f"{name}: the weight {key} holds numbers that are not finite")
-    return AlbumCoverPipeline(generator.float().eval().requires_grad_(False))
+    return generator.float().eval().requires_grad_(False)
+
+
+def _written(folder: Path) -> tuple[int, int] | None:
+    """Return what changes whenever a pipeline in this folder is replaced; None where there is none."""
+    try:
+        status = (folder / INDEX).stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
 
 
 def find_pipeline(folder_or_id: str | Path | None = None, revision: str | None = None) -> Path:
-    """The folder of a pipeline, named as for `load_pipeline`; of a Hub id a copy. Raises PipelineError: none there."""
-    folder = Path(folder_or_id or PRETRAINED)
-    return folder if folder.is_dir() else _download(str(folder_or_id or PRETRAINED), revision)
+    """Return the folder of a pipeline, named as for `load_pipeline`; of a Hub id it is a copy.
+
+    Raises:
+        PipelineError: there is no such folder, or the Hub has none, or one too large.
+    """
+    wanted = folder_or_id or PRETRAINED
+    return Path(wanted) if _is_folder(wanted) else _download(str(wanted), revision)
+
+
+def _is_folder(name: str | Path) -> bool:
+    try:
+        return Path(name).is_dir()
+    except (OSError, ValueError):  # a name that is too long, or that no file can have
+        return False
 
 
 def find_snapshots(folder_or_id: str | Path | None) -> list[str]:
-    """The tags `images-<covers shown>` of a model on the Hub, in the order of its training.
+    """Return the tags `images-<covers shown>` of a model on the Hub, in the order of its training.
 
-    None of a folder, and none where the Hub cannot be asked: nothing depends on them.
+    The list is empty for a folder, and where the Hub cannot be asked: nothing depends on it.
     """
-    if folder_or_id is None or Path(folder_or_id).is_dir():
+    if folder_or_id is None or _is_folder(folder_or_id):
         return []
     try:
         tags = [tag.name for tag in HfApi().list_repo_refs(str(folder_or_id)).tags]
@@ -182,50 +237,10 @@ def find_snapshots(folder_or_id: str | Path | None) -> list[str]:
     return sorted((tag for tag in tags if SNAPSHOT.fullmatch(tag)), key=lambda tag: int(tag.removeprefix("images-")))
 
 
-def check_genres(genres: object) -> None:
-    """Raise ValueError unless `genres` can be the genres of a generator: a list of different, short names."""
-    if not isinstance(genres, list) or len(genres) > MOST_GENRES:
-        raise ValueError(f"genres must be a list of at most {MOST_GENRES} names")
-    for name in genres:
-        if not isinstance(name, str) or not 0 < len(name) <= LONGEST_GENRE or not name.isprintable():
-            raise ValueError(f"a genre's name has 1 to {LONGEST_GENRE} printable characters, not {str(name)[:80]!r}")
-    if len(set(genres)) < len(genres):
-        raise ValueError("two genres have the same name")
-
-
-def _check_shapes(network: type, config: dict, files: list[Path]) -> None:
-    """Raise ValueError unless the files hold just the weights that the config asks for; allocates none of them."""
-    found: dict[str, list[int]] = {}
-    for file in files:
-        with safe_open(file, "pt") as weights:
-            found |= {key: weights.get_slice(key).get_shape() for key in weights.keys()}  # noqa: SIM118, not a dict
-    # The networks here need about 10 calls for each weight. Outermost stands what puts gradients back as they were:
-    # where the limit is met inside a `no_grad` of torch's own, it also stops the call that would.
-    with torch.no_grad(), torch.device("meta"), _CallLimit(100 * len(found)):
-        expected = {key: list(value.shape) for key, value in network.from_config(config).state_dict().items()}
-    for key in sorted(found.keys() | expected.keys()):
-        if found.get(key) != expected.get(key):
-            shapes = [shapes.get(key, "missing") for shapes in (found, expected)]
-            raise ValueError(f"the weight {key} is {shapes[0]} in its files and {shapes[1]} by its config")
-
-
-class _CallLimit(TorchFunctionMode):
-    """Stops a config that asks for a thousand million layers, which take memory even where their weights take none."""
-
-    def __init__(self, calls: int):
-        super().__init__()
-        self.calls = calls
-
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        self.calls -= 1
-        if self.calls < 0:
-            raise ValueError("its config asks for many more layers than its files hold")
-        return function(*args, **(kwargs or {}))
-
-
 def _download(name: str, revision: str | None) -> Path:
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
-        raise PipelineError(f"{name}: no such folder, and not a Hub id such as user/covers")
+        raise PipelineError(f"{name[:300]}: no such folder, and not a Hub id such as user/covers")
+    _check_sizes(name, revision)
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=WEIGHTS_AND_CONFIG))
     except Exception as error:  # the client raises its own, httpx's and the operating system's errors
@@ -233,10 +248,21 @@ def _download(name: str, revision: str | None) -> Path:
         raise PipelineError(f"{name}: cannot be loaded from the Hub: {reason}") from error
 
 
+def _check_sizes(name: str, revision: str | None) -> None:
+    """Raise PipelineError where a repository's files are more than a generator has; nothing is downloaded."""
+    try:
+        files = HfApi().model_info(name, revision=revision, files_metadata=True).siblings or []
+    except Exception:  # offline a copy may be there; whatever else it is, the download will say so
+        return
+    wanted = list(filter_repo_objects(files, allow_patterns=WEIGHTS_AND_CONFIG, key=lambda file: file.rfilename))
+    if len(wanted) > MOST_FILES or sum(file.size or 0 for file in wanted) > LARGEST_WEIGHTS:
+        most = f"more than {MOST_FILES} files, or {LARGEST_WEIGHTS:,} bytes"
+        raise PipelineError(f"{name}: its generator has {most}, which is too much to load")
+
+
 def _generator_class(folder: Path, name: str) -> type:
     try:
-        index = json.loads((folder / "model_index.json").read_text())
-        class_name = index["synthesis"][1]
+        class_name = read_json(folder / INDEX)["synthesis"][1]
     except FileNotFoundError as error:
         raise PipelineError(f"{name}: holds no model_index.json, so it is not a pipeline folder") from error
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:

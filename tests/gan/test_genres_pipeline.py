@@ -42,7 +42,7 @@ def test_genres_that_make_no_sense() -> None:
 
 
 ABSURD = {
-    "10 million": ([str(number) for number in range(10_000_000)], "its config has more than 1,000,000 bytes"),
+    "10 million": ([str(number) for number in range(10_000_000)], "config.json has more than 1,000,000 bytes"),
     "1,001": ([str(number) for number in range(1001)], "genres must be a list of at most 1000 names"),
     "no list": ("rock", "genres must be a list"),
     "a number": (["rock", 7], "a genre's name has 1 to 100 printable characters, not '7'"),

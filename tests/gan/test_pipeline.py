@@ -1,8 +1,10 @@
 """Seeds, calls, and pipeline folders: written whole or not at all, and refused when damaged."""
 
 import json
+import os
 import re
-import resource
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 import gan
 from gan import pipeline_folder
+from gan.networks import NETWORKS
 from gan.pipeline import AlbumCoverPipeline, latents_from_seeds
 from tests.helpers.tiny import TINY, tiny_pipeline
 
@@ -170,12 +173,66 @@ def test_a_save_that_fails_changes_nothing(folder: Path, monkeypatch: pytest.Mon
     assert list(folder.parent.iterdir()) == [folder]
 
 
-def test_a_save_replaces_all_of_an_earlier_one(folder: Path):
-    (folder / "synthesis" / "left.safetensors").write_bytes(b"")
+def test_a_save_replaces_all_of_an_earlier_one_and_nothing_else(folder: Path):
+    for left in ("synthesis/left.safetensors", "generator.pt2", "covers.index.safetensors", ".new-killed/a"):
+        (folder / left).parent.mkdir(exist_ok=True)
+        (folder / left).write_bytes(b"")
+    (folder / "README.md").write_text("the user's")
     gan.save_pipeline(tiny_pipeline("r3gan"), folder, for_strangers=False)
-    assert not (folder / "synthesis" / "left.safetensors").exists()
+    assert {path.name for path in folder.iterdir()} == {"README.md", "model_index.json", "synthesis"}
+    assert {path.name for path in (folder / "synthesis").iterdir()} == {"config.json", Path(WEIGHTS).name}
     assert list(folder.parent.iterdir()) == [folder]
     assert type(gan.load_pipeline(folder).synthesis).__name__ == "R3GANGenerator"
+
+
+def test_a_folder_whose_parent_is_closed_takes_a_pipeline_again_and_again(tmp_path: Path):
+    """As a disk that is mounted there would be: nothing beside the folder can be written, nor itself be renamed."""
+    gan.save_pipeline(tiny_pipeline("wgan-gp"), tmp_path / "imports")  # what it needs, while everything can be read
+    me = os.geteuid()
+    nobody = 65534 if me == 0 else me  # root may write anywhere
+    with tempfile.TemporaryDirectory() as parent:  # pytest's own are closed to others
+        folder = Path(parent, "pipeline")
+        (folder / "lost+found").mkdir(parents=True)
+        shutil.chown(folder, nobody)
+        Path(parent).chmod(0o555)
+        os.seteuid(nobody)
+        try:
+            with pytest.raises(PermissionError):
+                Path(parent, "new").mkdir()
+            for name in ("r3gan", "dcgan"):
+                gan.save_pipeline(tiny_pipeline(name), folder)
+        finally:
+            os.seteuid(me)
+            Path(parent).chmod(0o755)
+        assert type(gan.load_pipeline(folder).synthesis).__name__ == "DCGANGenerator"
+        assert {path.name for path in folder.iterdir()} == {
+            "model_index.json", "pipeline.py", "generator.pt2", "synthesis", "lost+found",
+        }  # fmt: skip
+
+
+def test_a_reader_gets_one_pipeline_or_the_other_while_it_is_replaced(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    """Half of one and half of the other would fit: the networks are the same."""
+    pipes = [tiny_pipeline("dcgan", seed) for seed in (1, 2)]
+    gan.save_pipeline(pipes[0], folder, for_strangers=False)
+    load, calls = pipeline_folder.load_file, []
+
+    def slow(file: Path) -> dict[str, torch.Tensor]:
+        weights = load(file)
+        if not calls:
+            calls.append(file)
+            gan.save_pipeline(pipes[1], folder, for_strangers=False)
+        return weights
+
+    monkeypatch.setattr(pipeline_folder, "load_file", slow)
+    np.testing.assert_array_equal(pixels(gan.load_pipeline(folder), seeds=[3]), pixels(pipes[1], seeds=[3]))
+
+
+def test_a_generator_that_could_not_be_loaded_is_not_written(tmp_path: Path):
+    with torch.device("meta"):
+        pipe = AlbumCoverPipeline(NETWORKS["dcgan"][0](resolution=16, width=4096))
+    with pytest.raises(gan.PipelineError, match="width in its config is 4,096, not 1 to 2,048"):
+        gan.save_pipeline(pipe, tmp_path / "pipeline")
+    assert not list(tmp_path.iterdir())
 
 
 FIRST = "layers.0.weight"
@@ -234,9 +291,9 @@ DAMAGES = {
     "config is a list": (text("synthesis/config.json", "[]"), "cannot load the generator"),
     "text for a number": (config(width="wide"), "cannot load the generator"),
     "other network": (config(latent_dim=11), f"{FIRST} is [10, 8, 4, 4] in its files and [11, 8, 4, 4] by its config"),
-    "64 GB": (config(width=20_000), "by its config"),
-    "more than there is": (config(width=10**9), "cannot load the generator"),
-    "more than a number": (config(width=10**40), "cannot load the generator"),
+    "64 GB": (config(width=20_000), "width in its config is 20,000, not 1 to 2,048"),
+    "more than there is": (config(width=10**9), "width in its config is 1,000,000,000, not 1 to 2,048"),
+    "more than a number": (config(width=10**40), "width in its config is 10**12 or more, not 1 to 2,048"),
 }
 
 
@@ -249,18 +306,7 @@ def test_a_damaged_folder_is_refused_in_one_line(folder: Path, damage: str):
     assert str(raised.value).startswith(f"{folder}: ") and "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("huge", [{"max_width": 60_000, "width": 60_000}, {"blocks": 10**9}, {"resolution": 2**4000}])
-def test_an_absurd_config_is_refused_before_anything_is_allocated(tmp_path: Path, huge: dict[str, int]):
-    gan.save_pipeline(tiny_pipeline("r3gan"), tmp_path / "pipeline", for_strangers=False)
-    config(**huge)(tmp_path / "pipeline")
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(gan.PipelineError, match="config"):
-        gan.load_pipeline(tmp_path / "pipeline")
-    assert torch.is_grad_enabled()  # as before, wherever the refusal came
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
-
-
-@pytest.mark.parametrize("name", ["nowhere", "a/b/c", "./user/covers", "/user/covers", ""])
+@pytest.mark.parametrize("name", ["nowhere", "a/b/c", "./user/covers", "/user/covers", "x" * 5000, "a\0b", ""])
 def test_what_is_neither_a_folder_nor_a_hub_id_is_refused(name: str):
     with pytest.raises(gan.PipelineError, match="no such folder" if name else "."):
         gan.load_pipeline(name or "user/")
@@ -275,10 +321,3 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path):
 
 def test_everybody_may_read_what_is_written(folder: Path):
     assert {path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()} == {0o644}
-
-
-def test_covers_without_measure_are_refused(folder: Path):
-    config = json.loads((folder / "synthesis" / "config.json").read_text())
-    (folder / "synthesis" / "config.json").write_text(json.dumps(config | {"resolution": 2048}))
-    with pytest.raises(gan.PipelineError, match="2048 px are more than 1024"):
-        gan.load_pipeline(folder)

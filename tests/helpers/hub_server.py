@@ -218,8 +218,13 @@ def _info(hub: Hub, request: Request, body: bytes) -> Response:
         "disabled": False,
         "tags": [],
     }
-    facts |= {"downloads": 0, "likes": 0, "siblings": [{"rfilename": file} for file in files]}
+    facts |= {"downloads": 0, "likes": 0, "siblings": [_sibling(request, *file) for file in files.items()]}
     return JSONResponse(facts | {"lastModified": "2026-01-01T00:00:00.000Z", "createdAt": "2026-01-01T00:00:00.000Z"})
+
+
+def _sibling(request: Request, path: str, content: bytes) -> dict:
+    """A file in a repository's list, with its size where that is asked for."""
+    return {"rfilename": path} | ({"size": len(content)} if "blobs" in request.query_params else {})
 
 
 def _may_write(hub: Hub, request: Request, body: bytes) -> Response:

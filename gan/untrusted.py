@@ -1,0 +1,142 @@
+"""Bounds for what a stranger's files may say, all checked before time or memory is spent on it.
+
+A generator from the Hub is a configuration and weights. Whoever wrote them may ask for a network of any size, for
+files that never end, or for lists in lists in lists; here stands what is let in, and everything else is refused.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from safetensors import safe_open
+
+
+LARGEST_JSON = 1_000_000  # bytes
+LARGEST_WEIGHTS = 1_000_000_000  # bytes of all files of a generator
+LARGEST_HEADER = 1_000_000  # bytes at the beginning of a safetensors file, which name its tensors
+MOST_FILES, MOST_TENSORS = 250, 10_000
+MOST_GENRES, LONGEST_GENRE = 1000, 100  # characters
+LARGEST_MAP = 2**26  # numbers in a feature map at full size: StyleGAN2 at 1024 pixels has 2**25
+
+# The least and the most of each argument of a generator.
+SIDES = (8, 1024)  # pixels
+CHANNELS = (1, 2048)
+LATENTS = (1, 4096)
+BOUNDS = {
+    "DCGANGenerator": {"resolution": SIDES, "width": CHANNELS, "latent_dim": LATENTS},
+    "WGANGPGenerator": {"resolution": SIDES, "width": CHANNELS, "latent_dim": LATENTS},
+    "R3GANGenerator": {
+        "resolution": SIDES,
+        "width": CHANNELS,
+        "max_width": CHANNELS,
+        "blocks": (1, 16),
+        "group_size": (1, 2 * CHANNELS[1]),
+        "latent_dim": LATENTS,
+    },
+}
+OWN_NOTES = ("_class_name", "_diffusers_version", "_name_or_path")  # diffusers writes them beside the arguments
+WEIGHTS = ("F16", "BF16", "F32", "F64", "I64")  # what safetensors calls the kinds of numbers that weights may be
+
+
+def check_file(file: Path, most: int) -> int:
+    """Return the size of `file` in bytes, without opening it: a FIFO would never end.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is a folder, a FIFO or a device, or larger than `most` bytes.
+    """
+    size = file.stat().st_size
+    if not file.is_file():
+        raise ValueError(f"{file.name} is no regular file")
+    if size > most:
+        raise ValueError(f"{file.name} has more than {most:,} bytes")
+    return size
+
+
+def read_json(file: Path, most: int = LARGEST_JSON) -> object:
+    """Return what a JSON file says. Raises as `check_file`, and ValueError where it is no JSON, or nested deeply."""
+    check_file(file, most)
+    try:
+        return json.loads(file.read_bytes())
+    except RecursionError as error:
+        raise ValueError(f"{file.name} holds lists in lists beyond all measure") from error
+    except ValueError as error:
+        raise ValueError(f"{file.name} is no JSON: {error}") from error
+
+
+def check_arguments(network: str, config: object) -> dict[str, object]:
+    """Return the arguments of a generator that a configuration holds; those that it leaves out keep their defaults.
+
+    Args:
+        network: a key of BOUNDS.
+        config: what `synthesis/config.json` says.
+
+    Raises:
+        ValueError: it holds something else than the network's arguments, or a value out of bounds.
+    """
+    if not isinstance(config, dict):
+        raise ValueError("its config is no JSON object")
+    arguments = {name: value for name, value in config.items() if name not in OWN_NOTES}
+    if unknown := sorted(arguments.keys() - BOUNDS[network].keys() - {"genres"}):
+        raise ValueError(f"its config names {unknown[0][:80]!r}, which {network} does not take")
+    for name, (least, most) in BOUNDS[network].items():
+        value = arguments.get(name, least)
+        if type(value) is not int:  # a bool is none
+            raise ValueError(f"{name} in its config is no integer, but {str(value)[:80]!r}")
+        if not least <= value <= most:
+            shown = f"{value:,}" if abs(value) < 10**12 else f"{'-' * (value < 0)}10**12 or more"
+            raise ValueError(f"{name} in its config is {shown}, not {least:,} to {most:,}")
+    if arguments.get("resolution", 64) ** 2 * arguments.get("width", 64) > LARGEST_MAP:
+        raise ValueError(
+            f"resolution and width in its config ask for feature maps of more than {LARGEST_MAP:,} values"
+        )
+    check_genres(arguments.get("genres") or [])
+    return arguments
+
+
+def check_genres(genres: object) -> None:
+    """Raise ValueError unless `genres` can be the genres of a generator: a list of different, short names."""
+    if not isinstance(genres, list) or len(genres) > MOST_GENRES:
+        raise ValueError(f"genres must be a list of at most {MOST_GENRES} names")
+    for name in genres:
+        if not isinstance(name, str) or not 0 < len(name) <= LONGEST_GENRE or not name.isprintable():
+            raise ValueError(f"a genre's name has 1 to {LONGEST_GENRE} printable characters, not {str(name)[:80]!r}")
+    if len(set(genres)) < len(genres):
+        raise ValueError("two genres have the same name")
+
+
+def read_shapes(
+    files: Iterable[Path], most: int = LARGEST_WEIGHTS, kinds: Sequence[str] = WEIGHTS
+) -> dict[str, list[int]]:
+    """Return the shape of each tensor in some safetensors files, reading none of the tensors.
+
+    Args:
+        files: paths.
+        most: bytes that all of them may have together.
+        kinds: of numbers that the tensors may hold.
+
+    Raises:
+        ValueError: a file is no regular one or too large, names too many tensors, one of another kind, or one that
+            another file names, too.
+        SafetensorError: a file is damaged.
+    """
+    shapes: dict[str, list[int]] = {}
+    for number, file in enumerate(files):
+        if number == MOST_FILES:
+            raise ValueError(f"its weights lie in more than {MOST_FILES} files")
+        most -= check_file(file, most)
+        with open(file, "rb") as opened:
+            if int.from_bytes(opened.read(8), "little") > LARGEST_HEADER:
+                raise ValueError(f"{file.name} is no safetensors file, or lists more than {LARGEST_HEADER:,} bytes")
+        with safe_open(file, "pt") as weights:
+            names = weights.keys()
+            if len(shapes) + len(names) > MOST_TENSORS:
+                raise ValueError(f"its files hold more than {MOST_TENSORS:,} weights")
+            for name in names:
+                one = weights.get_slice(name)
+                if one.get_dtype() not in kinds:
+                    raise ValueError(f"the weight {name[:80]} is of the kind {one.get_dtype()}")
+                if name in shapes:
+                    raise ValueError(f"the weight {name[:80]} is in two files")
+                shapes[name] = one.get_shape()
+    return shapes

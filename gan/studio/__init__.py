@@ -5,7 +5,6 @@ import os
 from collections.abc import Sequence
 from html import escape
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -13,23 +12,21 @@ from starlette.middleware import Middleware
 
 from gan.nearest import Index
 from gan.pipeline import AlbumCoverPipeline
-from gan.studio.api import Page, add_endpoints
-from gan.studio.api_tabs import add_tab_endpoints
-from gan.studio.body_limit import BodyLimit
-from gan.studio.breed import breed_tab
-from gan.studio.controls import LIVE
-from gan.studio.crate import crate_tab
-from gan.studio.files import script
-from gan.studio.finish import finish_tab
+from gan.studio.api import add_endpoints
+from gan.studio.locale import I18N
 from gan.studio.model import Model
-from gan.studio.post import post
-from gan.studio.shelf import kept, shelf
-from gan.studio.walk import walk_tab
-from gan.studio.words import I18N
-from gan.studio.yours import yours_tab
+from gan.studio.shell.body_limit import BodyLimit
+from gan.studio.shell.controls import LIVE, STUDIO, source, text
+from gan.studio.shell.post import post
+from gan.studio.shell.shelf import kept, shelf
+from gan.studio.tabs.breed import Breed, breed_tab
+from gan.studio.tabs.crate import Crate, crate_tab
+from gan.studio.tabs.finish import Finish, finish_tab
+from gan.studio.tabs.training import Training
+from gan.studio.tabs.walk import Walk, walk_tab
+from gan.studio.tabs.yours import Yours, yours_tab
 
 
-HERE = Path(__file__).parent
 HOUR = 3600  # seconds
 # a Space's page is a frame inside another page, whose address is the one to share
 SPACE = f"https://huggingface.co/spaces/{os.environ['SPACE_ID']}" if "SPACE_ID" in os.environ else ""
@@ -62,9 +59,9 @@ def launch_options() -> dict[str, Any]:
             button_primary_background_fill_dark="*primary_700",
             button_primary_background_fill_hover_dark="*primary_600",
         ),
-        "css_paths": HERE / "style.css",
-        "head": f"<script>window.SPACE = {json.dumps(SPACE)};\n{script('page.js')}</script>",
-        "favicon_path": HERE / "record.svg",
+        "css_paths": STUDIO / "shell/style.css",
+        "head": f"<script>window.SPACE = {json.dumps(SPACE)};\n{source('shell/page.js')}</script>",
+        "favicon_path": STUDIO / "shell/record.svg",
         "footer_links": ["api"],
         "i18n": I18N,
         "max_file_size": "8mb",
@@ -74,21 +71,6 @@ def launch_options() -> dict[str, Any]:
         "run_history": False,  # the covers that a visitor keeps are on the shelf
         "ssr_mode": False,  # needs Node, and the page has nothing that it would make quicker
     }
-
-
-HEADER = """
-<header class="headline">
-<h1>Album Cover GAN</h1>
-<p>${word('tagline')}</p>
-</header>
-"""
-FOOTER = """
-<footer class="colophon">
-<p>${word('generator')} <strong>{{value.name}}</strong>, {{value.resolution}} × {{value.resolution}} ${word('pixels')},
-{{value.parameters}} ${word('parameters')}.</p>
-<p>${word('what-a-gan-is')}</p>
-</footer>
-"""
 
 
 def build_page(
@@ -110,30 +92,26 @@ def build_page(
         snapshots: the tags of its training on the Hub, in order.
     """
     model = Model(pipeline, model_name, revision)
-    with Page(title="Album Cover GAN", analytics_enabled=False, delete_cache=(HOUR, HOUR)) as page:
-        text(HEADER)
+    with gr.Blocks(title="Album Cover GAN", analytics_enabled=False, delete_cache=(HOUR, HOUR)) as page:
+        text("shell/header.html")
         if notice:
             gr.HTML(f'<p class="notice" role="alert">{escape(notice)}</p>', js_on_load=None, elem_id="notice")
-        add_endpoints(model)
+        breed, training = Breed(model), Training(model, list(snapshots))
+        finish, yours = Finish(model), Yours(model, index)
+        add_endpoints(model, breed, training, finish, yours)
         counter = post(model)
         with gr.Tabs() as tabs:
-            crate_tab(model)
-            breed = breed_tab(model)
-            training = walk_tab(model, list(snapshots))
-            finish = finish_tab(model)
-            yours = yours_tab(model, index)
-        add_tab_endpoints(breed, finish, yours, training)
+            crate_tab(Crate(model))
+            breed_tab(breed)
+            walk_tab(Walk(model), training)
+            finish_tab(finish)
+            yours_tab(yours)
         memory, shown = shelf(model)
-        text(FOOTER, about(model))
+        text("shell/footer.html", about(model))
         for name, tab in {"open": "crate", "breed": "breed", "walk": "walk", "finish": "finish"}.items():
             getattr(counter, name)(lambda tab=tab: gr.Tabs(selected=tab), None, tabs, **LIVE)
         page.load(kept, memory, shown, **LIVE)
     return page.queue(max_size=64, default_concurrency_limit=2)
-
-
-def text(template: str, value: dict | None = None) -> gr.HTML:
-    """A part of the page that only says something."""
-    return gr.HTML(value, html_template=template, js_on_load=None, apply_default_css=False)
 
 
 def about(model: Model) -> dict:

@@ -1,38 +1,37 @@
 """What programs may call: the same covers as on the page, as files."""
 
+from pathlib import Path
+
 import gradio as gr
-from gradio.blocks import BlockFunction
 from gradio.processing_utils import save_bytes_to_cache
-from gradio.state_holder import SessionState
 
 from gan.film import mp4
 from gan.studio import checks
 from gan.studio.address import HEAD_OF_A_PNG, Address, from_png
-from gan.studio.crate import FARTHEST, address_at
 from gan.studio.files import FRAMES_PER_SECOND, cover_png, loop_webp
 from gan.studio.model import Model
-from gan.studio.walk import FRAMES, Order
+from gan.studio.print.layouts import LAYOUTS
+from gan.studio.tabs.breed import DIFFERENCE, Breed, as_amounts, as_difference
+from gan.studio.tabs.crate import FARTHEST, address_at
+from gan.studio.tabs.finish import Finish
+from gan.studio.tabs.training import Training
+from gan.studio.tabs.walk import FRAMES, Order
+from gan.studio.tabs.yours import Yours
+from gan.studio.uploads import LARGEST_FILE, read_picture
 
 
-class Page(gr.Blocks):
-    """A page whose endpoints go on taking what they took before they had another input."""
-
-    async def preprocess_data(
-        self, block_fn: BlockFunction, inputs: list, state: SessionState | None, explicit_call: bool = False
-    ) -> list:
-        """Gradio's own; what a plain HTTP call leaves out at its end is what Gradio's clients send then."""
-        inputs = [*inputs, *(block.value for block in block_fn.inputs[len(inputs) :])]
-        return await super().preprocess_data(block_fn, inputs, state, explicit_call)
-
-
-def add_endpoints(model: Model) -> None:
+def add_endpoints(model: Model, breed: Breed, training: Training, finish: Finish, yours: Yours) -> None:
     """Add the endpoints to the page that is being built, with nothing to be seen of them.
 
     The page's own controls show pictures that no file stands behind; a program gets files.
+
+    Args:
+        model: draws the covers.
+        breed, training, finish, yours: what the tabs do.
     """
     with gr.Column(visible=False):
-        file = gr.Image(type="filepath", format="png", label="Cover")
-        film_file = gr.File(label="Film")
+        cover_file = gr.Image(type="filepath", format="png", label="Cover")
+        file = gr.File(label="File")
         query = gr.Textbox(label="Address")
         seed, seed_a, seed_b = gr.Number(label="Seed"), gr.Number(1, label="Seed a"), gr.Number(2, label="Seed b")
         x, y = gr.Number(label="x"), gr.Number(label="y")
@@ -45,6 +44,9 @@ def add_endpoints(model: Model) -> None:
         speed = gr.Number(FRAMES_PER_SECOND, label="Frames a second")
         kind = gr.Radio(["webp", "mp4"], value="webp", label="Kind of file")
         png = gr.File(label="PNG", type="binary")
+        artist, title = gr.Textbox("", label="Artist"), gr.Textbox("", label="Title")
+        layout = gr.Radio(list(LAYOUTS), value="poster", label="Layout")
+        picture = gr.File(label="Picture")
         call = gr.Button()
 
     def save(data: bytes, name: str) -> str:
@@ -143,9 +145,12 @@ def add_endpoints(model: Model) -> None:
 
     @checks.in_words
     def film(
-        addresses: list[str], frames: int = FRAMES, straight: bool = False, speed: int = FRAMES_PER_SECOND,
+        addresses: list[str],
+        frames: int = FRAMES,
+        straight: bool = False,
+        speed: int = FRAMES_PER_SECOND,
         kind: str = "webp",
-    ) -> str:  # fmt: skip
+    ) -> str:
         """Draw a film without a seam through album covers, in order and back to the first.
 
         Args:
@@ -163,21 +168,147 @@ def add_endpoints(model: Model) -> None:
         images = model.film(order.path(order.straight), order.genres)
         return save((mp4 if order.kind == "mp4" else loop_webp)(images, order.speed), f"covers.{order.kind}")
 
-    # the raw values (`preprocess=False`), so that everything wrong is refused in the same words
-    raw = {"preprocess": False, "show_progress": "hidden"}
-    for endpoint, inputs in (
-        (generate, [seed, truncation, genre]),
-        (cover, query),
-        (plane, [x, y, truncation, genre]),
-        (walk, [seed_a, seed_b, position, truncation]),
+    @checks.in_words
+    def children(address: str, seed: int, difference: float = DIFFERENCE) -> list[str]:
+        """Breed twelve children of an album cover. The same seed gives the same children for ever.
+
+        Args:
+            address: of the cover, such as seed=7&truncation=0.8.
+            seed: of the children, a whole number from 0 to 4294967295.
+            difference: 0 is the cover itself, 1 has nothing of it.
+
+        Returns:
+            Twelve addresses, for /cover.
+        """
+        litter = breed.children(model.read(address), as_difference(difference), checks.seed(seed))
+        return [one.query() for one in litter]
+
+    @checks.in_words
+    def cross(address_a: str, address_b: str, seed: int) -> list[str]:
+        """Cross two album covers: six between them, and six that have each latent from one of them by chance.
+
+        Args:
+            address_a: of one cover, such as seed=7; the crosses are of its genre.
+            address_b: of the other one.
+            seed: of chance, a whole number from 0 to 4294967295.
+
+        Returns:
+            Twelve addresses, for /cover.
+        """
+        return [one.query() for one in breed.crosses(model.read(address_a), model.read(address_b), checks.seed(seed))]
+
+    @checks.in_words
+    def fade(address: str, amounts: list[float]) -> str:
+        """Move an album cover along the directions that change it most (SeFa).
+
+        Args:
+            address: of the cover, such as seed=7.
+            amounts: of the first faders, at most six, -1 to 1 each.
+
+        Returns:
+            The address of the moved cover, for /cover.
+        """
+        return breed.faded(model.read(address), as_amounts(amounts, len(breed.directions))).query()
+
+    @checks.in_words
+    def copies(address: str) -> dict:
+        """The training covers nearest to an album cover, to see whether it is a copy.
+
+        Args:
+            address: of the cover, such as seed=7.
+
+        Returns:
+            copy: whether the nearest is as near as a cover cropped or badly saved; covers: how many were compared;
+            percentile: of 100 training covers so many have another one as near; nearest: five of them, each with the
+            beginning of its sha256, its distance, its percentile, and in how many of 64 bits its hash differs.
+        """
+        return yours.copies(model.read(address))
+
+    @checks.in_words
+    def finish_cover(address: str, artist: str = "", title: str = "", layout: str = "poster") -> str:
+        """Set artist and title on an album cover, readable, for the print.
+
+        Args:
+            address: of the cover, such as seed=7.
+            artist: at most 80 letters; may be empty.
+            title: at most 120 letters; may be empty.
+            layout: poster, corner, plate, spine or strips.
+
+        Returns:
+            A PNG file of 3000 x 3000 pixels with the cover's address inside.
+        """
+        order = finish.read({"address": address, "artist": artist, "title": title, "layout": layout})
+        return save(finish.print(order), f"album-cover-{order.cover.name}-3000.png")
+
+    @checks.in_words
+    def finish_loop(address: str, artist: str = "", title: str = "", layout: str = "poster") -> str:
+        """Set artist and title on an album cover that breathes: an animation without a seam.
+
+        Args:
+            address: of the cover, such as seed=7.
+            artist: at most 80 letters; may be empty.
+            title: at most 120 letters; may be empty.
+            layout: poster, corner, plate, spine or strips.
+
+        Returns:
+            An animated WebP file of 512 x 512 pixels.
+        """
+        order = finish.read({"address": address, "artist": artist, "title": title, "layout": layout})
+        return save(finish.loop(order), f"album-cover-{order.cover.name}-loop.webp")
+
+    @checks.in_words
+    def project(picture: str) -> str:
+        """Search the generator for the album cover most like a picture; takes up to 20 seconds.
+
+        Args:
+            picture: a PNG, JPEG or WebP file of at most 8 MB.
+
+        Returns:
+            The address of the cover, for /cover.
+        """
+        with Path(picture).open("rb") if isinstance(picture, str) else _no_file(picture) as stored:
+            image = read_picture(stored.read(LARGEST_FILE + 1), model.resolution)
+        *_, (found, _) = yours.search(image)
+        return found.query()
+
+    @checks.in_words
+    def training_film(address: str) -> str:
+        """Draw an album cover as each snapshot of the generator's training does, from the same latents.
+
+        Args:
+            address: of the cover, such as seed=7.
+
+        Returns:
+            An animated WebP file in the generator's own resolution, without loss; it ends with the last snapshot.
+        """
+        cover = model.read(address)
+        return save(training.film(cover), f"album-cover-{cover.name}-training.webp")
+
+    raw = {"preprocess": False}  # the values as they were sent, so that everything wrong is refused in the same words
+    at_once = raw | {"concurrency_limit": None}  # in the model programs take turns with the visitors of the page
+    films = raw | {"concurrency_id": "film", "concurrency_limit": 1}
+    prints = raw | {"concurrency_id": "print", "concurrency_limit": 1}
+    texts = [query, artist, title, layout]
+    for name, endpoint, inputs, output, options in (
+        ("generate", generate, [seed, truncation, genre], cover_file, at_once),
+        ("cover", cover, [query], cover_file, at_once),
+        ("plane", plane, [x, y, truncation, genre], cover_file, at_once),
+        ("walk", walk, [seed_a, seed_b, position, truncation], cover_file, at_once),
+        # of a file Gradio itself makes sure that it was sent to it
+        ("address", address, [png], query, {"concurrency_limit": None}),
+        ("loop", loop, [seed_a, seed_b, frames, truncation], cover_file, films),
+        ("film", film, [addresses, frames, straight, speed, kind], file, films),
+        ("finish", finish_cover, texts, file, prints),
+        ("finish_loop", finish_loop, texts, file, prints),
+        ("training_film", training_film, [query], file, raw | {"concurrency_id": "training", "concurrency_limit": 1}),
+        ("project", project, [picture], query, {"concurrency_id": "search", "concurrency_limit": 1}),
     ):
-        # any number at once: in the model they take turns with the visitors of the page
-        call.click(endpoint, inputs, file, api_name=endpoint.__name__, concurrency_limit=None, **raw)
-    call.click(address, png, query, api_name="address", concurrency_limit=None, show_progress="hidden")
-    for endpoint, inputs, output in (
-        (loop, [seed_a, seed_b, frames, truncation], file),
-        (film, [addresses, frames, straight, speed, kind], film_file),
-    ):
-        call.click(
-            endpoint, inputs, output, api_name=endpoint.__name__, concurrency_id="film", concurrency_limit=1, **raw
-        )
+        endpoint.__name__ = name  # what an MCP tool is called after
+        call.click(endpoint, inputs, output, api_name=name, show_progress="hidden", **options)
+    for name, endpoint in (("breed", children), ("cross", cross), ("fade", fade), ("copies", copies)):
+        endpoint.__name__ = name
+        gr.api(endpoint, api_name=name, concurrency_limit=2)
+
+
+def _no_file(value: object):
+    raise checks.Refused("a picture is a PNG, JPEG or WebP file", value)

@@ -6,12 +6,12 @@ import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 
 from gan.studio import checks
-from gan.studio.breed import DIFFERENCE, Breed, as_amounts, as_difference
-from gan.studio.finish import Finish
-from gan.studio.layouts import LAYOUTS
-from gan.studio.training import Training
+from gan.studio.print.layouts import LAYOUTS
+from gan.studio.tabs.breed import DIFFERENCE, Breed, as_amounts, as_difference
+from gan.studio.tabs.finish import Finish
+from gan.studio.tabs.training import Training
+from gan.studio.tabs.yours import Yours
 from gan.studio.uploads import LARGEST_FILE, read_picture
-from gan.studio.yours import Yours
 
 
 def add_tab_endpoints(breed: Breed, finish: Finish, yours: Yours, training: Training) -> None:

@@ -20,9 +20,9 @@ class Refused(ValueError):
     """A value that is not accepted: a sentence for the one who gave it, without the value itself (see `in_words`).
 
     Args:
-        sentence: in English, with `{name}` where one of `fields` stands; words_refusals.py has it in German.
+        sentence: in English, with `{name}` where one of `fields` stands; locale/de.json has it in German.
         value: what was given.
-        fields: of the sentence: words that words_refusals.py has too, names and numbers.
+        fields: of the sentence: words that de.json has too, names and numbers.
     """
 
     def __init__(self, sentence: str, value: object, **fields: object):
@@ -67,7 +67,7 @@ def for_the_page(function: Callable) -> Callable:
     """Make a function that a script of the page calls.
 
     Its answer to a wrong value is `{"refused": sentence, "words": [sentence, fields]}`, the latter as in `Refused`:
-    the page has it in its visitor's language (`refusal` in page.js).
+    the page has it in its visitor's language (`refusal` in shell/page.js).
     """
 
     @wraps(function)

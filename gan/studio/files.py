@@ -2,7 +2,6 @@
 
 import base64
 from io import BytesIO
-from pathlib import Path
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -72,8 +71,3 @@ def data_uri(file: bytes, kind: str) -> str:
 def cover_uri(image: Image.Image, address: Address) -> str:
     """`image` as the address of a PNG that holds the cover's own."""
     return data_uri(cover_png(image, address), "image/png")
-
-
-def script(name: str) -> str:
-    """The text of a file beside this one, e.g. what a component of the page does in the browser."""
-    return (Path(__file__).parent / name).read_text()

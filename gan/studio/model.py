@@ -14,6 +14,7 @@ from gan.latents import slerp, walk
 from gan.pipeline import AlbumCoverPipeline, latents_from_seeds
 from gan.studio.address import LARGEST_LATENT, Address
 from gan.studio.checks import Refused
+from gan.studio.files import cover_uri
 
 
 try:
@@ -21,6 +22,7 @@ try:
 except ImportError:
     spaces = None
 
+MOST_PORTRAITS = 64  # in one answer
 MOST_NAMED = 20  # genres in a sentence
 FIRST_SEED = 1  # of the cover that is there before a visitor has chosen one
 UNNAMED = re.compile(r"[^\w ./@+-]")  # what an address does not take in a name: a folder may be called anything
@@ -166,6 +168,34 @@ class Model:
         points, genres = self.points_of(addresses), _asked([address.genre for address in addresses])
         drawing = self._two_at_a_time.submit(pipeline, latents=points, batch_size=len(points), genres=genres)
         return drawing.result().images
+
+    def show(self, addresses: list[Address]) -> list[dict[str, str]]:
+        """Draw covers, in one batch, as scripts take them: each `{"src": data address of a PNG, "address": query}`.
+
+        A cover that is shown large is drawn alone in its batch, so that its pixels are always the same.
+        """
+        images = self.draw(addresses) if addresses else []
+        pairs = zip(images, addresses, strict=True)
+        return [{"src": cover_uri(image, address), "address": address.query()} for image, address in pairs]
+
+    def portraits(self, payload: object) -> dict[str, list[str | None]]:
+        """Draw covers for a script that shows several to choose from.
+
+        Args:
+            payload: queries, at most `MOST_PORTRAITS`.
+
+        Returns:
+            `{"pictures": [...]}`, for each query the data address of a PNG, None where it is none of this generator's.
+
+        Raises:
+            Refused: it is no list, or too long.
+        """
+        if not isinstance(payload, list) or len(payload) > MOST_PORTRAITS:
+            raise Refused("at most {most} covers are drawn at once", payload, most=MOST_PORTRAITS)
+        readable = {q: address for q in payload if isinstance(q, str) and (address := self.readable(q))}
+        shown = zip(readable, self.show(list(readable.values())), strict=True)
+        pictures = {query: cover["src"] for query, cover in shown}
+        return {"pictures": [pictures.get(query) if isinstance(query, str) else None for query in payload]}
 
     def film(self, points: torch.Tensor, genres: list[str]) -> list[Image.Image]:
         """One cover for each of `points`, (N, latent_dim), and N `genres`, on the GPU of a Space if it lends one."""

@@ -48,8 +48,8 @@ async def look(http: httpx.AsyncClient, crate: int, draws: random.Random, number
 
 
 async def generate(http: httpx.AsyncClient, draws: random.Random) -> None:
-    call = "/gradio_api/call/generate"
-    event = (await http.post(call, json={"data": [draws.randrange(2**32), 1]})).raise_for_status().json()["event_id"]
+    call = "/gradio_api/call/v2/generate"
+    event = (await http.post(call, json={"seed": draws.randrange(2**32)})).raise_for_status().json()["event_id"]
     answer = (await http.get(f"{call}/{event}")).text
     assert "event: complete" in answer, answer[:200]
     file = json.loads(answer.rpartition("data: ")[2])[0]["url"]

@@ -52,9 +52,9 @@ def open_page(python: Path, space: Path, environment: dict[str, str]) -> tuple[s
 
 
 def ask(address: str, seed: int) -> bytes:
-    """The cover of a seed over HTTP, as Gradio's own documentation asks with curl."""
-    call = f"{address}/gradio_api/call/generate"
-    data = json.dumps({"data": [seed, 1.0]}).encode()
+    """The cover of a seed over HTTP, as the page's own documentation asks with curl."""
+    call = f"{address}/gradio_api/call/v2/generate"
+    data = json.dumps({"seed": seed}).encode()
     request = urllib.request.Request(call, data, {"Content-Type": "application/json"})
     event = json.load(urllib.request.urlopen(request))["event_id"]
     answer = urllib.request.urlopen(f"{call}/{event}").read().decode()

@@ -23,9 +23,9 @@ from gan.film import FFMPEG, SMALLEST_FILM
 from gan.latents import blend, closed_path, slerp, walk
 from gan.pipeline import LARGEST_SEED, AlbumCoverPipeline
 from gan.studio import build_page, launch_options
-from gan.studio.body_limit import LARGEST_BODY
-from gan.studio.crate import SIDE, Crate
 from gan.studio.model import Model
+from gan.studio.shell.body_limit import LARGEST_BODY
+from gan.studio.tabs.crate import SIDE, Crate
 from tests.studio.test_app import pixels, same
 
 
@@ -193,27 +193,26 @@ def test_bad_values_are_refused_in_words(client: Client, caplog, capfd, endpoint
     assert "Traceback" not in "".join(capfd.readouterr())
 
 
-def plainly(client: Client, data: bytes) -> str:
-    """The answer to `/generate` without a client of Gradio's."""
-    call = f"{client.src}gradio_api/call/generate"
-    request = urllib.request.Request(call, b'{"data": %s}' % data, {"Content-Type": "application/json"})
+def plainly(client: Client, call: str, body: bytes) -> str:
+    """The answer to `/generate` without a client of Gradio's; `call` is the path of the call."""
+    address = f"{client.src}gradio_api/{call}"
+    request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
     event = json.loads(urllib.request.urlopen(request).read())["event_id"]
-    return urllib.request.urlopen(f"{call}/{event}").read().decode()
+    return urllib.request.urlopen(f"{address}/{event}").read().decode()
 
 
 def test_not_a_number_is_refused(client: Client):
     # the Python client does not send NaN, others do
-    answer = plainly(client, b"[1, NaN]")
+    answer = plainly(client, "call/generate", b'{"data": [1, NaN, ""]}')
     assert "event: error" in answer and "Truncation is a number" in answer and str(Path.cwd()) not in answer
 
 
-def test_a_plain_call_of_before_there_were_genres_holds(client: Client, pipeline: AlbumCoverPipeline):
-    for data, truncation in ((b"[7, 0.8]", 0.8), (b"[7]", 1.0)):
-        answer = plainly(client, data)
+def test_a_plain_call_by_names_may_leave_out_what_has_a_default(client: Client, pipeline: AlbumCoverPipeline):
+    for body, truncation in ((b'{"seed": 7, "truncation": 0.8}', 0.8), (b'{"seed": 7}', 1.0)):
+        answer = plainly(client, "call/v2/generate", body)
         cover = json.loads(answer.rpartition("data: ")[2])[0]["url"]
         drawn = Image.open(io.BytesIO(urllib.request.urlopen(cover).read()))
         assert same(drawn, pipeline(seeds=[7], truncation=truncation).images[0])
-    assert "A seed is a whole number" in plainly(client, b"[]")
 
 
 def test_a_png_that_was_not_made_here_is_refused_in_words(client: Client, tmp_path: Path):

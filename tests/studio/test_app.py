@@ -20,11 +20,18 @@ from gan import load_pipeline
 from gan.pipeline import LARGEST_SEED, AlbumCoverPipeline
 from gan.studio import checks
 from gan.studio import model as model_file
-from gan.studio.crate import MOST_TILES, SIDE, Crate, seed_at
+from gan.studio.locale import LANGUAGES
 from gan.studio.model import FIRST_SEED, Model
-from gan.studio.shelf import MOST_KEPT, kept
-from gan.studio.words import WORDS
-from gan.studio.words_refusals import REFUSALS
+from gan.studio.shell.shelf import MOST_KEPT, kept
+from gan.studio.tabs.crate import MOST_TILES, SIDE, Crate, seed_at
+
+
+ENGLISH = LANGUAGES["en"]
+
+
+def refusals(language: str) -> set[str]:
+    """The English sentences that a language has translated."""
+    return {key.removeprefix("refused: ") for key in LANGUAGES[language] if key.startswith("refused: ")}
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +94,7 @@ def test_the_crate_refuses_in_words(model: Model, payload: object, caplog):
         answer = checks.for_the_page(Crate(model).look)(payload)
     sentence, fields = answer["words"]
     said = sentence.format(**fields)
-    assert answer["refused"] == f"{said[0].upper()}{said[1:]}." and sentence in REFUSALS
+    assert answer["refused"] == f"{said[0].upper()}{said[1:]}." and sentence in refusals("de")
     assert len(caplog.messages) == 1 and "\n" not in caplog.messages[0]
 
 
@@ -101,32 +108,35 @@ def test_what_a_browser_remembers_is_not_trusted():
     assert len(kept([sound] * 1000)) == MOST_KEPT
 
 
-def test_every_word_is_there_in_both_languages_and_can_stand_in_an_attribute():
-    for key, (english, german) in WORDS.items():
-        assert english and german, key
-        assert not set('"<>`$') & set(english + german), key
-        assert set(re.findall(r"{\w+}", english)) == set(re.findall(r"{\w+}", german)), key
-    files = Path(app.__file__).parent.glob("gan/studio/*.[jp][sy]")
-    used = "".join(file.read_text() for file in files if not file.name.startswith("words"))
+def test_every_word_is_there_in_every_language_and_can_stand_in_an_attribute():
+    for language in LANGUAGES.values():
+        assert [key for key in language if not key.startswith("refused: ")] == list(ENGLISH)
+        for key, said in language.items():
+            english = ENGLISH.get(key, key)
+            assert said and not set('"<>`$') & set(said), key
+            assert set(re.findall(r"{\w+}", english)) == set(re.findall(r"{\w+}", said)), key
+    studio = Path(app.__file__).parent / "gan/studio"
+    used = "".join(file.read_text() for kind in ("py", "js", "html") for file in studio.rglob(f"*.{kind}"))
     # by its whole name, or as `layout-${name}`
-    names = {key: rf"['\"]{key}['\"]|`{key.partition('-')[0]}-\$" for key in WORDS}
+    names = {key: rf"['\"]{key}['\"]|`{key.partition('-')[0]}-\$" for key in ENGLISH}
     assert [key for key, name in names.items() if not re.search(name, used)] == []
 
 
-def test_every_refusal_is_there_in_german():
+def test_every_refusal_is_there_in_every_language():
     said = set()
-    for file in Path(app.__file__).parent.glob("gan/studio/*.py"):
+    files = list((Path(app.__file__).parent / "gan/studio").rglob("*.py"))
+    for file in files:
         for call in (node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)):
             called = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
             place = {"Refused": 0, "number": 1, "whole": 1, "letters": 1}.get(called)  # where English words stand
             if place is not None and isinstance(call.args[place], ast.Constant):
                 said.add(call.args[place].value)
-    assert len(said) > 30 and said <= REFUSALS.keys()
-    for english, german in REFUSALS.items():
-        assert set(re.findall(r"{\w+}", english)) == set(re.findall(r"{\w+}", german)), english
-    files = "".join(file.read_text() for file in Path(app.__file__).parent.glob("gan/studio/*.py")
-                    if file.name != "words_refusals.py")  # fmt: skip
-    assert [english for english in REFUSALS if f'"{english}"' not in files] == []
+    assert len(said) > 30
+    program = "".join(file.read_text() for file in files)
+    for name in LANGUAGES.keys() - {"en"}:
+        translated = refusals(name)
+        assert said <= translated
+        assert [english for english in translated if f'"{english}"' not in program] == []
 
 
 def test_visitors_are_served_in_turn(model: Model):

@@ -9,9 +9,9 @@ import torch
 from gan import load_pipeline
 from gan.latents import child, cross, semantic_directions
 from gan.networks import NETWORKS
-from gan.studio.breed import CHILDREN, Breed
 from gan.studio.checks import Refused
 from gan.studio.model import Model
+from gan.studio.tabs.breed import CHILDREN, Breed
 from tests.helpers.tiny import tiny_pipeline
 
 

@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 from gan import load_pipeline
-from gan.studio.crate import address_at
 from gan.studio.files import cover_png
 from gan.studio.model import Model
+from gan.studio.tabs.crate import address_at
 
 
 expect = pytest.importorskip("playwright.sync_api").expect

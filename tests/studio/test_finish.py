@@ -11,14 +11,13 @@ import torch
 from PIL import Image, ImageFont
 
 from gan import load_pipeline
-from gan.studio import upscale
 from gan.studio.address import from_png
 from gan.studio.checks import Refused
-from gan.studio.contrast import READABLE, contrast, contrast_beneath, make_readable
-from gan.studio.finish import LONGEST_TITLE, Finish, Order
-from gan.studio.layouts import LAYOUTS, set_on
 from gan.studio.model import Model
-from gan.studio.typeset import (
+from gan.studio.print import upscale
+from gan.studio.print.contrast import READABLE, contrast, contrast_beneath, make_readable
+from gan.studio.print.layouts import LAYOUTS, set_on
+from gan.studio.print.typeset import (
     FONTS,
     LETTERS,
     REFERENCE,
@@ -30,7 +29,8 @@ from gan.studio.typeset import (
     unit_width,
     unknown_letters,
 )
-from gan.studio.upscale import enlarge
+from gan.studio.print.upscale import enlarge
+from gan.studio.tabs.finish import LONGEST_TITLE, Finish, Order
 from tests.helpers.drawn import draw_cover
 
 

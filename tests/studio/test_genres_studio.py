@@ -14,15 +14,15 @@ from gan.latents import blend, closed_path
 from gan.nearest import build_index
 from gan.pipeline import AlbumCoverPipeline
 from gan.studio.address import from_png
-from gan.studio.breed import Breed
 from gan.studio.checks import Refused
-from gan.studio.crate import Crate, address_at
 from gan.studio.files import cover_png
-from gan.studio.finish import LOOP_FRAMES, Finish
 from gan.studio.model import Model
-from gan.studio.training import Training
-from gan.studio.walk import Order, Walk
-from gan.studio.yours import Yours
+from gan.studio.tabs.breed import Breed
+from gan.studio.tabs.crate import Crate, address_at
+from gan.studio.tabs.finish import LOOP_FRAMES, Finish
+from gan.studio.tabs.training import Training
+from gan.studio.tabs.walk import Order, Walk
+from gan.studio.tabs.yours import Yours
 from tests.helpers.drawn import draw_cover
 from tests.helpers.hub_repo import Repo
 from tests.helpers.hub_server import Hub

@@ -94,8 +94,8 @@ def test_programs(shipped, tmp_path: Path):
     def plainly(seed: int) -> float:
         """The same by HTTP: the call, its answer, the file."""
         start = time.perf_counter()
-        event = http.post("call/generate", json={"data": [seed, 1]}).json()["event_id"]
-        answer = http.get(f"call/generate/{event}").text
+        event = http.post("call/v2/generate", json={"seed": seed}).json()["event_id"]
+        answer = http.get(f"call/v2/generate/{event}").text
         assert http.get(json.loads(answer.rpartition("data: ")[2])[0]["url"]).content.startswith(b"\x89PNG")
         return time.perf_counter() - start
 

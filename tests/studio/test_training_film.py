@@ -18,7 +18,7 @@ from gan.film import evenly
 from gan.pipeline_folder import find_snapshots
 from gan.studio.checks import Refused
 from gan.studio.model import Model
-from gan.studio.training import HOLD, MOST_SNAPSHOTS, Training
+from gan.studio.tabs.training import HOLD, MOST_SNAPSHOTS, Training
 from tests.helpers.hub_repo import Repo
 from tests.helpers.hub_server import Hub
 from tests.helpers.serving import free_port, serving
@@ -101,7 +101,7 @@ def test_long_runs_are_shown_in_even_steps():
 def test_a_large_models_weights_are_not_all_kept(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     fill(hub, tmp_path)
     model = Model(load_pipeline("user/covers", "images-20480"), "user/covers")
-    monkeypatch.setattr("gan.studio.training.MOST_MEMORY", 2 * 4 * model.parameters)
+    monkeypatch.setattr("gan.studio.tabs.training.MOST_MEMORY", 2 * 4 * model.parameters)
     training = Training(model, list(SNAPSHOTS))
     for _ in range(2):
         assert [images for images, _ in training.covers(model.address(1))] == [0, 512, 1000, 20480]

@@ -16,8 +16,8 @@ from gan.projection import project
 from gan.studio import checks
 from gan.studio.checks import Refused
 from gan.studio.model import Model
+from gan.studio.tabs.yours import Yours
 from gan.studio.uploads import LARGEST_FILE, read_picture
-from gan.studio.yours import Yours
 from tests.helpers.drawn import bad_files, bomb, draw_cover, encode, exif, half_clear
 
 

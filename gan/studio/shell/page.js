@@ -1,6 +1,6 @@
 // Stands in the page's head, so that every template and script of the page has it.
 
-// The words of a key (words.py) in the visitor's language; {name} in them is replaced by values.name.
+// The words of a key (locale/) in the visitor's language; {name} in them is replaced by values.name.
 window.word = (key, values = {}) => {
   const all = window.gradio_config.i18n_translations;
   const language = navigator.language.split("-")[0] in all ? navigator.language.split("-")[0] : "en";
@@ -25,7 +25,7 @@ window.nameOf = query => {
   return parts.has("genre") ? `${name}, ${parts.get("genre")}` : name;
 };
 
-// Shows a cover in the sleeve (pictures.py) inside of `stand`.
+// Shows a cover in the sleeve (sleeve.html) inside of `stand`.
 window.putInSleeve = (stand, cover, details) => {
   const name = nameOf(cover.address), query = new URLSearchParams(cover.address);
   const picture = stand.querySelector(".sleeve img");

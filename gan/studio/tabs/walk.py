@@ -7,56 +7,20 @@ from gan.film import FFMPEG, mp4
 from gan.latents import closed_path
 from gan.studio import checks
 from gan.studio.address import Address
-from gan.studio.controls import answer, messenger
 from gan.studio.files import (
     FRAMES_PER_SECOND,
-    cover_uri,
     data_uri,
     loop_webp,
-    script,
     still_webp,
 )
+from gan.studio.locale import word
 from gan.studio.model import Model
-from gan.studio.shelf import MOST_KEPT
-from gan.studio.training import Training, training_part
-from gan.studio.words import word
+from gan.studio.shell.controls import answer, messenger, part
+from gan.studio.shell.shelf import MOST_KEPT
+from gan.studio.tabs.training import Training, training_part
 
 
 FRAMES = 60
-WALK = """
-<div class="desk film">
-  <div class="stand">
-    <div class="screens">
-      <figure class="screen"><canvas role="img" aria-label="${word('film')}"></canvas>
-        <figcaption>${word('round')}</figcaption></figure>
-      <figure class="screen straight" hidden><canvas role="img" aria-label="${word('film')}"></canvas>
-        <figcaption>${word('straight')}</figcaption></figure>
-    </div>
-    <div class="scrub">
-      <button type="button" class="play" aria-label="${word('pause')}"></button>
-      <input type="range" class="frame" min="0" max="59" step="1" value="0" aria-label="${word('scrub')}">
-    </div>
-    <p class="details"></p>
-    <p class="actions">
-      <button type="button" class="keep" data-save="webp">${word('save-webp')}</button>
-      <button type="button" data-save="mp4" class="mp4">${word('save-mp4')}</button>
-      <button type="button" class="keep-frame">${word('keep-frame')}</button>
-    </p>
-  </div>
-  <div class="bin">
-    <p class="way"></p>
-    <div class="ends">
-      <label>${word('from-seed')} <input id="seed-a" type="text" inputmode="numeric" value="1" maxlength="12"></label>
-      <label>${word('to-seed')} <input id="seed-b" type="text" inputmode="numeric" value="2" maxlength="12"></label>
-      <button type="button" id="dice-ends">${word('dice')}</button>
-    </div>
-    <label class="dial">${word('length')} <input type="range" id="frames"><output></output></label>
-    <label class="dial">${word('speed')} <input type="range" id="speed" min="5" max="30"><output></output></label>
-    <label class="tick"><input type="checkbox" id="compare"> ${word('compare')}</label>
-    <p class="aside">${word('compare-help')}</p>
-  </div>
-</div>
-"""
 
 
 class Walk:
@@ -86,7 +50,7 @@ class Walk:
         order = Order(self.model, payload)
         place = checks.whole(payload.get("frame"), "a frame", 0, order.frames - 1)
         address = self.model.address_of(order.path(order.straight)[place], genre=order.genres[place])
-        return {"src": cover_uri(self.model.draw([address])[0], address), "address": address.query()}
+        return self.model.show([address])[0]
 
 
 class Order:
@@ -118,22 +82,12 @@ class Order:
         return closed_path(self._points, self.frames, straight)
 
 
-def walk_tab(model: Model, snapshots: list[str]) -> Training:
-    """Build the tab. Returns what an endpoint uses too.
-
-    Args:
-        model: draws the covers.
-        snapshots: the tags of its training on the Hub, in order.
-    """
-    walk, training = Walk(model), Training(model, snapshots)
+def walk_tab(walk: Walk, training: Training) -> None:
+    """Build the tab."""
     with gr.Tab(word("walk"), id="walk"):
-        desk = gr.HTML(
-            "",
-            html_template=WALK,
-            js_on_load=script("walk.js"),
-            server_functions=[checks.for_the_page(walk.frame)],
-            apply_default_css=False,
-            elem_id="walk",
+        desk = part(
+            "tabs/walk",
+            functions=[walk.frame],
             fewest=checks.FEWEST_FRAMES,
             most=checks.MOST_FRAMES,
             frames=FRAMES,
@@ -146,4 +100,3 @@ def walk_tab(model: Model, snapshots: list[str]) -> Training:
     drawn = {"show_progress": "hidden", "concurrency_id": "film", "concurrency_limit": 1, "api_visibility": "private"}
     desk.film(answer(walk.film), None, reel, trigger_mode="multiple", **drawn)
     desk.save(answer(walk.save), None, reel, trigger_mode="multiple", **drawn)
-    return training

@@ -12,15 +12,14 @@ from gan.latents import child, closed_path
 from gan.pipeline import latents_from_seeds
 from gan.studio import checks
 from gan.studio.address import Address
-from gan.studio.breed import portraits
-from gan.studio.contrast import READABLE, Readable
-from gan.studio.controls import answer, messenger
-from gan.studio.files import cover_png, data_uri, loop_webp, script
-from gan.studio.layouts import LAYOUTS, set_on
+from gan.studio.files import cover_png, data_uri, loop_webp
+from gan.studio.locale import word
 from gan.studio.model import FIRST_SEED, Model
-from gan.studio.typeset import clean, unknown_letters
-from gan.studio.upscale import PRINT_SIZE, enlarge
-from gan.studio.words import word
+from gan.studio.print.contrast import READABLE, Readable
+from gan.studio.print.layouts import LAYOUTS, set_on
+from gan.studio.print.typeset import clean, unknown_letters
+from gan.studio.print.upscale import PRINT_SIZE, enlarge
+from gan.studio.shell.controls import answer, messenger, part
 
 
 LONGEST_ARTIST, LONGEST_TITLE = 80, 120  # letters
@@ -28,31 +27,6 @@ PREVIEW_SIZE, CARD_SIZE, LOOP_SIZE = 720, 200, 512  # pixels
 LOOP_FRAMES = 60
 LOOP_REACH = 0.3  # difference of the covers that the loop passes on its round
 PREVIEW_QUALITY = 90  # of 100: a preview; what is saved is lossless
-
-FINISH = """
-<div class="desk finish">
-  <div class="stand">
-    <figure class="sleeve"><img alt="" decoding="sync"></figure>
-    <p class="details" role="status"></p>
-    <p class="actions">
-      <button type="button" class="keep" data-save="print">${word('save-print')}</button>
-      <button type="button" data-save="loop">${word('save-loop')}</button>
-    </p>
-    <p class="aside">${word('print-help')}</p>
-  </div>
-  <div class="bin">
-    <div class="texts">
-      <label>${word('artist')} <input class="artist" type="text" autocomplete="off" maxlength="80"></label>
-      <label>${word('title')} <input class="title" type="text" autocomplete="off" maxlength="120"></label>
-    </div>
-    <p class="note" role="alert"></p>
-    <h3>${word('layout')}</h3>
-    <div class="layouts" role="radiogroup" aria-label="${word('layout')}"></div>
-    <h3>${word('finish-which')}</h3>
-    <div class="mates which" role="group" aria-label="${word('finish-which')}"></div>
-  </div>
-</div>
-"""
 
 
 @dataclass(frozen=True)
@@ -157,17 +131,13 @@ def _webp(picture: Image.Image) -> str:
     return data_uri(file.getvalue(), "image/webp")
 
 
-def finish_tab(model: Model) -> Finish:
-    """Build the tab. Returns what the endpoints use too."""
-    finish = Finish(model)
+def finish_tab(finish: Finish) -> None:
+    """Build the tab."""
+    model = finish.model
     with gr.Tab(word("finish"), id="finish"):
-        desk = gr.HTML(
-            "",
-            html_template=FINISH,
-            js_on_load=script("asker.js") + script("finish.js"),
-            server_functions=[checks.for_the_page(finish.preview), portraits(model)],
-            apply_default_css=False,
-            elem_id="finish",
+        desk = part(
+            "tabs/finish",
+            functions=[finish.preview, model.portraits],
             first=model.address(FIRST_SEED).query(),
             readable=READABLE,
         )
@@ -177,4 +147,3 @@ def finish_tab(model: Model) -> Finish:
         answer(finish.save), None, press, trigger_mode="once", show_progress="hidden", concurrency_id="print",
         concurrency_limit=1, api_visibility="private",
     )  # fmt: skip
-    return finish

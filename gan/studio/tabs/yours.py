@@ -14,12 +14,10 @@ from gan.nearest import Index
 from gan.projection import project
 from gan.studio import checks
 from gan.studio.address import Address
-from gan.studio.breed import portraits
-from gan.studio.controls import answers, messenger
-from gan.studio.files import cover_uri, script
+from gan.studio.locale import word
 from gan.studio.model import Model
+from gan.studio.shell.controls import answers, messenger, part
 from gan.studio.uploads import LARGEST_FILE, read_picture
-from gan.studio.words import word
 
 
 SECONDS = 20.0  # of a search, at most
@@ -29,43 +27,6 @@ NEIGHBOURS = 5
 # As near lies a training cover to itself cropped by a sixteenth or saved as a bad JPEG, in nine of ten cases or more;
 # unrelated covers' hashes differ in about 32 bits.
 COPY_DISTANCE, COPY_BITS = 0.2, 20
-
-YOURS = """
-<div class="desk yours">
-  <div class="stand">
-    <div class="pair">
-      <figure>
-        <label class="drop" data-takes-files>
-          <span>${word('your-picture')}</span><small>${word('your-picture-help')}</small>
-          <input type="file" accept="image/png,image/jpeg,image/webp" aria-label="${word('your-picture')}">
-          <img alt="">
-        </label>
-        <figcaption>${word('yours')}</figcaption>
-      </figure>
-      <figure>
-        <div class="found"><img alt=""></div>
-        <figcaption class="state" role="status">${word('found-here')}</figcaption>
-      </figure>
-    </div>
-    <progress max="1" value="0" aria-label="${word('searching')}"></progress>
-    <p class="actions">
-      <button type="button" class="stop" hidden>${word('stop')}</button>
-      <button type="button" class="search" hidden>${word('search-again')}</button>
-      <button type="button" class="keep" data-send="keep" hidden>${word('keep')}</button>
-      <button type="button" data-send="breed" hidden>${word('send-breed')}</button>
-      <button type="button" data-send="walk" hidden>${word('send-walk')}</button>
-      <button type="button" data-send="finish" hidden>${word('send-finish')}</button>
-    </p>
-  </div>
-  <div class="bin"><p class="aside">${word('yours-help')}</p><p class="note" role="alert"></p></div>
-</div>
-<section class="copy-part" aria-label="${word('is-it-a-copy')}">
-  <h3>${word('is-it-a-copy')}</h3>
-  <p class="aside index">${word('no-index')}</p>
-  <div class="desk"><div class="mates" role="group" aria-label="${word('is-it-a-copy')}"></div></div>
-  <div class="copies" aria-live="polite"></div>
-</section>
-"""
 
 
 class Yours:
@@ -92,8 +53,7 @@ class Yours:
         for address, progress in self.search(picture):
             if progress == 1 or time.monotonic() - shown >= PICTURE_EVERY:
                 shown = time.monotonic()
-                src = cover_uri(self.model.draw([address])[0], address)
-                yield {"src": src, "address": address.query(), "progress": progress, "search": asked.get("search")}
+                yield self.model.show([address])[0] | {"progress": progress, "search": asked.get("search")}
 
     def copies(self, cover: Address) -> dict:
         """The training covers nearest to a cover.
@@ -122,7 +82,7 @@ class Yours:
     def check(self, payload: object) -> dict:
         """`copies` for the script, and the cover's picture."""
         address = self.model.read(payload)
-        return self.copies(address) | {"src": cover_uri(self.model.draw([address])[0], address)}
+        return self.copies(address) | self.model.show([address])[0]
 
 
 def _bytes(text: object) -> bytes:
@@ -134,23 +94,13 @@ def _bytes(text: object) -> bytes:
         raise checks.Refused("this is not a PNG, JPEG or WebP picture", text) from None
 
 
-def yours_tab(model: Model, index: Index | None) -> Yours:
-    """Build the tab. Returns what the endpoints use too.
-
-    Args:
-        model: draws the covers.
-        index: of the covers that it learned from, None where it came without.
-    """
-    yours = Yours(model, index)
+def yours_tab(yours: Yours) -> None:
+    """Build the tab."""
     with gr.Tab(word("yours"), id="yours"):
-        desk = gr.HTML(
-            "",
-            html_template=YOURS,
-            js_on_load=script("asker.js") + script("yours.js"),
-            server_functions=[checks.for_the_page(yours.check), portraits(model)],
-            apply_default_css=False,
-            elem_id="yours",
-            indexed=0 if index is None else len(index),
+        desk = part(
+            "tabs/yours",
+            functions=[yours.check, yours.model.portraits],
+            indexed=0 if yours.index is None else len(yours.index),
             largest=LARGEST_FILE,
         )
         found = messenger("found")
@@ -160,4 +110,3 @@ def yours_tab(model: Model, index: Index | None) -> Yours:
         concurrency_limit=1, api_name="project_here", api_visibility="private",
     )  # fmt: skip
     desk.stop(None, None, None, cancels=[searching], api_visibility="private", queue=False)
-    return yours

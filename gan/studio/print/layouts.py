@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image, ImageDraw
 
-from gan.studio.contrast import Colour, Readable, make_readable
-from gan.studio.typeset import Line, cap_height, fit, text_mask, unit_width
+from gan.studio.print.contrast import Colour, Readable, make_readable
+from gan.studio.print.typeset import Line, cap_height, fit, text_mask, unit_width
 
 
 MARGIN = 0.06

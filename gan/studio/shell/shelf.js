@@ -1,7 +1,7 @@
 // Covers are kept, moved and taken away here in the browser; the server draws them and hands the list to the memory.
 const list = element.querySelector('.kept');
 const pictures = new Map();  // query to data address, or null where this generator cannot draw it
-let covers = props.value ?? [];
+let shelved = props.value ?? [];
 let asking = false;
 
 const button = (name, label, text, act) => {
@@ -33,7 +33,7 @@ function card(cover, place) {
     button('back', word('move-back', {name}), '‹', () => move(place, place - 1)),
     button('on', word('move-on', {name}), '›', () => move(place, place + 1)),
     link,
-    button('remove', word('remove', {name}), '×', () => { covers.splice(place, 1); changed(); }),
+    button('remove', word('remove', {name}), '×', () => { shelved.splice(place, 1); changed(); }),
   );
   item.append(open, tools);
   item.addEventListener('dragstart', event => event.dataTransfer.setData('text/x-place', place));
@@ -49,17 +49,17 @@ function card(cover, place) {
 function show() {
   const focused = [...list.children].findIndex(item => item.contains(document.activeElement));
   const kind = document.activeElement?.className;
-  element.querySelector('.hint').hidden = covers.length > 0;
-  list.replaceChildren(...covers.map(card));
-  if (focused >= 0) list.children[Math.min(focused, covers.length - 1)]?.querySelector(`.${kind}, .open`)?.focus();
+  element.querySelector('.hint').hidden = shelved.length > 0;
+  list.replaceChildren(...shelved.map(card));
+  if (focused >= 0) list.children[Math.min(focused, shelved.length - 1)]?.querySelector(`.${kind}, .open`)?.focus();
   draw();
 }
 
 async function draw() {
-  const missing = covers.map(cover => cover.address).filter(address => !pictures.has(address));
+  const missing = shelved.map(cover => cover.address).filter(address => !pictures.has(address));
   if (asking || !missing.length) return;
   asking = true;
-  const answer = await server.pictures(missing);
+  const answer = await server.portraits(missing);
   asking = false;
   missing.forEach((address, n) => pictures.set(address, answer.pictures?.[n] ?? null));
   show();
@@ -67,28 +67,28 @@ async function draw() {
 
 function changed() {
   show();
-  props.value = [...covers];
+  props.value = [...shelved];
   trigger('arrange');
-  document.dispatchEvent(new CustomEvent('shelved', {detail: covers}));
+  document.dispatchEvent(new CustomEvent('shelved', {detail: shelved}));
 }
 
 function move(from, to) {
-  if (to < 0 || to >= covers.length) return;
-  covers.splice(to, 0, ...covers.splice(from, 1));
+  if (to < 0 || to >= shelved.length) return;
+  shelved.splice(to, 0, ...shelved.splice(from, 1));
   list.children[to]?.querySelector(to < from ? '.back' : '.on')?.focus();
   changed();
 }
 
 document.addEventListener('keep', event => {
-  if (covers.some(cover => cover.address === event.detail.address)) return;
-  if (covers.length >= props.most) return document.dispatchEvent(new CustomEvent('complain', {detail: word('shelf-full')}));
-  covers = [...covers, event.detail];
+  if (shelved.some(cover => cover.address === event.detail.address)) return;
+  if (shelved.length >= props.most) return document.dispatchEvent(new CustomEvent('complain', {detail: word('shelf-full')}));
+  shelved = [...shelved, event.detail];
   changed();
   list.lastElementChild.scrollIntoView({block: 'nearest', inline: 'nearest'});
 });
 watch('value', () => {
-  covers = props.value ?? [];
+  shelved = props.value ?? [];
   show();
-  document.dispatchEvent(new CustomEvent('shelved', {detail: covers}));
+  document.dispatchEvent(new CustomEvent('shelved', {detail: shelved}));
 });
 show();

@@ -7,8 +7,8 @@ import gradio as gr
 
 from gan.studio import checks
 from gan.studio.address import HEAD_OF_A_PNG, from_png
-from gan.studio.files import script
 from gan.studio.model import Model
+from gan.studio.shell.controls import source
 
 
 def post(model: Model) -> gr.HTML:
@@ -34,7 +34,7 @@ def post(model: Model) -> gr.HTML:
 
     return gr.HTML(
         html_template="<span></span>",
-        js_on_load=script("post.js"),
+        js_on_load=source("shell/post.js"),
         server_functions=[restore],
         apply_default_css=False,
         elem_id="post",

@@ -9,48 +9,15 @@ from gan.latents import child, cross, semantic_directions, slerp
 from gan.pipeline import latents_from_seeds
 from gan.studio import checks
 from gan.studio.address import Address
-from gan.studio.files import cover_uri, script
+from gan.studio.locale import word
 from gan.studio.model import FIRST_SEED, Model
-from gan.studio.pictures import SLEEVE
-from gan.studio.words import word
+from gan.studio.shell.controls import part
 
 
 CHILDREN = 12
 FADERS = 6
 FADER_REACH = 2.5  # of a fader's end from its middle; latents of 100 numbers are about 10 long
 DIFFERENCE = 0.35
-MOST_PORTRAITS = 64
-
-BREED = (
-    """
-<div class="desk breed">
-  <div class="stand">"""
-    + SLEEVE
-    + """</div>
-  <div class="bin">
-    <div class="tools">
-      <label class="dial">${word('different')}
-        <input class="difference" type="range" min="0.05" max="1" step="0.01" value="{{value.difference}}">
-        <output></output></label>
-      <button type="button" class="again">${word('other-children')}</button>
-      <button type="button" class="undo" disabled>${word('undo')}</button>
-    </div>
-    <div class="litter" role="group" aria-label="${word('children')}"></div>
-    <h3>${word('cross-with')}</h3>
-    <div class="mates" role="group" aria-label="${word('cross-with')}"></div>
-  </div>
-</div>
-<section class="faders-part" aria-label="${word('faders')}">
-  <h3>${word('faders')}</h3>
-  <p class="aside">${word('faders-help')}</p>
-  <div class="faders"></div>
-</section>
-<section class="family-part" aria-label="${word('family')}">
-  <h3>${word('family')}</h3>
-  <div class="family" tabindex="0" role="group" aria-label="${word('family')}"></div>
-</section>
-"""
-)
 
 
 class Breed:
@@ -107,11 +74,10 @@ class Breed:
             children = self.crosses(parent, mate, seed)
         else:
             mate, children = None, self.children(parent, as_difference(asked.get("difference")), seed)
-        images = self.model.draw(children)
         return {
-            "parent": self._alone(parent),
-            "mate": mate and self._alone(mate),
-            "children": [_shown(image, address) for image, address in zip(images, children, strict=True)],
+            "parent": self.model.show([parent])[0],
+            "mate": mate and self.model.show([mate])[0],
+            "children": self.model.show(children),
         }
 
     def fade(self, payload: object) -> dict:
@@ -122,33 +88,13 @@ class Breed:
         """
         asked = payload if isinstance(payload, dict) else {}
         cover, moved = self.model.read(asked.get("cover")), as_amounts(asked.get("amounts"), len(self.directions))
-        answer = {"cover": self._alone(self.faded(cover, moved))}
+        answer = {"cover": self.model.show([self.faded(cover, moved)])[0]}
         if asked.get("ends"):
             ends = [
                 self.faded(cover, [*moved[:n], end, *moved[n + 1 :]]) for n in range(len(moved)) for end in (-1.0, 1.0)
             ]
-            images = self.model.draw(ends)
-            answer["ends"] = [cover_uri(image, address) for image, address in zip(images, ends, strict=True)]
+            answer["ends"] = [end["src"] for end in self.model.show(ends)]
         return answer
-
-    def _alone(self, address: Address) -> dict:
-        return _shown(self.model.draw([address])[0], address)
-
-
-def portraits(model: Model):
-    """The function with which a tab's script draws covers that are chosen from (asker.js)."""
-
-    @checks.for_the_page
-    def portraits(payload: object) -> dict:
-        """Pictures of covers, for each of the queries one, None where it is none of this generator's."""
-        if not isinstance(payload, list) or len(payload) > MOST_PORTRAITS:
-            raise checks.Refused("at most {most} covers are drawn at once", payload, most=MOST_PORTRAITS)
-        readable = {q: address for q in payload if isinstance(q, str) and (address := model.readable(q))}
-        images = model.draw(list(readable.values())) if readable else []
-        uris = {q: cover_uri(image, readable[q]) for q, image in zip(readable, images, strict=True)}
-        return {"pictures": [uris.get(query) if isinstance(query, str) else None for query in payload]}
-
-    return portraits
 
 
 def as_difference(value: object) -> float:
@@ -168,23 +114,14 @@ def _seeds(seed: int) -> list[int]:
     return [(seed * CHILDREN + number) % 2**32 for number in range(CHILDREN)]
 
 
-def _shown(image, address: Address) -> dict:
-    return {"src": cover_uri(image, address), "address": address.query()}
-
-
-def breed_tab(model: Model) -> Breed:
-    """Build the tab. Returns what the endpoints use too."""
-    breed = Breed(model)
-    functions = [checks.for_the_page(breed.litter), checks.for_the_page(breed.fade), portraits(model)]
+def breed_tab(breed: Breed) -> None:
+    """Build the tab."""
+    model = breed.model
     with gr.Tab(word("breed"), id="breed"):
-        gr.HTML(
+        part(
+            "tabs/breed",
             {"src": "", "difference": DIFFERENCE},
-            html_template=BREED,
-            js_on_load=script("asker.js") + script("breed.js"),
-            server_functions=functions,
-            apply_default_css=False,
-            elem_id="breed",
+            [breed.litter, breed.fade, model.portraits],
             first=model.address(FIRST_SEED).query(),
             faders=len(breed.directions),
         )
-    return breed

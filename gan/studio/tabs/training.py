@@ -4,44 +4,21 @@ import logging
 from collections.abc import Iterator
 from functools import lru_cache
 
-import gradio as gr
 from PIL import Image
 
 from gan.film import evenly
 from gan.pipeline_folder import PipelineError, load_pipeline
 from gan.studio import checks
 from gan.studio.address import Address
-from gan.studio.controls import answer, answers, messenger
-from gan.studio.files import data_uri, loop_webp, script, still_webp
+from gan.studio.files import data_uri, loop_webp, still_webp
 from gan.studio.model import Model
+from gan.studio.shell.controls import answer, answers, messenger, part
 
 
 MOST_SNAPSHOTS = 24
 MOST_MEMORY = 500_000_000  # bytes of weights that are kept for the next film
 SNAPSHOTS_PER_SECOND = 5
 HOLD = 5  # frames that the film rests on its last one
-TRAINING = """
-<section class="training-part" aria-label="${word('training')}">
-  <h3>${word('training')}</h3>
-  <p class="aside"></p>
-  <div class="desk film">
-    <div class="stand">
-      <figure class="screen"><img alt=""></figure>
-      <div class="scrub" hidden>
-        <button type="button" class="play" aria-label="${word('pause')}"></button>
-        <input type="range" class="snapshot" min="0" max="1" step="1" value="0" aria-label="${word('snapshot')}">
-      </div>
-      <p class="details" role="status"></p>
-      <progress max="1" value="0" aria-label="${word('training')}" hidden></progress>
-      <p class="actions">
-        <button type="button" class="keep draw">${word('training-draw')}</button>
-        <button type="button" class="stop" hidden>${word('stop')}</button>
-        <button type="button" class="save" hidden>${word('save-webp')}</button>
-      </p>
-    </div>
-  </div>
-</section>
-"""
 
 log = logging.getLogger("gan.studio")
 
@@ -119,20 +96,12 @@ def training_part(training: Training) -> None:
     """Build the part of the tab; without snapshots there is nothing to be seen of it."""
     if len(training.snapshots) < 2:
         return
-    part = gr.HTML(
-        "",
-        html_template=TRAINING,
-        js_on_load=script("training.js"),
-        apply_default_css=False,
-        elem_id="training",
-        snapshots=len(training.snapshots),
-        speed=SNAPSHOTS_PER_SECOND,
-    )
+    desk = part("tabs/training", snapshots=len(training.snapshots), speed=SNAPSHOTS_PER_SECOND)
     projector = messenger("snapshots")
     # in the queue, one at a time: each snapshot's weights are loaded, the first time from the Hub
     drawn = {"show_progress": "hidden", "concurrency_id": "training", "concurrency_limit": 1}
-    drawing = part.draw(
+    drawing = desk.draw(
         answers(training.show), None, projector, trigger_mode="multiple", api_visibility="private", **drawn
     )
-    part.save(answer(training.save), None, projector, trigger_mode="once", api_visibility="private", **drawn)
-    part.stop(None, None, None, cancels=[drawing], api_visibility="private", queue=False)
+    desk.save(answer(training.save), None, projector, trigger_mode="once", api_visibility="private", **drawn)
+    desk.stop(None, None, None, cancels=[drawing], api_visibility="private", queue=False)

@@ -1,0 +1,23 @@
+"""Every word that visitors see, one JSON file a language; the browser's language chooses.
+
+Components take `word("key")`, templates `${word('key')}`, scripts `word('key', {n: 3})` (shell/page.js). A sentence of
+`Refused` (checks.py) is its own English; another language has it under `refused: ` and that sentence.
+"""
+
+import json
+from pathlib import Path
+
+import gradio as gr
+from gradio.i18n import I18nData
+
+
+LANGUAGES: dict[str, dict[str, str]] = {
+    file.stem: json.loads(file.read_text(encoding="utf-8")) for file in sorted(Path(__file__).parent.glob("*.json"))
+}
+I18N = gr.I18n(**LANGUAGES)
+
+
+def word(key: str) -> I18nData:
+    """Return the words of `key` for a component's label. Raises KeyError where English has no such key."""
+    LANGUAGES["en"][key]
+    return I18N(key)

@@ -2,7 +2,7 @@
 const $ = selector => element.querySelector(selector);
 const scrub = $('.frame'), play = $('.play');
 const screens = [...element.querySelectorAll('.screen')].map(screen => ({screen, canvas: screen.querySelector('canvas'), frames: []}));
-let kept = [], at = 0, playing = !matchMedia('(prefers-reduced-motion: reduce)').matches, last = 0, drawn = '', waiting = 0, asked = 0;
+let kept = [], at = 0, playing = !matchMedia('(prefers-reduced-motion: reduce)').matches, last = 0, lastFilm = '', waiting = 0, asked = 0;
 
 const good = text => /^\d+$/.test(text.trim()) && Number(text) < 2 ** 32;
 const seeds = () => ['#seed-a', '#seed-b'].map(id => $(id).value.trim());
@@ -20,14 +20,14 @@ function refresh() {
   clearTimeout(waiting);
   if (!element.offsetParent || !seeds().every(good)) return;
   const {addresses, frames, compare} = order(), wanted = JSON.stringify({addresses, frames, compare});
-  if (wanted === drawn) return;
+  if (wanted === lastFilm) return;
   waiting = setTimeout(() => draw(wanted), 120);
 }
 
 // One film at a time; what was changed meanwhile is drawn after it.
 function draw(wanted) {
   if (asked && performance.now() - asked < 20000) return;
-  [asked, drawn] = [performance.now(), wanted];
+  [asked, lastFilm] = [performance.now(), wanted];
   trigger('film', order());
 }
 

@@ -3,10 +3,11 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from train.files import NEW
+from train.files import NEW, NO_ROOM
 
 
 class UserError(Exception):
@@ -75,6 +76,26 @@ def check_output_dir(folder: Path, ours: str) -> None:
     parent = next(p for p in (folder, *folder.absolute().parents) if p.exists())
     if not os.access(parent, os.W_OK):
         raise UserError(f"--output_dir {folder} cannot be written: no permission in {parent}")
+
+
+@contextmanager
+def full_disk_in_one_line(folder: Path) -> Iterator[None]:
+    """Turn what goes wrong while `folder` is written (a full disk, a quota) into a UserError with exit code 1."""
+    try:
+        yield
+    except Exception as error:
+        reason = error
+        while reason.__context__ is not None and not isinstance(reason, OSError):
+            reason = reason.__context__  # torch hides the system's error behind one of its own
+        if not isinstance(reason, OSError) and type(reason).__name__ != "SafetensorError":
+            raise
+        why = getattr(reason, "strerror", None) or first_line(reason)
+        mend = "make room" if getattr(reason, "errno", None) in NO_ROOM else "mend that"
+        raise UserError(
+            f"--output_dir {folder} cannot be written ({why}); {mend}, and the same command goes on from the last "
+            "checkpoint",
+            1,
+        ) from error
 
 
 def first_line(problem: BaseException) -> str:

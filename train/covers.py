@@ -1,7 +1,6 @@
 """A prepared dataset as batches of covers, in an order that is a pure function of (seed, position)."""
 
 import copy
-import errno
 import hashlib
 import io
 from collections.abc import Sequence
@@ -15,9 +14,7 @@ from PIL import Image as Pillow
 from PIL import ImageOps
 
 from gan.errors import first_line
-
-
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what the system says of a full disk, a quota, a limit
+from train.files import NO_ROOM
 
 
 class CoversError(Exception):

@@ -1,5 +1,6 @@
 """Files that are there whole or not at all, and folders that belong to one process at a time."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ except ImportError:  # Windows
     fcntl = None
 
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what the system says of a full disk, a quota, a limit
 NEW = ".new-"  # begins the names of files that are being written, or that a killed process was writing
 
 

@@ -13,13 +13,15 @@ import torch
 from accelerate import Accelerator
 
 from gan import load_pipeline
-from tests.helpers.trainers import small, trainer
+from tests.helpers.trainers import finish_at, run_of, small, trainer
 from train.metrics.evaluation import is_best, measure_of
-from train.train_gan.__main__ import build
+from train.train_gan.averages import with_standing_statistics
+from train.train_gan.loop import after_step, catch_up, save_checkpoint
 from train.train_gan.recipes import load_recipe
+from train.train_gan.run_config import RunConfig
 from train.train_gan.run_folder import RunFolder
+from train.train_gan.state import build
 from train.train_gan.steps import Trainer
-from train.train_gan.watch import Watch
 
 
 class Told:
@@ -44,15 +46,15 @@ class Told:
 
 @pytest.fixture
 def watched(tmp_path: Path):
-    """A watch over a run that never trains; the two averages of its generator differ."""
+    """A run that never trains; the two averages of its generator differ."""
     recipe = load_recipe("tiny", {"checkpointing_images": 8, "total_images": 80})
     accelerator = Accelerator(cpu=True)
     trainer = Trainer(build(recipe, accelerator.device), recipe, accelerator, bf16=False)
     for number, ema in enumerate(trainer.gan.ema):
         ema.to_rgb.weight.data.fill_(number + 1.0)
     folder = RunFolder(tmp_path / "run")
-    folder.open(recipe, {})
-    made = lambda *scores: Watch(trainer, folder, 0, 0.0, Told(*scores), every=8)  # noqa: E731
+    folder.open(RunConfig(recipe))
+    made = lambda *scores: run_of(trainer, folder, evaluation=Told(*scores), every=8)  # noqa: E731
     return SimpleNamespace(watch=made, folder=folder.folder, trainer=trainer)
 
 
@@ -64,9 +66,9 @@ def test_the_average_that_measures_better_is_shared_and_the_best_is_kept(
     watched, capsys: pytest.CaptureFixture
 ) -> None:
     watch = watched.watch(9.0, 8.0, 10.0, 11.0)
-    watch(8, {"loss_d": torch.tensor(1.0)})
+    after_step(watch, 8, {"loss_d": torch.tensor(1.0)})
     assert shared(watched.folder / "pipeline") == shared(watched.folder / "best") == 2.0
-    watch(16, {"loss_d": torch.tensor(1.0)})
+    after_step(watch, 16, {"loss_d": torch.tensor(1.0)})
     assert shared(watched.folder / "pipeline") == 1.0 and shared(watched.folder / "best") == 2.0
     lines = [json.loads(line) for line in (watched.folder / "metrics.jsonl").read_text().splitlines()]
     assert [(line["images"], line["ema_sigma"], line["fd_covers"]) for line in lines] == [
@@ -77,16 +79,16 @@ def test_the_average_that_measures_better_is_shared_and_the_best_is_kept(
 
 def test_a_run_that_goes_on_remembers_the_best(watched) -> None:
     first = watched.watch(9.0, 8.0)
-    first(8, {"loss_d": torch.tensor(1.0)})
-    again = Watch(watched.trainer, first.folder, 8, 0.0, Told(8.5, 9.5), every=8)
-    assert (again.chosen, again.best) == (1, {"fd_covers": 8.0})
-    again(16, {"loss_d": torch.tensor(1.0)})
-    assert again.best == {"fd_covers": 8.0} and shared(watched.folder / "best") == 2.0
+    after_step(first, 8, {"loss_d": torch.tensor(1.0)})
+    again = run_of(watched.trainer, first.folder, 8, evaluation=Told(8.5, 9.5), every=8)
+    assert (again.averages.chosen, again.lowest) == (1, {"fd_covers": 8.0})
+    after_step(again, 16, {"loss_d": torch.tensor(1.0)})
+    assert again.lowest == {"fd_covers": 8.0} and shared(watched.folder / "best") == 2.0
 
 
 def test_an_evaluation_that_fails_does_not_stop_the_run(watched, capsys: pytest.CaptureFixture) -> None:
     watch = watched.watch(RuntimeError("no such thing\nand more"))
-    assert watch(8, {"loss_d": torch.tensor(1.0)}) is False
+    assert after_step(watch, 8, {"loss_d": torch.tensor(1.0)}) is False
     assert "evaluation failed: no such thing\n" in capsys.readouterr().out
     assert shared(watched.folder / "pipeline") == 1.0
 
@@ -97,7 +99,7 @@ def test_what_inception_cannot_measure_leaves_all_else(watched, capsys: pytest.C
 
     watch = watched.watch(9.0, 8.0)
     watch.evaluation.features = features
-    watch(8, {"loss_d": torch.tensor(1.0)})
+    after_step(watch, 8, {"loss_d": torch.tensor(1.0)})
     assert capsys.readouterr().out.count("--inception: CUDA out of memory\n") == 2  # once for each average
     assert watch.folder.lines()[0]["fd_covers"] == 8.0 and shared(watched.folder / "best") == 2.0
 
@@ -123,10 +125,10 @@ def test_each_average_is_measured_and_kept_as_it_would_draw(tmp_path: Path) -> N
     """Its batch normalisation, too."""
     recipe = small("dcgan-64", total_images=80, checkpointing_images=8)
     folder, taught, evaluation = RunFolder(tmp_path / "run"), trainer(recipe), Seen(9.0, 8.0)
-    folder.open(recipe, {})
+    folder.open(RunConfig(recipe))
     taught.gan.ema[1].layers[-2].weight.data.mul_(-1.0)
-    Watch(taught, folder, 0, 0.0, evaluation, every=8)(8, {"loss_d": torch.tensor(1.0)})
-    wanted = [taught.average(number).state_dict() for number in (0, 1)]
+    after_step(run_of(taught, folder, evaluation=evaluation, every=8), 8, {"loss_d": torch.tensor(1.0)})
+    wanted = [with_standing_statistics(taught.gan.ema[number]).state_dict() for number in (0, 1)]
     for generator, average in zip(evaluation.generators, wanted, strict=True):
         assert all(torch.equal(value, average[key]) for key, value in generator.state_dict().items())
     best = load_pipeline(tmp_path / "run" / "best").synthesis.state_dict()
@@ -148,54 +150,55 @@ def test_nobody_waits_for_an_evaluation_and_it_is_made_up_for(watched) -> None:
     first = watched.watch()
     first.evaluation, began = Terminated(), time.monotonic()
     first.evaluation.folder = watched.folder
-    assert first(8, {"loss_d": torch.tensor(1.0)}) is True
-    assert "stopped after 8 covers" in first.finish(8) and time.monotonic() - began < 30
+    assert after_step(first, 8, {"loss_d": torch.tensor(1.0)}) is True
+    assert "stopped after 8 covers" in finish_at(first, 8) and time.monotonic() - began < 30
     # before it was measured, for those who kill
     assert [file.name for file in first.evaluation.saved] == ["images-0000000008.pt"]
     assert not first.folder.lines() and not (watched.folder / "best").exists()
 
-    again = Watch(watched.trainer, first.folder, 8, 0.0, Told(9.0, 8.0), every=8)
-    again.catch_up()
-    again.catch_up()  # nothing is left to be made up for
+    again = run_of(watched.trainer, first.folder, 8, evaluation=Told(9.0, 8.0), every=8)
+    catch_up(again)
+    catch_up(again)  # nothing is left to be made up for
     assert [(line["images"], line["fd_covers"]) for line in first.folder.lines()] == [(8, 8.0)]
     assert shared(watched.folder / "pipeline") == shared(watched.folder / "best") == 2.0
 
 
 def test_a_run_killed_between_checkpoint_and_sheet_has_the_sheet_when_it_goes_on(watched) -> None:
     first = watched.watch()
-    first._save(8)
-    again = Watch(watched.trainer, first.folder, 8, 0.0, None, every=80)
-    again.catch_up()
+    first.images = 8
+    save_checkpoint(first)
+    again = run_of(watched.trainer, first.folder, 8, every=80)
+    catch_up(again)
     assert first.folder.has_samples(8) and shared(watched.folder / "pipeline") == 1.0
 
 
 @pytest.mark.parametrize(("images", "done"), [(80, True), (72, False)], ids=["done", "interrupted"])
 def test_a_run_shorter_than_its_interval_is_measured_when_it_is_done(watched, images: int, done: bool) -> None:
     watch = watched.watch(9.0, 8.0)
-    watch.every = 1_000
-    watch.finish(images)
+    watch.evaluation_images = 1_000
+    finish_at(watch, images)
     assert (watched.folder / "best").exists() is done
     assert shared(watched.folder / "pipeline") == (2.0 if done else 1.0)  # the chosen average
 
 
 def test_nothing_is_measured_twice_at_the_end(watched, capsys: pytest.CaptureFixture) -> None:
     watch = watched.watch(9.0, 8.0)
-    watch(80, {"loss_d": torch.tensor(1.0)})
-    watch.finish(80)
+    after_step(watch, 80, {"loss_d": torch.tensor(1.0)})
+    finish_at(watch, 80)
     assert "evaluation failed" not in capsys.readouterr().out  # there was no third score to be told
 
 
 def test_what_was_saved_before_it_was_measured_is_saved_again(watched) -> None:
     watch = watched.watch(9.0, 8.0)
-    watch.every = 1_000
-    watch(80, {"loss_d": torch.tensor(1.0)})
+    watch.evaluation_images = 1_000
+    after_step(watch, 80, {"loss_d": torch.tensor(1.0)})
     assert shared(watched.folder / "pipeline") == 1.0
-    watch.finish(80)
+    finish_at(watch, 80)
     assert shared(watched.folder / "pipeline") == shared(watched.folder / "best") == 2.0
 
 
 def test_a_run_that_is_done_keeps_its_best_whatever_it_is_asked_later(watched) -> None:
-    watched.watch(9.0, 8.0).finish(80)
+    finish_at(watched.watch(9.0, 8.0), 80)
     later = Told(1.0, 2.0, features=lambda generator: {"kid": 0.1})
-    Watch(watched.trainer, RunFolder(watched.folder), 80, 0.0, later, every=8).finish(80)
+    finish_at(run_of(watched.trainer, RunFolder(watched.folder), 80, evaluation=later, every=8), 80)
     assert shared(watched.folder / "best") == 2.0 and next(later.scores) == 1.0  # nobody asked

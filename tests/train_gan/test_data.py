@@ -11,13 +11,14 @@ from datasets import Dataset
 
 from tests.helpers.drawn import draw_cover
 from tests.helpers.preparing import program
+from tests.helpers.trainers import train
 from train import covers_stream
 from train.cli import run
 from train.covers import Covers, send
 from train.train_gan import __main__ as train_gan
-from train.train_gan.__main__ import build, train
 from train.train_gan.data import known, near, open_covers
 from train.train_gan.recipes import load_recipe
+from train.train_gan.state import build
 from train.train_gan.steps import Trainer
 
 

@@ -17,12 +17,13 @@ from tests.gan.test_pipeline import pixels
 from tests.helpers.drawn import draw_cover, draw_dataset
 from tests.helpers.runs import LAUNCHER, assert_same_run, command, kill_when, launch, start, weights
 from tests.helpers.tiny import tiny_pipeline
-from tests.helpers.trainers import small
+from tests.helpers.trainers import small, train
 from train.covers import Covers, CoversError, load_covers, load_genres, to_uint8
 from train.metrics.evaluation import Evaluation
-from train.train_gan.__main__ import build, train
-from train.train_gan.genres import DROPPED, dropped
+from train.train_gan.averages import with_standing_statistics
+from train.train_gan.data import DROPPED, with_some_dropped
 from train.train_gan.run_folder import draw_sheet
+from train.train_gan.state import build
 from train.train_gan.steps import Trainer
 
 
@@ -90,7 +91,7 @@ def test_a_dataset_without_genres_is_refused(tmp_path: Path) -> None:
 
 def test_one_label_in_ten_is_dropped() -> None:
     labels, chance = torch.arange(1000) % 3, torch.arange(1000) / 1000
-    assert torch.equal(dropped(labels, chance, 7), torch.cat((torch.full((100,), 7), labels[100:])))
+    assert torch.equal(with_some_dropped(labels, chance, 7), torch.cat((torch.full((100,), 7), labels[100:])))
     assert DROPPED == 0.1
 
 
@@ -121,7 +122,7 @@ def test_it_learns_which_genre_is_which(name: str, rate: float) -> None:
     train(taught, Covers(Dataset.from_dict({"pixels": pixels}), 16, labels=labels), 0, lambda *_: False)
     latents = latents_from_seeds(list(range(32)), recipe.generator["latent_dim"])
     with torch.no_grad():
-        average = taught.average(0)
+        average = with_standing_statistics(taught.gan.ema[0])
         drawn = [to_uint8(average(latents, torch.full((32,), label))).float() for label in range(3)]
     red, blue, both = (float(covers[..., 0].mean() - covers[..., 2].mean()) for covers in drawn)
     assert red - blue > 50 and blue < both < red

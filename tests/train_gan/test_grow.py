@@ -14,19 +14,20 @@ from PIL import Image
 
 from gan.networks.r3gan import Downsample
 from train.cli import UserError
-from train.train_gan.__main__ import build
-from train.train_gan.grow import grow, keep_sheets
-from train.train_gan.grow_networks import (
+from train.train_gan.grow import (
     COLOURS,
     LATENTS,
+    grow,
     grow_dcgan_discriminator,
     grow_dcgan_generator,
     grow_r3gan_discriminator,
     grow_r3gan_generator,
+    keep_sheets,
 )
 from train.train_gan.recipes import Recipe, load_recipe
+from train.train_gan.run_config import RunConfig
 from train.train_gan.run_folder import RunFolder
-from train.train_gan.steps import GAN
+from train.train_gan.state import GAN, build
 
 
 GENRES = ["rock", "jazz"]
@@ -59,7 +60,7 @@ def with_something_learned(gan: GAN) -> GAN:
 def ended_run(folder: Path, recipe: Recipe, genres: list[str] | None = None) -> Path:
     """What a run leaves that `grow` reads."""
     written = RunFolder(folder)
-    written.open(recipe, {"genres": genres or []})
+    written.open(RunConfig(recipe, genres=genres or []))
     sheet = Image.new("RGB", (8 * recipe.resolution,) * 2, (200, 30, 60))
     sheet.save(written.samples / "images-0000000640.png")
     gan = with_something_learned(build(recipe, CPU, genres or []))
@@ -189,7 +190,7 @@ def test_a_run_begins_where_a_smaller_one_ended_and_goes_on_by_itself(tiny_datas
 
 def test_a_run_without_sheets_grows_too(tmp_path: Path) -> None:
     small, large = ended_run(tmp_path / "small", recipe(16, 16)), RunFolder(tmp_path / "large")
-    large.open(recipe(32, 8), {})
+    large.open(RunConfig(recipe(32, 8)))
     keep_sheets(small, large)
     assert (large.samples / "before" / "images-0000000640.png").is_file()
     shutil.rmtree(small / "samples")

@@ -11,13 +11,14 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from tests.helpers.trainers import in_two_processes, plain_covers, small, trainer
+from tests.helpers.trainers import finish_at, in_two_processes, plain_covers, run_of, small, train, trainer
 from train.cli import UserError
-from train.train_gan.__main__ import train
 from train.train_gan.health import LINES, Health
+from train.train_gan.loop import Run, after_step, is_due, loop, save_checkpoint
+from train.train_gan.monitor import FIRST_WORD
+from train.train_gan.run_config import RunConfig
 from train.train_gan.run_folder import RunFolder
 from train.train_gan.steps import Batch, Trainer
-from train.train_gan.watch import FIRST_WORD, Watch
 
 
 def lines(health: Health, values: list[dict[str, float]]) -> list[str]:
@@ -78,11 +79,11 @@ def test_covers_that_are_all_alike() -> None:
     assert "collapses" in said and health.look_at_covers(40.0, 100.0) == []
 
 
-def watched(folder: Path, **changes) -> Watch:
+def watched(folder: Path, **changes) -> Run:
     recipe = small("tiny", total_images=8 * 100, checkpointing_images=8 * 100, **changes)
     run = RunFolder(folder)
-    run.open(recipe, {})
-    return Watch(trainer(recipe), run, 0, 0.0)
+    run.open(RunConfig(recipe))
+    return run_of(trainer(recipe), run)
 
 
 def norms(value: float) -> dict[str, torch.Tensor]:
@@ -94,32 +95,32 @@ def test_skipped_updates_are_counted_and_too_many_in_a_row_end_the_run(
 ) -> None:
     watch = watched(tmp_path / "run")
     for step in range(1, 26):
-        watch(8 * step, norms(math.nan if step % 9 == 0 else 1.0))
+        after_step(watch, 8 * step, norms(math.nan if step % 9 == 0 else 1.0))
     assert "warning: 2 of the last 25 updates had no finite gradient and were skipped\n" in capsys.readouterr().out
     (line,) = watch.folder.lines()
     assert line["skipped_updates"] == 2 and line["gradient_norm_d"] == 1.0
     for step in range(26, 50):
-        watch(8 * step, norms(math.inf if 30 < step <= 40 else 1.0))  # and good ones after them
+        after_step(watch, 8 * step, norms(math.inf if 30 < step <= 40 else 1.0))  # and good ones after them
     with pytest.raises(UserError, match=r"10 updates in a row had no finite gradient.*--learning_rate") as stop:
-        watch(8 * 50, norms(1.0))
+        after_step(watch, 8 * 50, norms(1.0))
     assert stop.value.code == 1
 
 
 def test_a_run_that_learned_nothing_is_not_called_done(tmp_path: Path) -> None:
     watch = watched(tmp_path / "run")
     for step in range(1, 13):
-        watch(8 * step, norms(math.nan))
+        after_step(watch, 8 * step, norms(math.nan))
     with pytest.raises(UserError, match="12 updates in a row"):
-        watch.finish(8 * 12)
+        finish_at(watch, 8 * 12)
     assert not list(watch.folder.checkpoints.folder.iterdir())
-    assert watch.folder.lines() == [{"images": 96, "skipped_updates": 12}]
+    assert watch.folder.lines() == [{"kind": "training", "images": 96, "skipped_updates": 12}]
 
 
 def test_a_batch_of_nan_spoils_no_later_one(tmp_path: Path) -> None:
     """Batch normalisation remembers it, although its update is skipped."""
     recipe, folder = small("dcgan-64", total_images=80, checkpointing_images=80), RunFolder(tmp_path / "run")
-    folder.open(recipe, {})
-    watch, covers = Watch(trainer(recipe), folder, 0, 0.0), plain_covers((9, 99, 200), recipe.resolution)
+    folder.open(RunConfig(recipe))
+    watch = run_of(trainer(recipe), folder)
 
     def step_with_nan(self: Trainer, batch: Batch, images: int) -> dict[str, torch.Tensor]:
         return step(self, dataclasses.replace(batch, real=batch.real * math.nan) if images == 16 else batch, images)
@@ -127,8 +128,8 @@ def test_a_batch_of_nan_spoils_no_later_one(tmp_path: Path) -> None:
     step = Trainer.step
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Trainer, "step", step_with_nan)
-        watch.finish(train(watch.trainer, covers, 0, watch))
-    assert watch.skipped.count == 1 and len(folder.checkpoints.files()) == 1
+        loop(watch)
+    assert watch.monitor.skipped.count == 1 and len(folder.checkpoints.files()) == 1
     assert all(value.isfinite().all() for value in watch.trainer.gan.discriminator.state_dict().values())
 
 
@@ -136,45 +137,45 @@ def test_a_discriminator_that_is_not_finite_replaces_no_checkpoint(tmp_path: Pat
     watch = watched(tmp_path / "run")
     next(watch.trainer.gan.discriminator.parameters()).data.fill_(math.nan)
     with pytest.raises(UserError, match="no longer finite"):
-        watch._save(8)
+        save_checkpoint(watch)
 
 
-def test_intervals_need_not_be_multiples_of_the_batch(tmp_path: Path) -> None:
-    watch = watched(tmp_path / "run")
-    assert [images for images in range(8, 81, 8) if watch._passed(images, 20)] == [24, 40, 64, 80]
+def test_intervals_need_not_be_multiples_of_the_batch() -> None:
+    assert [images for images in range(8, 81, 8) if is_due(images, 8, 20)] == [24, 40, 64, 80]
 
 
 def test_what_is_wrong_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     watch = watched(tmp_path / "run")
     for step in range(1, 25 * (LINES + 5)):
-        watch(8 * step, norms(1.0))
+        after_step(watch, 8 * step, norms(1.0))
     assert capsys.readouterr().out.count("tells all pairs apart") == 1
 
 
 def test_the_recipe_says_whether_it_is_a_critic(tmp_path: Path) -> None:
-    assert watched(tmp_path / "critic", loss="wasserstein").health.critic
-    assert not watched(tmp_path / "run").health.critic
+    assert watched(tmp_path / "critic", loss="wasserstein").monitor.health.critic
+    assert not watched(tmp_path / "run").monitor.health.critic
 
 
 def test_lines_count_from_the_beginning_and_from_the_last_line(tmp_path: Path) -> None:
     watch = watched(tmp_path / "run")
-    watch.before = 1000.0
+    watch.monitor.seconds_before = 1000.0
     for step in range(1, 51):
         if step % 25 == 0:
-            watch.lap = time.monotonic() - 10
-        watch(8 * step, norms(math.nan if step == 9 else 1.0))
+            watch.monitor.lap_began = time.monotonic() - 10
+        after_step(watch, 8 * step, norms(math.nan if step == 9 else 1.0))
     one, two = watch.folder.lines()
     assert one["skipped_updates"] == 1 and "skipped_updates" not in two
     assert two["seconds"] >= one["seconds"] >= 1000
     assert two["images_per_second"] == pytest.approx(8 * 25 / 10, rel=0.05)
-    watch._save(400)
+    watch.images = 400
+    save_checkpoint(watch)
     assert watch.folder.checkpoints.load(watch.trainer.gan, "latest", torch.device("cpu"))[1] >= 1000
 
 
 def test_metrics_hold_numbers_only(tmp_path: Path) -> None:
     watch = watched(tmp_path / "run")
-    watch._write(images=8, loss_g=1.0, held_out_gap=math.nan)
-    assert watch.folder.lines() == [{"images": 8, "loss_g": 1.0}]
+    watch.monitor.write("training", 8, loss_g=1.0, held_out_gap=math.nan)
+    assert watch.folder.lines() == [{"kind": "training", "images": 8, "loss_g": 1.0}]
 
 
 def test_a_real_nan_ends_the_run(tmp_path: Path) -> None:
@@ -183,7 +184,7 @@ def test_a_real_nan_ends_the_run(tmp_path: Path) -> None:
     def spoil(images: int, measured: dict[str, torch.Tensor]) -> bool:
         if images == 80:
             watch.trainer.gan.generator.to_rgb.weight.data.fill_(math.nan)
-        return watch(images, measured)
+        return after_step(watch, images, measured)
 
     with pytest.raises(UserError, match="15 updates in a row had no finite gradient and were skipped; start again in"):
         train(watch.trainer, plain_covers((9, 99, 200), 16), 0, spoil)
@@ -198,10 +199,10 @@ def _two_that_stop(folder: str) -> None:
         watch.stop.asked = lambda: False
         for step in range(1, 100):
             if step == 25:
-                watch.lap -= seconds  # as long as it would have taken
+                watch.monitor.lap_began -= seconds  # as long as it would have taken
             if step == 28 and accelerator.process_index == 1:
                 watch.stop.asked = lambda: True
-            if watch(8 * step, norms(1.0)):
+            if after_step(watch, 8 * step, norms(1.0)):
                 stopped.append(step)
                 break
     (Path(folder) / f"{accelerator.process_index}.json").write_text(json.dumps(stopped))
@@ -215,11 +216,11 @@ def test_two_processes_stop_together_a_second_after_one_is_told(tmp_path: Path) 
 
 def test_speed_time_left_and_memory_are_told_once(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     watch = watched(tmp_path / "run")
-    watch(8, norms(1.0))
+    after_step(watch, 8, norms(1.0))
     assert not capsys.readouterr().out
-    watch.began -= FIRST_WORD
-    watch(16, norms(1.0))
-    watch(24, norms(1.0))
+    watch.monitor.began -= FIRST_WORD
+    after_step(watch, 16, norms(1.0))
+    after_step(watch, 24, norms(1.0))
     said = capsys.readouterr().out
     pattern = r"0\.5 covers a second, 0:2\d:\d\d of training left, at most \d+\.\d GB of memory\n"
     assert re.fullmatch(pattern, said), said

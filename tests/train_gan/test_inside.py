@@ -9,14 +9,15 @@ import torch
 
 from gan import load_pipeline
 from gan.pipeline import latents_from_seeds
-from tests.helpers.trainers import plain_covers, small, trainer
+from tests.helpers.trainers import plain_covers, run_of, small, train, trainer
 from train.cli import UserError
 from train.covers import to_uint8
-from train.train_gan.__main__ import train
+from train.train_gan import averages
+from train.train_gan.averages import ema_exponent, update_averages, with_standing_statistics
+from train.train_gan.loop import after_step, draw
 from train.train_gan.recipes import CONFIGS
+from train.train_gan.run_config import RunConfig
 from train.train_gan.run_folder import RunFolder
-from train.train_gan.steps import Trainer, ema_exponent
-from train.train_gan.watch import Watch
 
 
 RECIPES = sorted(p.stem for p in CONFIGS.glob("*.yaml"))
@@ -45,7 +46,7 @@ def test_it_learns_a_colour() -> None:
     taught = trainer(recipe)
     train(taught, plain_covers((200, 30, 60), 16), 0, lambda *_: False)
     with torch.no_grad():
-        drawn = to_uint8(taught.average(0)(latents_from_seeds(list(range(16)), 64))).float()
+        drawn = to_uint8(with_standing_statistics(taught.gan.ema[0])(latents_from_seeds(list(range(16)), 64))).float()
     gap = (drawn.mean((0, 1, 2)) - torch.tensor([200.0, 30, 60])).abs().max().item()
     assert gap < 25, drawn.mean((0, 1, 2))
 
@@ -68,7 +69,7 @@ def test_augmentation_follows_the_held_out_covers_and_is_part_of_a_checkpoint(tm
     """Held-out covers as red as the training covers ask for less, grey ones, like the generated ones, for more."""
     folder = RunFolder(tmp_path / "run")
     recipe = small("r3gan-64", total_images=8 * 32, augmentation="auto")
-    folder.open(recipe, {})
+    folder.open(RunConfig(recipe))
     step = 16 * 8 / 500_000
     for held_out, sign in ((plain_covers((200, 30, 60), 16), -1), (plain_covers((128, 128, 128), 16), 1)):
         taught = trainer(recipe)
@@ -92,7 +93,7 @@ def test_ema_is_the_power_function_average() -> None:
     weight = next(taught.gan.generator.parameters())
     for step in range(total):
         weight.data.fill_(math.sin(step / 30))
-        taught.update_ema(step * recipe.train_batch_size)
+        update_averages(taught.gan.ema, taught.gan.generator, recipe, step * recipe.train_batch_size)
     assert recipe.ema_sigma == [0.05, 0.10]
     for sigma, ema in zip(recipe.ema_sigma, taught.gan.ema, strict=True):
         gamma = ema_exponent(sigma)
@@ -105,7 +106,7 @@ def test_averages_normalise_by_statistics_of_their_own() -> None:
     taught = trainer(small("dcgan-64", total_images=80))
     train(taught, plain_covers((200, 30, 60), 16), 0, lambda *_: False)
     before = {key: value.clone() for key, value in taught.gan.ema.state_dict().items()}
-    averages = [taught.average(number) for number in range(2)]
+    averages = [with_standing_statistics(taught.gan.ema[number]) for number in range(2)]
     assert all(torch.equal(value, before[key]) for key, value in taught.gan.ema.state_dict().items())
     latents = torch.randn(512, taught.gan.generator.config.latent_dim)
     for average, ema in zip(averages, taught.gan.ema, strict=True):
@@ -119,10 +120,12 @@ def test_averages_normalise_by_statistics_of_their_own() -> None:
             drawn = average(latents)
             average.train()
             torch.testing.assert_close(average(latents), drawn, atol=0.1, rtol=0)
-    one, other = (taught.average(0).state_dict() for _ in range(2))  # whenever it is asked for
+    one, other = (
+        with_standing_statistics(taught.gan.ema[0]).state_dict() for _ in range(2)
+    )  # whenever it is asked for
     assert all(torch.equal(value, other[key]) for key, value in one.items())
     plain = trainer(small("tiny"))
-    assert plain.average(1) is plain.gan.ema[1]  # nothing to normalise by
+    assert with_standing_statistics(plain.gan.ema[1]) is plain.gan.ema[1]  # nothing to normalise by
 
 
 @pytest.mark.parametrize(("sigma", "gamma"), [(0.05, 16.97), (0.10, 6.94)])
@@ -133,13 +136,13 @@ def test_ema_exponent_is_the_papers(sigma: float, gamma: float) -> None:
 def test_weights_that_are_no_numbers_never_replace_good_ones(tmp_path: Path) -> None:
     recipe = small("tiny", total_images=800, checkpointing_images=16)
     taught, folder = trainer(recipe), RunFolder(tmp_path / "run")
-    folder.open(recipe, {})
-    watch = Watch(taught, folder, 0, 0.0)
+    folder.open(RunConfig(recipe))
+    watch = run_of(taught, folder)
 
     def spoil(images: int, measured: dict[str, torch.Tensor]) -> bool:
         if images == 24:
             taught.gan.generator.to_rgb.weight.data.fill_(math.nan)
-        return watch(images, measured)
+        return after_step(watch, images, measured)
 
     with pytest.raises(UserError, match="no longer finite; start again in a new --output_dir"):
         train(taught, plain_covers((9, 99, 200), 16), 0, spoil)
@@ -152,14 +155,15 @@ def test_each_checkpoint_draws_with_the_average_of_its_moment_made_once(
 ) -> None:
     recipe = small("dcgan-64")
     taught, folder, made = trainer(recipe), RunFolder(tmp_path / "run"), []
-    folder.open(recipe, {})
-    average = Trainer.average
-    monkeypatch.setattr(Trainer, "average", lambda self, number: made.append(number) or average(self, number))
-    watch = Watch(taught, folder, 0, 0.0)
+    folder.open(RunConfig(recipe))
+    ready = averages.with_standing_statistics
+    monkeypatch.setattr(averages, "with_standing_statistics", lambda ema: made.append(ema) or ready(ema))
+    watch = run_of(taught, folder)
     pixels = []
     for images in (8, 16):
-        watch._draw(images)
-        watch._average(images)
+        watch.images = images
+        draw(watch)
+        watch.averages.ready(images)
         pixels.append(load_pipeline(tmp_path / "run" / "pipeline")(seeds=[1], output_type="np").images)
         taught.gan.ema[0].layers[-2].weight.data.mul_(-1)
-    assert made == [0, 0] and not np.allclose(pixels[0], pixels[1])
+    assert len(made) == 2 and made[0] is made[1] and not np.allclose(pixels[0], pixels[1])

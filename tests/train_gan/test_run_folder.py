@@ -1,7 +1,5 @@
 """What a run leaves on the disk, inside one process: nothing of the user's is lost or blamed."""
 
-import dataclasses
-import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,16 +12,18 @@ import torch
 from gan import AlbumCoverPipeline
 from tests.helpers.trainers import plain_covers, small, trainer
 from train.cli import UserError
+from train.train_gan.averages import with_standing_statistics
 from train.train_gan.checkpoints import is_whole
 from train.train_gan.device import no_memory_in_one_line
+from train.train_gan.run_config import RunConfig
 from train.train_gan.run_folder import RunFolder
 
 
 def test_two_processes_cannot_train_in_one_folder(tmp_path: Path) -> None:
     first, second = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "run")
-    first.open(small("tiny"), {})
+    first.open(RunConfig(small("tiny")))
     with pytest.raises(UserError, match="another process is training here"):
-        second.open(small("tiny"), {})
+        second.open(RunConfig(small("tiny")))
 
 
 @contextmanager
@@ -39,21 +39,21 @@ def full_disk() -> Iterator[None]:
 
 def test_a_disk_that_is_full_from_the_beginning(tmp_path: Path) -> None:
     with full_disk(), pytest.raises(UserError, match=r"cannot be written .File too large.; make room") as stop:
-        RunFolder(tmp_path / "run").open(small("tiny"), {})
+        RunFolder(tmp_path / "run").open(RunConfig(small("tiny")))
     assert stop.value.code == 1
 
 
-@pytest.mark.parametrize("written", ["tell", "forget_after", "log", "save_samples", "save_best", "checkpoint"])
+@pytest.mark.parametrize("written", ["write_config", "forget_after", "log", "save_samples", "save_best", "checkpoint"])
 def test_a_disk_that_fills_up_is_told_in_one_line_and_leaves_what_was_there(written: str, tmp_path: Path) -> None:
     run, training = RunFolder(tmp_path / "run"), trainer(small("tiny"))
-    run.open(training.recipe, {})
-    run.log(images=8, loss_g=1.0)
+    run.open(RunConfig(training.recipe))
+    run.log("training", 8, loss_g=1.0)
     run.checkpoints.save(training.gan, 8, 1.0)
-    pipeline = AlbumCoverPipeline(training.average(0))
+    pipeline = AlbumCoverPipeline(with_standing_statistics(training.gan.ema[0]))
     write = {
-        "tell": lambda: run.tell(training.recipe, {}),
+        "write_config": lambda: run.write_config(RunConfig(training.recipe)),
         "forget_after": lambda: run.forget_after(8),
-        "log": lambda: run.log(images=16, loss_g=1.0),
+        "log": lambda: run.log("training", 16, loss_g=1.0),
         "save_samples": lambda: run.save_samples(pipeline, 16),
         "save_best": lambda: run.save_best(pipeline),
         "checkpoint": lambda: run.checkpoints.save(training.gan, 16, 2.0),
@@ -67,7 +67,7 @@ def test_a_disk_that_fills_up_is_told_in_one_line_and_leaves_what_was_there(writ
 
 def test_a_checkpoint_of_which_one_bit_has_changed_is_damaged(tmp_path: Path) -> None:
     run, training = RunFolder(tmp_path / "run"), trainer(small("tiny"))
-    run.open(training.recipe, {})
+    run.open(RunConfig(training.recipe))
     run.checkpoints.save(training.gan, 8, 1.0)
     (file,) = run.checkpoints.folder.iterdir()
     content, random = file.read_bytes(), np.random.default_rng(0)
@@ -84,57 +84,69 @@ def test_a_checkpoint_of_which_one_bit_has_changed_is_damaged(tmp_path: Path) ->
 
 def test_a_run_goes_on_only_with_as_many_held_out_covers(tmp_path: Path) -> None:
     first, training = RunFolder(tmp_path / "run"), trainer(small("tiny"))
-    first.open(training.recipe, {"held_out": 144})
+    first.open(RunConfig(training.recipe, held_out=144))
     first.checkpoints.save(training.gan, 8, 1.0)
-    os.close(first._held)
+    first.close()
     with pytest.raises(UserError, match="held_out 144, not 0"):  # another augmentation, another best/
-        RunFolder(tmp_path / "run").open(training.recipe, {"held_out": 0})
+        RunFolder(tmp_path / "run").open(RunConfig(training.recipe, held_out=0))
 
 
 def test_the_newest_two_checkpoints_are_kept(tmp_path: Path) -> None:
     run, training = RunFolder(tmp_path / "run"), trainer(small("tiny"))
-    run.open(training.recipe, {})
+    run.open(RunConfig(training.recipe))
     for images in (8, 16, 24):
         run.checkpoints.save(training.gan, images, 1.0)
     assert [file.name for file in run.checkpoints.files()] == ["images-0000000016.pt", "images-0000000024.pt"]
 
 
 def test_another_recipe_is_another_run(tmp_path: Path) -> None:
-    first, training = RunFolder(tmp_path / "run"), trainer(small("tiny"))
-    facts = {"mixed_precision": "no", "genres": [], "dataset_name": "covers"}
-    first.open(training.recipe, facts)
+    training = trainer(small("tiny"))
+    config = RunConfig(training.recipe, dataset_name="covers")
+    before = config.as_dict()
+    may_change = {
+        "total_images",
+        "checkpointing_images",
+        "device",
+        "processes",
+        "gradient_accumulation_steps",
+        "torch",
+    }
+    for name in before:
+        found = config.difference(before | {name: "another"})
+        assert found == (None if name in may_change else name)
+    assert config.difference({}) is None  # of a run that knew of nothing yet
+
+    first = RunFolder(tmp_path / "run")
+    first.open(config)
     first.checkpoints.save(training.gan, 8, 1.0)
-    os.close(first._held)
-    told = dataclasses.asdict(training.recipe) | facts
-    for name in told.keys() - {"total_images", "checkpointing_images"}:
-        other = {key: "another" if key == name else value for key, value in told.items()}
-        with pytest.raises(UserError, match=f"holds a run with {name} .*, not another"):
-            first._check_same_run(other)
-    first._check_same_run(told | {"total_images": 9, "checkpointing_images": 9, "device": "cuda", "processes": 2})
+    first.close()
+    other = RunConfig(small("tiny", learning_rate=0.5), dataset_name="covers")
+    with pytest.raises(UserError, match=r"holds a run with learning_rate .*, not 0.5: name a new folder"):
+        RunFolder(tmp_path / "run").open(other)
 
 
 def test_covers_that_are_the_same_may_have_another_name(tmp_path: Path) -> None:
     first, training = RunFolder(tmp_path / "run"), trainer(small("tiny"))
-    first.open(training.recipe, {"dataset_name": "covers-64", "digest": "same"})
+    first.open(RunConfig(training.recipe, dataset_name="covers-64", digest="same"))
     first.checkpoints.save(training.gan, 8, 1.0)
-    os.close(first._held)
+    first.close()
     moved = RunFolder(tmp_path / "run")
-    moved.open(training.recipe, {"dataset_name": "you/covers-64", "digest": "same"})  # pushed to the Hub
-    os.close(moved._held)
+    moved.open(RunConfig(training.recipe, dataset_name="you/covers-64", digest="same"))  # pushed to the Hub
+    moved.close()
     with pytest.raises(UserError, match="holds a run with dataset_name covers-64, not covers-65"):
-        moved.open(training.recipe, {"dataset_name": "covers-65"})  # streamed: nobody knows
+        moved.open(RunConfig(training.recipe, dataset_name="covers-65"))  # streamed: nobody knows
 
 
 @pytest.mark.parametrize("what", ["two sheets", "film"])
 def test_a_run_whose_checkpoints_are_gone_is_not_overwritten(what: str, tmp_path: Path) -> None:
     first = RunFolder(tmp_path / "run")
-    first.open(small("tiny"), {})
-    os.close(first._held)
+    first.open(RunConfig(small("tiny")))
+    first.close()
     (first.samples / "images-0000000008.png").touch()
-    RunFolder(tmp_path / "run").open(small("tiny"), {})  # killed before its first checkpoint
+    RunFolder(tmp_path / "run").open(RunConfig(small("tiny")))  # killed before its first checkpoint
     (first.samples / "images-0000000016.png" if what == "two sheets" else first.folder / "film.webp").touch()
     with pytest.raises(UserError, match="checkpoints are gone; name a new folder"):
-        RunFolder(tmp_path / "run").open(small("tiny"), {})
+        RunFolder(tmp_path / "run").open(RunConfig(small("tiny")))
 
 
 def test_a_run_that_began_with_anothers_checkpoint_goes_on_with_its_own(
@@ -142,7 +154,7 @@ def test_a_run_that_began_with_anothers_checkpoint_goes_on_with_its_own(
 ) -> None:
     other, own, training = RunFolder(tmp_path / "other"), RunFolder(tmp_path / "own"), trainer(small("tiny"))
     for run in (other, own):
-        run.open(training.recipe, {})
+        run.open(RunConfig(training.recipe))
     other.checkpoints.save(training.gan, 400, 1.0)
     theirs, cpu = str(other.checkpoints.folder / "images-0000000400.pt"), torch.device("cpu")
     assert own.checkpoints.load(training.gan, theirs, cpu) == (400, 1.0)
@@ -156,19 +168,19 @@ def test_a_run_goes_on_with_its_own_covers_only(tmp_path: Path) -> None:
     covers = [plain_covers((grey, grey, grey), 16) for grey in (0, 1)]
     assert covers[0].digest() == plain_covers((0, 0, 0), 16).digest()
     run, training = RunFolder(tmp_path / "run"), trainer(small("tiny"))
-    run.open(training.recipe, {"covers": 32, "digest": covers[0].digest()})
+    run.open(RunConfig(training.recipe, covers=32, digest=covers[0].digest()))
     run.checkpoints.save(training.gan, 8, 1.0)
-    os.close(run._held)
-    RunFolder(run.folder).open(training.recipe, {"covers": 32, "digest": covers[0].digest()})
+    run.close()
+    RunFolder(run.folder).open(RunConfig(training.recipe, covers=32, digest=covers[0].digest()))
     with pytest.raises(UserError, match="holds a run on other covers"):
-        RunFolder(run.folder).open(training.recipe, {"covers": 32, "digest": covers[1].digest()})
+        RunFolder(run.folder).open(RunConfig(training.recipe, covers=32, digest=covers[1].digest()))
 
 
 def test_a_run_killed_while_its_first_file_was_written_is_ours(tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
     (run / ".new-abcd1234").touch()
-    RunFolder(run).open(small("tiny"), {})
+    RunFolder(run).open(RunConfig(small("tiny")))
     assert not list(run.glob(".new-*"))
 
 
@@ -183,10 +195,10 @@ def test_what_is_left_of_metrics_is_kept(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_folders_that_were_deleted_meanwhile_are_made_again(tmp_path: Path) -> None:
     run, training = RunFolder(tmp_path / "run"), trainer(small("tiny"))
-    run.open(training.recipe, {})
+    run.open(RunConfig(training.recipe))
     run.samples.rmdir()
     run.checkpoints.folder.rmdir()
-    run.save_samples(AlbumCoverPipeline(training.average(0)), 8)
+    run.save_samples(AlbumCoverPipeline(with_standing_statistics(training.gan.ema[0])), 8)
     run.checkpoints.save(training.gan, 8, 1.0)
     assert len(list(run.samples.iterdir())) == len(list(run.checkpoints.folder.iterdir())) == 1
 
@@ -203,7 +215,7 @@ def test_too_little_memory_is_said_in_a_line() -> None:
 
 def test_a_checkpoint_is_not_blamed_for_too_little_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, training = RunFolder(tmp_path / "run"), trainer(small("tiny"))
-    run.open(training.recipe, {})
+    run.open(RunConfig(training.recipe))
     run.checkpoints.save(training.gan, 8, 1.0)
     monkeypatch.setattr(torch, "load", lambda *args, **options: torch.empty(2**60))
     with pytest.raises(UserError, match="not enough memory"), no_memory_in_one_line():
@@ -213,10 +225,10 @@ def test_a_checkpoint_is_not_blamed_for_too_little_memory(tmp_path: Path, monkey
 def test_what_a_killed_process_left_is_swept_up(tmp_path: Path) -> None:
     run = tmp_path / "run"
     killed = RunFolder(run)
-    killed.open(small("tiny"), {})
-    os.close(killed._held)
+    killed.open(RunConfig(small("tiny")))
+    killed.close()
     (run / ".pipeline-old-x").mkdir()
     (run / "samples" / ".new-x").touch()
     (run / ".git").mkdir()  # somebody's own
-    RunFolder(run).open(small("tiny"), {})
+    RunFolder(run).open(RunConfig(small("tiny")))
     assert [found.name for found in run.rglob(".*")] == [".git"]

@@ -14,8 +14,8 @@ from gan.losses import LOSSES
 from tests.helpers import trainers
 from tests.helpers.trainers import in_two_processes
 from train.covers import to_float
-from train.train_gan.__main__ import build
 from train.train_gan.recipes import CONFIGS, Recipe
+from train.train_gan.state import build
 from train.train_gan.steps import Batch, Trainer
 from train.train_gan.sync_batch_norm import equal_in_parts, synchronise
 

@@ -13,12 +13,15 @@ from gan.augment import augment, initial_probability
 from gan.losses import LOSSES
 from tests.helpers import trainers
 from tests.helpers.runs import command, launch
+from tests.helpers.trainers import train
 from tests.train_gan.test_steps import N, random_batch, small, trainer
 from train.cli import run
 from train.covers import Covers
 from train.train_gan import __main__ as train_gan
-from train.train_gan.__main__ import build, train
-from train.train_gan.steps import Trainer, ema_exponent
+from train.train_gan import data, loop, setup
+from train.train_gan.averages import ema_exponent, update_averages
+from train.train_gan.state import build
+from train.train_gan.steps import Trainer
 
 
 @pytest.mark.parametrize("name", ["r3gan-64", "wgan-gp-64", "dcgan-64"])
@@ -97,7 +100,7 @@ def test_averages_know_how_many_covers_a_step_of_the_generator_takes() -> None:
     assert every == 5
     for step in range(every - 1, steps, every):
         weight.data.fill_(step / steps)
-        taught.update_ema(step * recipe.train_batch_size)
+        update_averages(taught.gan.ema, taught.gan.generator, recipe, step * recipe.train_batch_size)
     for sigma, ema in zip(recipe.ema_sigma, taught.gan.ema, strict=True):
         gamma = ema_exponent(sigma)
         wanted = (gamma + 1) / (gamma + 2)  # the mean of what rises evenly, weighted by t^gamma
@@ -109,7 +112,7 @@ def test_each_step_has_covers_genres_and_chances_of_its_own(monkeypatch: pytest.
     pixels = Dataset.from_dict({"pixels": [bytes([number]) * 768 for number in range(240)]})
     covers, batches = Covers(pixels, 16, labels=torch.arange(240) % 3), []
     monkeypatch.setattr(Trainer, "step", lambda self, batch, images: batches.append(batch) or {})
-    monkeypatch.setattr(train_gan, "dropped", lambda labels, chance, any_genre: labels)
+    monkeypatch.setattr(data, "with_some_dropped", lambda labels, chance, any_genre: labels)
     train(trainers.trainer(recipe), covers, 0, lambda *_: False)
 
     def all_differ(tensors: list[torch.Tensor]) -> bool:
@@ -131,18 +134,14 @@ def test_what_the_command_line_says_reaches_the_loop(
     tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
-
-    def loop(trainer, covers, start, watch, held_out=None) -> int:
-        calls.append((trainer, covers, watch, held_out))
-        return start
-
-    monkeypatch.setattr(train_gan, "train", loop)
+    monkeypatch.setattr(loop, "loop", lambda run: calls.append(run) or "")
     asked = ("--gradient_accumulation_steps", "4", "--mixed_precision", "bf16", "--evaluation_images", "16")
     where = ("--dataset_name", str(tiny_dataset), "--output_dir", str(tmp_path / "run"))
     monkeypatch.setattr(sys, "argv", ["train", "--config", "tiny", *where, *asked, "--seed", "5"])
     run(train_gan.main, "train.train_gan")
-    ((trainer, covers, watch, held_out),) = calls
-    assert trainer.micro_batches == 4 and trainer.bf16 and watch.every == 16 and covers.seed == 5
+    (training,) = calls
+    trainer, covers, held_out = training.trainer, training.batches.covers, training.batches.held_out
+    assert trainer.micro_batches == 4 and trainer.bf16 and training.evaluation_images == 16 and covers.seed == 5
     assert trainer.gan.augmentation.probability == initial_probability(len(covers))
     told = json.loads((tmp_path / "run" / "config.json").read_text())
     assert told["digest"] == covers.digest() and told["held_out"] == len(held_out) > 4
@@ -154,7 +153,7 @@ def test_a_run_goes_on_in_the_precision_that_it_began_with(
     """On another device `auto` would choose another."""
     assert launch(command(tiny_dataset, tmp_path / "run", "--total_images", "8")).returncode == 0
     where = ("--dataset_name", str(tiny_dataset), "--output_dir", str(tmp_path / "run"))
-    monkeypatch.setattr(train_gan, "can_bf16", lambda device: True)
+    monkeypatch.setattr(setup, "can_bf16", lambda device: True)
     monkeypatch.setattr(sys, "argv", ["train", "--config", "tiny", *where, "--total_images", "16"])
     run(train_gan.main, "train.train_gan")
     assert "done after 16 covers" in capsys.readouterr().out

@@ -14,9 +14,11 @@ from torch.profiler import ProfilerActivity, profile, record_function
 from train.benchmark.steps import PICTURES
 from train.cli import UserError
 from train.covers import Covers
-from train.train_gan.__main__ import build, train
+from train.train_gan import loop
+from train.train_gan.data import Batches
 from train.train_gan.device import can_bf16, device_name, use_whole_device
 from train.train_gan.recipes import Recipe, load_recipe
+from train.train_gan.state import build
 from train.train_gan.steps import Trainer
 
 
@@ -75,15 +77,11 @@ def time_by_kind(recipe: Recipe, accelerator: Accelerator, bf16: bool, steps: in
     profiler = profile(activities=activities)
     began = 0.0
 
-    def on_step(images: int, measured: dict[str, torch.Tensor]) -> bool:
-        nonlocal began
+    for images, measured in loop.steps(trainer, Batches(trainer, WatchedCovers(pixels, recipe.resolution)), 0):
         measured["loss_d"].item()  # waits for the device
         if images == every * WARMING * recipe.train_batch_size:
             profiler.start()
             began = time.perf_counter()
-        return False
-
-    train(trainer, WatchedCovers(pixels, recipe.resolution), 0, on_step)
     if cuda:
         torch.cuda.synchronize()
     seconds = time.perf_counter() - began

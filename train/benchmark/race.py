@@ -28,9 +28,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from gan.networks.r3gan import ResidualBlock
 from train.benchmark.steps import random_batch
 from train.cli import UserError, first_line
-from train.train_gan.__main__ import build
 from train.train_gan.device import can_bf16, device_name, use_whole_device
 from train.train_gan.recipes import Recipe, load_recipe
+from train.train_gan.state import build
 from train.train_gan.steps import Batch, Trainer
 
 

@@ -23,12 +23,13 @@ from gan.augment import initial_probability
 from train.cli import UserError, check_output_dir
 from train.covers import Covers
 from train.metrics.evaluation import Evaluation
-from train.train_gan.__main__ import build, train
-from train.train_gan.data import open_covers
+from train.train_gan.averages import Averages
+from train.train_gan.data import Batches, genres_to_learn, open_covers
 from train.train_gan.device import can_bf16, device_name, use_whole_device
-from train.train_gan.genres import genres_to_learn
+from train.train_gan.loop import steps
 from train.train_gan.recipes import Recipe, load_recipe
 from train.train_gan.run_folder import draw_sheet
+from train.train_gan.state import build
 from train.train_gan.steps import Trainer
 
 
@@ -103,20 +104,20 @@ def trained(text: str, recipe: Recipe, args: argparse.Namespace, accelerator: Ac
     # schedules end with the time, so each recipe is to show as many covers as it can
     rate = speed(new_trainer(recipe), covers, held_out)
     recipe = dataclasses.replace(recipe, total_images=max(recipe.train_batch_size, round(rate * seconds)))
-    trainer, latest = new_trainer(recipe), {}
+    trainer, latest, images = new_trainer(recipe), {}, 0
     bar, stopwatch = tqdm(total=round(seconds), desc=text[:40], unit="s"), Stopwatch(device)
 
-    def on_step(images: int, measured: dict[str, torch.Tensor]) -> bool:
+    for shown, measured in steps(trainer, Batches(trainer, covers, held_out), 0):
+        images = shown
         latest.update(measured)
         bar.update(min(round(stopwatch.seconds), bar.total) - bar.n)
-        return stopwatch.seconds >= LONGEST * seconds
-
-    images = train(trainer, covers, 0, on_step, held_out)
+        if stopwatch.seconds >= LONGEST * seconds:
+            break
     line = {"recipe": text, "minutes": args.minutes, "seconds": round(stopwatch.seconds, 1), "images": images}
     bar.close()
     line |= {name: round(value.item(), 4) for name, value in latest.items()}
     evaluation = Evaluation(covers, held_out, device=device)
-    averages = [trainer.average(number) for number in range(len(recipe.ema_sigma))]
+    averages = Averages(trainer.gan.ema, recipe.ema_sigma).all_ready()
     scores = [evaluation(average) for average in averages]
     best = min(range(len(scores)), key=lambda i: scores[i]["fd_covers"])
     sheet = f"{sum(1 for _ in args.output_dir.glob('*.png')):02d}-{Path(text.split()[0]).stem}.png"
@@ -143,13 +144,12 @@ def speed(trainer: Trainer, covers: Covers, held_out: Covers) -> float:
     stopwatch, laps = Stopwatch(trainer.accelerator.device), []
     batch, every = trainer.recipe.train_batch_size, trainer.recipe.discriminator_steps
 
-    def on_step(images: int, measured: dict[str, torch.Tensor]) -> bool:
+    for _, measured in steps(trainer, Batches(trainer, covers, held_out), 0):
         measured["loss_d"].item()  # waits for the device
         laps.append(stopwatch.seconds)
         late = stopwatch.seconds > SLOW and len(laps) > every
-        return late or len(laps) > (WARM + TIMED) * every
-
-    train(trainer, covers, 0, on_step, held_out)
+        if late or len(laps) > (WARM + TIMED) * every:
+            break
     rounds = laps[::every] if len(laps) <= (WARM + 1) * every else laps[WARM * every :: every]
     return batch * every / statistics.median(b - a for a, b in pairwise(rounds))
 

@@ -28,9 +28,9 @@ from train.benchmark.piles import draw_cover
 from train.benchmark.steps import PICTURES, paired_speeds, random_batch
 from train.cli import UserError
 from train.covers import Covers
-from train.train_gan.__main__ import build
 from train.train_gan.device import can_bf16, device_name, use_whole_device
 from train.train_gan.recipes import CONFIGS, Recipe, load_recipe
+from train.train_gan.state import build
 from train.train_gan.steps import Trainer
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from train.benchmark.piles import draw_cover
 from train.cli import UserError
 from train.prepare.shards import Shards
+from train.train_gan.monitor import LOG_STEPS
 from train.train_gan.recipes import load_recipe
-from train.train_gan.watch import LOG_STEPS
 
 
 DRAWN = 64  # different pictures

@@ -15,11 +15,16 @@ from datasets import Dataset
 
 from gan.losses import LOSSES
 from train.covers import Covers, to_float
-from train.train_gan.__main__ import build, train
+from train.train_gan import loop
+from train.train_gan.averages import Averages
+from train.train_gan.data import Batches
+from train.train_gan.loop import Run, after_step
+from train.train_gan.monitor import Monitor
 from train.train_gan.recipes import Recipe
 from train.train_gan.run_folder import RunFolder
+from train.train_gan.state import build
 from train.train_gan.steps import Batch, Trainer
-from train.train_gan.watch import Watch
+from train.train_gan.stop import Stop
 
 
 PICTURES = 512  # to train on
@@ -93,15 +98,17 @@ def paired_speeds(recipe: Recipe, steps: int, bf16: bool) -> Timed:
     laps: list[list[float]] = [[], [], []]
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder, open(os.devnull, "w") as nowhere:
         with redirect_stderr(nowhere):
-            watch = Watch(trainer, RunFolder(Path(folder)), 0, 0.0)
-            watch.told = True
+            run_folder, stop = RunFolder(Path(folder)), Stop()
+            monitor = Monitor(trainer, run_folder, 0, 0.0, stop)
+            monitor.speed_said = True
+            averages = Averages(trainer.gan.ema, recipe.ema_sigma)
+            whole_loop = Run(trainer, Batches(trainer, covers), run_folder, monitor, averages, stop)
+            whole_loop.evaluation_images = recipe.checkpointing_images
         began = time.perf_counter()
-
-        def on_step(images: int, measured: dict[str, torch.Tensor]) -> bool:
-            nonlocal began
-            watch(images, measured)
+        for images, measured in loop.steps(trainer, whole_loop.batches, 0):
+            after_step(whole_loop, images, measured)
             if images // size % block:
-                return False
+                continue
             measured["loss_d"].item()  # waits for the device
             middle = time.perf_counter()
             for step in range(block):
@@ -112,10 +119,7 @@ def paired_speeds(recipe: Recipe, steps: int, bf16: bool) -> Timed:
                 lap.append(seconds)
             covers.laps.clear()
             began = time.perf_counter()
-            return False
-
-        train(trainer, covers, 0, on_step)
-        watch.bar.close()
+        monitor.bar.close()
     every = recipe.discriminator_steps
     whole, alone, reading = (statistics.median(rounds(times[warm // block :], every)) for times in laps)
     return Timed(round_ * size / whole, round_ * size / alone, reading / whole, memory)

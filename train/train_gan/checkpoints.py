@@ -8,11 +8,10 @@ from pathlib import Path
 
 import torch
 
-from train.cli import UserError
-from train.disk import full_disk_in_one_line
+from train.cli import UserError, full_disk_in_one_line
 from train.files import write_atomically
 from train.train_gan.device import is_no_memory
-from train.train_gan.steps import GAN
+from train.train_gan.state import GAN
 
 
 KEPT_CHECKPOINTS = 2

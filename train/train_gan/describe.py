@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from train.train_gan.recipes import Recipe
-from train.train_gan.steps import GAN
+from train.train_gan.state import GAN
 
 
 def describe(gan: GAN, recipe: Recipe) -> str:

@@ -4,6 +4,10 @@ import math
 from collections import deque
 from statistics import median
 
+import torch
+
+from train.cli import UserError
+
 
 LINES = 20  # of metrics.jsonl that something must last before it is said
 FEWEST = 4  # that tell what is usual of a gradient, and that a loss is far off
@@ -11,10 +15,16 @@ FEWEST = 4  # that tell what is usual of a gradient, and that a loss is far off
 FAR = 100
 ALL_PAIRS = 0.99  # share of pairs that the discriminator tells apart when it has won
 FEW_DIFFERENCES = 0.5  # of what held-out covers differ from one another
+IN_A_ROW = 10  # skipped updates after which no good one is to be expected any more
+NO_GRADIENT = (
+    "{} updates in a row had no finite gradient and were skipped; start again in a new --output_dir, or go on there "
+    "from a checkpoint from before it went wrong (--resume_from_checkpoint), with a lower --learning_rate or "
+    "--mixed_precision no"
+)
 
 
 class Health:
-    """Looks at what is logged and says each complaint once, until it has passed and comes again.
+    """Complain, in words, about what is logged; each complaint comes once, until it has passed and comes again.
 
     Args:
         penalised: whether the recipe has a gradient penalty, which could be raised.
@@ -30,7 +40,7 @@ class Health:
         self.said: set[str] = set()
 
     def look(self, values: dict[str, float]) -> list[str]:
-        """After each line of losses.
+        """Look at a line of losses.
 
         Args:
             values: `loss_g`, `pair_accuracy` and `gradient_norm_d` among them, all finite.
@@ -62,7 +72,7 @@ class Health:
         )
 
     def look_at_covers(self, generated: float, held_out: float) -> list[str]:
-        """After each evaluation, with the pairwise distances of generated and of held-out covers."""
+        """Look at an evaluation: at the pairwise distances of generated and of held-out covers, in grey levels."""
         return self._new(
             {
                 "generated covers differ from each other less than half as much as real ones do: either the run is "
@@ -76,3 +86,31 @@ class Health:
         for line, holds in complaints.items():
             (self.said.add if holds else self.said.discard)(line)
         return new
+
+
+class SkippedUpdates:
+    """Count updates that were skipped because their gradient was not finite.
+
+    On the device: to ask at every step whether a number there is finite would make the program wait for the GPU.
+    """
+
+    def __init__(self, device: torch.device):
+        # since `pop_count`, in a row until now, in a row at most
+        self.count, self.in_a_row, self.longest = torch.zeros(3, dtype=torch.int64, device=device)
+
+    def take(self, measured: dict[str, torch.Tensor]) -> None:
+        """Count a step by what it measured: its update was skipped where the norm of a gradient is not finite."""
+        if norms := [norm for name, norm in measured.items() if name.startswith("gradient_norm")]:
+            bad = ~torch.stack(norms).isfinite().all()
+            self.count, self.in_a_row = self.count + bad, (self.in_a_row + 1) * bad
+            self.longest = torch.maximum(self.longest, self.in_a_row)
+
+    def pop_count(self) -> int:
+        """Return how many there were since the last call."""
+        count, self.count = int(self.count), torch.zeros_like(self.count)
+        return count
+
+    def check(self) -> None:
+        """Raise UserError where so many in a row were skipped that the run learns no more."""
+        if (longest := int(self.longest)) >= IN_A_ROW:
+            raise UserError(NO_GRADIENT.format(longest), 1)

@@ -1,67 +1,78 @@
-"""The command line of train.train_gan."""
+"""The command line of train.train_gan: imports nothing that takes long, so that mistakes are told at once."""
 
 import argparse
 from pathlib import Path
 
 from train.cli import Parser, UserError
-from train.metrics.inception import HELP
-from train.train_gan.recipes import CONFIGS
+from train.train_gan.recipes import names
 from train.train_gan.trackers import TRACKERS
 
 
 def options() -> argparse.Namespace:
-    """What was asked for; what is left out is as the recipe says.
+    """Read the command line; a value that was left out is None where the recipe has it.
 
     Raises:
         UserError: something is missing, or does not go together.
     """
     parser = Parser(prog="train.train_gan", description="Train a GAN on prepared covers.")
-    recipes = ", ".join(sorted(p.stem for p in CONFIGS.glob("*.yaml")))
-    parser.add_argument("--config", required=True, help=f"a recipe ({recipes}) or a YAML file")
-    parser.add_argument("--dataset_name", help="folder written by train.prepare, or a Hub dataset")
-    parser.add_argument(
+
+    what = parser.add_argument_group("what is trained, and where it goes")
+    what.add_argument("--config", required=True, help=f"a recipe ({', '.join(names())}) or a YAML file")
+    what.add_argument("--dataset_name", help="folder written by train.prepare, or a Hub dataset")
+    what.add_argument(
         "--streaming", action="store_true", help="read the dataset from the Hub while training, and keep none of it"
     )
-    parser.add_argument("--output_dir", type=Path, help="folder of the run")
-    parser.add_argument("--train_batch_size", type=int, help="over all processes together; default: the recipe's")
-    parser.add_argument(
-        "--gradient_accumulation_steps",
-        type=int,
-        default=1,
-        help="parts in which each process computes its share of a batch, one after the other: needs less memory",
-    )
-    parser.add_argument(
+    what.add_argument("--output_dir", type=Path, help="folder of the run")
+    what.add_argument(
         "--class_conditional",
         action="store_true",
         help="learn the dataset's genres: covers of one can then be asked for",
     )
-    parser.add_argument("--learning_rate", type=float, help="of both networks at the start; default: the recipe's")
-    parser.add_argument("--total_images", type=int, help="covers to show in all; default: the recipe's")
-    parser.add_argument("--checkpointing_images", type=int, help="covers between checkpoints; default: the recipe's")
-    parser.add_argument("--evaluation_images", type=int, help="covers between evaluations; default: as checkpoints")
-    parser.add_argument("--inception", help=HELP)
-    parser.add_argument("--seed", type=int, help="another seed is another run; default: the recipe's")
-    parser.add_argument(
+    what.add_argument(
+        "--grow_from", type=Path, help="folder of a run at half the resolution, whose networks this one begins with"
+    )
+    what.add_argument("--resume_from_checkpoint", default="latest", help="a checkpoint file, or latest")
+    what.add_argument(
+        "--dry_run", action="store_true", help="print recipe, parameters and layer shapes, train nothing"
+    )
+
+    recipe = parser.add_argument_group("instead of what the recipe says")
+    recipe.add_argument("--train_batch_size", type=int, help="covers in a batch, over all processes together")
+    recipe.add_argument("--learning_rate", type=float, help="of both networks at the start")
+    recipe.add_argument("--total_images", type=int, help="covers to show in all")
+    recipe.add_argument("--checkpointing_images", type=int, help="covers shown between two checkpoints")
+    recipe.add_argument("--seed", type=int, help="another seed is another run")
+
+    machine = parser.add_argument_group("how it is computed")
+    machine.add_argument(
         "--mixed_precision",
         choices=("auto", "no", "bf16"),
         default="auto",
         help="activations in bfloat16; auto: where the device computes in it faster",
     )
-    parser.add_argument("--resume_from_checkpoint", default="latest", help="a checkpoint file, or latest")
-    parser.add_argument(
-        "--grow_from", type=Path, help="folder of a run at half the resolution, whose networks this one begins with"
+    machine.add_argument(
+        "--gradient_accumulation_steps",
+        type=int,
+        default=1,
+        help="parts in which each process computes its share of a batch, one after the other: needs less memory",
     )
-    parser.add_argument(
+
+    measuring = parser.add_argument_group("what is measured and told")
+    measuring.add_argument(
+        "--evaluation_images", type=int, help="covers shown between two evaluations; default: as checkpoints"
+    )
+    measuring.add_argument(
+        "--inception", help="also measure FID and KID by the weights of Inception: see train/metrics/README.md"
+    )
+    measuring.add_argument(
         "--report_to", choices=TRACKERS, default="none", help="where the lines of metrics.jsonl are shown, too"
     )
-    parser.add_argument(
-        "--push_to_hub", action="store_true", help="share the generator through the Hub at every checkpoint"
-    )
-    parser.add_argument("--hub_model_id", help="user/name on the Hub")
-    parser.add_argument("--hub_private_repo", action="store_true", help="visible to its owner alone")
-    parser.add_argument(
-        "--dry_run", action="store_true", help="print recipe, parameters and layer shapes, train nothing"
-    )
+
+    hub = parser.add_argument_group("the Hugging Face Hub")
+    hub.add_argument("--push_to_hub", action="store_true", help="share the generator at every checkpoint")
+    hub.add_argument("--hub_model_id", help="user/name on the Hub")
+    hub.add_argument("--hub_private_repo", action="store_true", help="visible to its owner alone")
+
     args = parser.parse_args()
     _check(args)
     return args

@@ -1,56 +1,89 @@
-"""A recipe: everything that decides what a run computes, read from a short YAML file."""
+"""A recipe: everything that decides what a run computes, read from a short YAML file and checked by pydantic."""
 
 import dataclasses
 import math
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import yaml
-from torch import nn
+from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic.dataclasses import dataclass
 
-from gan.losses import LOSSES
-from gan.networks import NETWORKS
 from train.cli import UserError
 
 
+if TYPE_CHECKING:  # torch takes seconds to import, and a mistake in a recipe is told at once
+    from torch import nn
+
 CONFIGS = Path(__file__).parents[1] / "configs"
-Schedule = float | list[float]
-SCHEDULES = ("gradient_penalty_weight", "learning_rate", "adam_beta2", "augmentation")
+
+Count = Annotated[int, Field(ge=1)]
+Number = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+# arguments of a network's class, such as `width: 64` and `normalisation: none`
+Sizes = dict[str, Count | Literal["batch", "spectral", "none"]]
 
 
-@dataclass(frozen=True)
+def _ends(number: object) -> object:
+    """[start, end] of a schedule whose values are each a `number`."""
+    return Annotated[list[number], Field(min_length=2, max_length=2)]
+
+
+@dataclass(frozen=True, config=ConfigDict(strict=True, extra="forbid"))
 class Recipe:
     """What a run computes.
 
-    A `Schedule` is a number, or [start, end] of a cosine over the first `schedule_fraction` of the run.
+    A value that is a number, or [start, end], is a schedule: [start, end] is a cosine over the first
+    `schedule_fraction` of the run.
     """
 
-    network: str  # dcgan, wgan-gp or r3gan: a file of gan/networks
-    resolution: int  # height and width of a cover, in pixels
-    loss: str  # logistic, wasserstein or relativistic: see gan/losses.py
-    generator: dict = field(default_factory=dict)  # arguments of the network's classes beside the resolution
-    discriminator: dict = field(default_factory=dict)
-    gradient_penalty: str = "none"  # none, zero-centred (R1 + R2) or one-centred (WGAN-GP)
-    gradient_penalty_weight: Schedule = 0.0
+    network: Literal["dcgan", "wgan-gp", "r3gan"]  # a file of gan/networks
+    resolution: Count  # height and width of a cover, in pixels
+    loss: Literal["logistic", "wasserstein", "relativistic"]  # a pair of functions in gan/losses.py
+    generator: Sizes = Field(default_factory=dict)  # arguments of the network's classes beside the resolution
+    discriminator: Sizes = Field(default_factory=dict)
+    gradient_penalty: Literal["none", "zero-centred", "one-centred"] = "none"  # zero-centred: R1 + R2; one: WGAN-GP
+    gradient_penalty_weight: Number | _ends(Number) = 0.0
     # zero-centred: taken at one cover in so many of each batch (not at one step in so many), which is right on
     # average and saves second derivatives, for discriminators that judge each cover alone
-    gradient_penalty_every: int = 1
-    discriminator_steps: int = 1  # steps of the discriminator for one of the generator
-    train_batch_size: int = 64  # over all processes together
-    learning_rate: Schedule = 2e-4
-    adam_beta1: float = 0.0
-    adam_beta2: Schedule = 0.99
-    augmentation: Schedule | str = 0.0  # probability of each transformation; auto: found out on held-out covers
-    schedule_fraction: float = 1.0  # share of the run over which schedules go from start to end
+    gradient_penalty_every: Count = 1
+    discriminator_steps: Count = 1  # steps of the discriminator for one of the generator
+    train_batch_size: Count = 64  # over all processes together
+    learning_rate: Number | _ends(Number) = 2e-4
+    adam_beta1: Share = 0.0
+    adam_beta2: Share | _ends(Share) = 0.99
+    # probability of each transformation; auto: found out on held-out covers
+    augmentation: Literal["auto"] | Probability | _ends(Probability) = 0.0
+    schedule_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0  # share of the run over which schedules run
     # widths of the averages of the generator's weights, relative to the run so far (Karras et al. 2024, section 3)
-    ema_sigma: list[float] = field(default_factory=lambda: [0.05, 0.10])
-    total_images: int = 1_000_000  # real covers shown to the discriminator
-    checkpointing_images: int = 50_000
-    seed: int = 0
+    ema_sigma: list[Annotated[float, Field(ge=1e-3, lt=0.28)]] = Field(default_factory=lambda: [0.05, 0.10])
+    total_images: Count = 1_000_000  # real covers shown to the discriminator
+    checkpointing_images: Count = 50_000
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     class_conditional: bool = False  # learn the genres of the dataset, so that covers of one can be asked for
 
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        every = self.gradient_penalty_every
+        if every > 1 and self.gradient_penalty != "zero-centred":
+            raise ValueError("gradient_penalty_every goes with gradient_penalty: zero-centred")
+        if self.train_batch_size % every:
+            raise ValueError(f"train_batch_size must be a multiple of gradient_penalty_every, {every}")
+        if self.gradient_penalty == "none":
+            if self.gradient_penalty_weight:
+                raise ValueError("gradient_penalty_weight goes with a gradient_penalty, which is none")
+        elif not self.gradient_penalty_weight:
+            raise ValueError(f"gradient_penalty: {self.gradient_penalty} needs a gradient_penalty_weight above 0")
+        elif self.network == "dcgan" and self.discriminator.get("normalisation", "batch") == "batch":
+            raise ValueError(  # Gulrajani et al. 2017, section 4
+                "gradient_penalty is of each cover alone, and batch normalisation mixes them: it goes with "
+                "discriminator: {normalisation: none}"
+            )
+        return self
+
     def at(self, name: str, images: int) -> float:
-        """The value of the schedule `name` after `images` covers."""
+        """Return the value of the schedule `name` after `images` covers."""
         value = getattr(self, name)
         if not isinstance(value, list):
             return value
@@ -58,8 +91,14 @@ class Recipe:
         start, end = value
         return end + (start - end) * (1 + math.cos(math.pi * done)) / 2
 
-    def build(self, genres: list[str]) -> tuple[nn.Module, nn.Module]:
-        """A new generator and discriminator. Raises UserError where the recipe's arguments do not fit the network."""
+    def build(self, genres: list[str]) -> tuple["nn.Module", "nn.Module"]:
+        """Return a new generator and a new discriminator.
+
+        Raises:
+            UserError: the recipe's arguments do not fit the network.
+        """
+        from gan.networks import NETWORKS
+
         networks = []
         for role, network in zip(("generator", "discriminator"), NETWORKS[self.network], strict=True):
             try:
@@ -84,95 +123,55 @@ def load_recipe(config: str, overrides: dict) -> Recipe:
     try:
         values = yaml.safe_load(path.read_text())
     except OSError as error:
-        known = ", ".join(sorted(p.stem for p in CONFIGS.glob("*.yaml")))
-        raise UserError(f"--config {config}: no such recipe; there are {known}, or name a .yaml file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"--config {config}: no such recipe; there are {', '.join(names())}, or name a .yaml file"
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"--config {config}: is not YAML") from error
     if not isinstance(values, dict):
         raise UserError(f"--config {config}: must hold `key: value` lines")
-    fields = {f.name: f for f in dataclasses.fields(Recipe)}
-    if unknown := sorted(map(str, values.keys() - fields.keys())):
-        raise UserError(f"--config {config}: unknown {', '.join(unknown)}; known are {', '.join(fields)}")
+    known = {field.name for field in dataclasses.fields(Recipe)}
+    if unknown := sorted(map(str, values.keys() - known)):
+        raise UserError(f"--config {config}: unknown {', '.join(unknown)}; known are {', '.join(sorted(known))}")
     if missing := [name for name in ("network", "resolution", "loss") if name not in values]:
         raise UserError(f"--config {config}: {', '.join(missing)} is missing")
-    recipe = Recipe(**values)
-    _check(recipe, config)
+    recipe = _checked(config, values)
+    if not recipe.ema_sigma:
+        raise UserError(f"--config {config}: ema_sigma: name at least one width")
     chosen = {name: value for name, value in overrides.items() if value is not None}
     if "learning_rate" in chosen and isinstance(recipe.learning_rate, list) and recipe.learning_rate[0]:
         start, end = recipe.learning_rate
         chosen["learning_rate"] = [chosen["learning_rate"], chosen["learning_rate"] * end / start]
-    recipe = dataclasses.replace(recipe, **chosen)
-    _check(recipe, config)
-    return recipe
+    return _checked(config, dataclasses.asdict(recipe) | chosen)
 
 
-def _check(recipe: Recipe, config: str) -> None:
-    for role in ("generator", "discriminator"):
-        sizes = getattr(recipe, role)
-        if not isinstance(sizes, dict):
-            raise UserError(f"{role} must be {{name: value, ...}}, not {sizes!r}")
-        for name, size in sizes.items():
-            if name != "normalisation" and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
-                raise UserError(f"{role}: {name} must be a whole number of at least 1, not {size!r}")
-    choices = {
-        "network": NETWORKS,
-        "loss": LOSSES,
-        "gradient_penalty": ("none", "zero-centred", "one-centred"),
-    }
-    for name, allowed in choices.items():
-        if str(getattr(recipe, name)) not in allowed:
-            raise UserError(f"--config {config}: {name} must be one of {', '.join(allowed)}")
-    for name in (
-        "resolution",
-        "gradient_penalty_every",
-        "discriminator_steps",
-        "train_batch_size",
-        "total_images",
-        "checkpointing_images",
-    ):
-        value = getattr(recipe, name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise UserError(f"{name} must be a whole number of at least 1, not {value!r}")
-    every = recipe.gradient_penalty_every
-    if every > 1 and recipe.gradient_penalty != "zero-centred":
-        raise UserError("gradient_penalty_every goes with gradient_penalty: zero-centred")
-    if recipe.train_batch_size % every:
-        raise UserError(f"train_batch_size must be a multiple of gradient_penalty_every, {every}")
-    if not isinstance(recipe.seed, int) or not 0 <= recipe.seed < 2**32:
-        raise UserError(f"seed must be a whole number from 0 to {2**32 - 1}, not {recipe.seed!r}")
-    below = math.inf
-    for name, low, high in (
-        ("gradient_penalty_weight", 0, below),
-        ("learning_rate", 0, below),
-        ("adam_beta1", 0, 1),
-        ("adam_beta2", 0, 1),
-        *([("augmentation", 0, 1.01)] if recipe.augmentation != "auto" else []),
-        ("schedule_fraction", 1e-6, 1.01),
-    ):
-        value = getattr(recipe, name)
-        is_schedule = isinstance(value, list) and len(value) == 2 and name in SCHEDULES
-        if not all(_is_number(v) and low <= v < high for v in (value if is_schedule else [value])):
-            hint = " (YAML takes 2.0e-4, not 2e-4, for a number)" if isinstance(value, str) else ""
-            may = "a number, or [start, end]" if name in SCHEDULES else "a number"
-            raise UserError(f"{name} cannot be {value!r}: it is {may}, from {low:g} to below {high:g}{hint}")
-    if recipe.gradient_penalty == "none":
-        if recipe.gradient_penalty_weight:
-            raise UserError("gradient_penalty_weight goes with a gradient_penalty, which is none")
+def names() -> list[str]:
+    """Return the names of the recipes in train/configs."""
+    return sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+
+
+def _checked(config: str, values: dict) -> Recipe:
+    try:
+        return Recipe(**values)
+    except ValidationError as error:
+        raise UserError(f"--config {config}: {_first_mistake(error)}") from error
+
+
+def _first_mistake(error: ValidationError) -> str:
+    """Return what pydantic says of one value; where a value may be of several kinds, of the kind that was meant."""
+    mistakes = error.errors(include_url=False)
+    meant = next((m for m in mistakes if not m["type"].endswith(("_type", "literal_error"))), mistakes[0])
+    if meant["type"] == "value_error":
+        return str(meant["ctx"]["error"])
+    depth = 2 if meant["loc"][0] in ("generator", "discriminator") else 1
+    where = ".".join(map(str, meant["loc"][:depth]))
+    in_words = isinstance(meant["input"], str) and any(m["type"].startswith("float") for m in mistakes)
+    hint = " (YAML takes 2.0e-4, not 2e-4, for a number)" if in_words else ""
+    if meant["type"] in ("too_short", "too_long"):
+        should = "a number, or [start, end]"
+    elif meant["type"] == "dict_type":
+        should = "{name: value, ...}"
     else:
-        if not recipe.gradient_penalty_weight:
-            raise UserError(f"gradient_penalty: {recipe.gradient_penalty} needs a gradient_penalty_weight above 0")
-        if recipe.network == "dcgan" and recipe.discriminator.get("normalisation", "batch") == "batch":
-            # Gulrajani et al. 2017, section 4
-            raise UserError(
-                "gradient_penalty is of each cover alone, and batch normalisation mixes them: it goes with "
-                "discriminator: {normalisation: none}"
-            )
-    if not isinstance(recipe.class_conditional, bool):
-        raise UserError(f"class_conditional must be true or false, not {recipe.class_conditional!r}")
-    sigmas = recipe.ema_sigma
-    if not isinstance(sigmas, list) or not sigmas or not all(_is_number(v) and 1e-3 <= v < 0.28 for v in sigmas):
-        raise UserError(f"ema_sigma must be a list of numbers from 0.001 to 0.28, not {sigmas!r}")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+        same = [m["msg"].removeprefix("Input should be ") for m in mistakes if m["type"] == meant["type"]]
+        should = " or ".join(dict.fromkeys(same))
+    return f"{where}: should be {should}, not {meant['input']!r}{hint}"

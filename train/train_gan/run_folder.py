@@ -1,6 +1,5 @@
 """What a run leaves on disk: config.json, metrics.jsonl, copies.json, samples/, checkpoints/, pipeline/, best/."""
 
-import dataclasses
 import json
 import os
 import shutil
@@ -12,24 +11,20 @@ from PIL import Image
 
 from gan.pipeline import AlbumCoverPipeline, genres_of, latents_from_seeds
 from gan.pipeline_folder import save_pipeline
-from train.cli import UserError, check_output_dir
+from train.cli import UserError, check_output_dir, full_disk_in_one_line
 from train.covers import to_uint8
-from train.disk import full_disk_in_one_line
 from train.files import NEW, lock, replacing, write_atomically
 from train.train_gan.checkpoints import Checkpoints
-from train.train_gan.recipes import Recipe
+from train.train_gan.run_config import RunConfig, read_config
 
 
 SHEET_SEEDS, SHEET_COLUMNS = 64, 8
 UNFINISHED = (NEW, ".push-", ".pipeline-", ".best-", ".shipped-")  # what a killed process was writing
-# What may differ when a run goes on; anything else would make it another run.
-MAY_CHANGE = {
-    "total_images", "checkpointing_images", "device", "processes", "gradient_accumulation_steps", "torch",
-}  # fmt: skip
+TRAINING, EVALUATION = "training", "evaluation"  # kinds of a line of metrics.jsonl
 
 
 class RunFolder:
-    """The output of one run. Every file appears whole or not at all."""
+    """Keep the output of one run. Every file appears whole or not at all."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -37,50 +32,41 @@ class RunFolder:
         self.samples = folder / "samples"
         self._config = folder / "config.json"
 
-    def open(self, recipe: Recipe, facts: dict) -> None:
-        """Start a run here, or go on with the one that is here; nobody else may until this process ends.
-
-        Args:
-            recipe: what the run computes.
-            facts: what else `config.json` should tell (dataset, precision, device, versions).
+    def open(self, config: RunConfig) -> None:
+        """Start a run here, or go on with the one that is here; nobody else may until `close` or the process's end.
 
         Raises:
             UserError: the folder holds something else, a run of another recipe, or a run that is going on.
         """
         check_output_dir(self.folder, "config.json")
         if self._config.exists():
-            self._check_same_run(dataclasses.asdict(recipe) | facts)
+            self._check_same_run(config)
         with full_disk_in_one_line(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         self._lock()
         if not self.checkpoints.files():
-            self.tell(recipe, facts)  # first: by it the folder is known as ours
+            self.write_config(config)  # first: by it the folder is known as ours
         with full_disk_in_one_line(self.folder):
             for folder in (self.folder, self.checkpoints.folder, self.samples):
                 folder.mkdir(exist_ok=True)
                 for left in (found for begin in UNFINISHED for found in folder.glob(f"{begin}*")):
                     shutil.rmtree(left) if left.is_dir() else left.unlink()
 
-    def tell(self, recipe: Recipe, facts: dict) -> None:
+    def write_config(self, config: RunConfig) -> None:
         """Write config.json; of a run that goes on only when it really does."""
-        told = dataclasses.asdict(recipe) | facts
         with full_disk_in_one_line(self.folder):
-            write_atomically(self._config, (json.dumps(told, indent=2) + "\n").encode())
+            write_atomically(self._config, (json.dumps(config.as_dict(), indent=2) + "\n").encode())
 
-    def before(self) -> dict:
-        """What `config.json` tells of the run that is here; nothing where none has a checkpoint yet."""
-        try:
-            found = json.loads(self._config.read_text()) if self.checkpoints.files() else {}
-        except (OSError, ValueError):  # which `open` complains about
-            return {}
-        return found if isinstance(found, dict) else {}
+    def previous_config(self) -> dict:
+        """Return what `config.json` tells of the run that is here, or {} where none has a checkpoint yet."""
+        return read_config(self._config) if self.checkpoints.files() else {}
 
-    def _check_same_run(self, new: dict) -> None:
+    def _check_same_run(self, config: RunConfig) -> None:
         try:
-            old = json.loads(self._config.read_text())
-        except ValueError as error:
+            json.loads(self._config.read_text())
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{self._config} is not JSON; name a new --output_dir") from error
-        if not isinstance(old, dict) or "network" not in old:
+        if not (before := read_config(self._config)):
             raise UserError(f"--output_dir {self.folder} holds another program's config.json; name a new folder")
         if not self.checkpoints.files():
             if len(list(self.samples.glob("images-*.png"))) > 1 or (self.folder / "film.webp").exists():
@@ -88,18 +74,18 @@ class RunFolder:
                     f"--output_dir {self.folder} holds a run whose checkpoints are gone; name a new folder"
                 )
             return  # nothing was trained that another recipe would contradict
-        # of a run that knew of none of these
-        old = {"class_conditional": False, "genres": [], "gradient_penalty_every": 1, "grown_from": None} | old
-        # covers that are the same may have moved, to the Hub say
-        moved = {"dataset_name"} if new.get("digest") and old.get("digest") == new["digest"] else set()
-        for name in sorted(new.keys() - MAY_CHANGE - moved):
-            if name in old and old[name] != new[name]:
-                if name == "digest":
-                    raise UserError(f"--output_dir {self.folder} holds a run on other covers; name a new folder")
-                raise UserError(
-                    f"--output_dir {self.folder} holds a run with {name} {old[name]}, not {new[name]}: "
-                    "name a new folder, or go on with the same recipe"
-                )
+        name = config.difference(before)
+        if name == "digest":
+            raise UserError(f"--output_dir {self.folder} holds a run on other covers; name a new folder")
+        if name is not None:
+            raise UserError(
+                f"--output_dir {self.folder} holds a run with {name} {before.get(name)}, not "
+                f"{config.as_dict()[name]}: name a new folder, or go on with the same recipe"
+            )
+
+    def close(self) -> None:
+        """Let others train in this folder."""
+        os.close(self._held)
 
     def _lock(self) -> None:
         if os.name == "nt":  # where folders cannot be opened
@@ -126,21 +112,22 @@ class RunFolder:
             write_atomically(file, "".join(kept).encode())
 
     def lines(self) -> list[dict]:
-        """metrics.jsonl, the oldest first."""
+        """Return the lines of metrics.jsonl, the oldest first."""
         file = self.folder / "metrics.jsonl"
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
-    def log(self, **values: float) -> None:
-        """Append a line to metrics.jsonl."""
+    def log(self, kind: str, images: int, **values: float) -> None:
+        """Append a line to metrics.jsonl: its kind (TRAINING or EVALUATION), covers shown, what was measured."""
+        line = json.dumps({"kind": kind, "images": images} | values)
         with full_disk_in_one_line(self.folder), open(self.folder / "metrics.jsonl", "a") as file:
-            file.write(json.dumps(values) + "\n")
+            file.write(line + "\n")
 
     def save_copies(self, copies: dict[str, int], images: int) -> None:
         """Write copies.json, which the card reads; `images` says to which weights it belongs."""
         write_atomically(self.folder / "copies.json", (json.dumps({"images": images} | copies) + "\n").encode())
 
     def has_copies(self, images: int) -> bool:
-        """Whether copies.json tells of the weights after `images` covers."""
+        """Return whether copies.json tells of the weights after `images` covers."""
         try:
             return json.loads((self.folder / "copies.json").read_text())["images"] == images
         except (OSError, ValueError, LookupError, TypeError):
@@ -156,7 +143,7 @@ class RunFolder:
             save_pipeline(pipeline, self.folder / "pipeline")
 
     def has_samples(self, images: int) -> bool:
-        """Whether there is a sheet of what was drawn after `images` covers."""
+        """Return whether there is a sheet of what was drawn after `images` covers."""
         return (self.samples / f"images-{images:010d}.png").exists()
 
     def save_best(self, pipeline: AlbumCoverPipeline) -> None:
@@ -165,11 +152,16 @@ class RunFolder:
             save_pipeline(pipeline, self.folder / "best")
 
 
+def kind_of(line: dict) -> str:
+    """Return the kind of a line of metrics.jsonl; lines of earlier versions do not say it."""
+    return line.get("kind", EVALUATION if "ema_sigma" in line else TRAINING)
+
+
 @torch.no_grad()
 def draw_sheet(
     generator: torch.nn.Module, seeds: range = range(SHEET_SEEDS), columns: int = SHEET_COLUMNS
 ) -> Image.Image:
-    """One picture of the covers of `seeds`, in rows of `columns`.
+    """Draw the covers of `seeds` as one picture, in rows of `columns`.
 
     Where there are genres they take turns: seed s is drawn as genre s modulo their number.
     """

@@ -1,41 +1,27 @@
 """One step of each network: the algorithm of a GAN on one screen."""
 
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import nn
 
-from gan.augment import AdaptiveProbability, Augmentation, augment
+from gan.augment import Augmentation, augment
 from gan.losses import LOSSES, one_centred_penalty, zero_centred_penalty
 from train.covers import to_float
+from train.train_gan.averages import update_averages
 from train.train_gan.double_backward import FastDoubleBackward
 from train.train_gan.recipes import Recipe
-from train.train_gan.standing import with_standing_statistics
+from train.train_gan.state import GAN
 
 
 LOOKED_AT = 64  # covers that are judged at once where nothing is learned
 
 
-@dataclass
-class GAN:
-    """Everything that training changes: what a checkpoint holds, beside the number of images shown."""
-
-    generator: nn.Module
-    discriminator: nn.Module
-    ema: (
-        nn.ModuleList
-    )  # copies of the generator, their weights averaged over a shorter and a longer time: one is shared
-    generator_optimizer: torch.optim.Optimizer
-    discriminator_optimizer: torch.optim.Optimizer
-    augmentation: AdaptiveProbability
-
-
 @dataclass(frozen=True)
 class Batch:
-    """What one step is computed from.
+    """Hold what one step is computed from.
 
     Args:
         latents: (N, latent_dim) normal numbers.
@@ -56,7 +42,7 @@ class Batch:
     other_labels: torch.Tensor | None = None
 
     def split(self, parts: int) -> list["Batch"]:
-        """Equal parts of it, one after the other."""
+        """Return `parts` equal parts of the batch, one after the other."""
         size = len(self.latents) // parts
         return [self._rows(slice(i * size, (i + 1) * size)) for i in range(parts)]
 
@@ -70,7 +56,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Trainer:
-    """Takes the steps of a recipe.
+    """Take the steps of a recipe.
 
     Args:
         gan: networks and optimisers, on the accelerator's device.
@@ -88,7 +74,7 @@ class Trainer:
     micro_batches: int = 1
 
     def step(self, batch: Batch, images: int) -> dict[str, torch.Tensor]:
-        """Teach the discriminator, and, once in `discriminator_steps`, the generator.
+        """Teach the discriminator and, once in `discriminator_steps`, the generator.
 
         Args:
             batch: this process's share.
@@ -104,20 +90,20 @@ class Trainer:
         # beside other real covers generated ones have other genres.
         draw_once = generator_too and len(parts) == 1 and batch.other_labels is None
 
-        shown = []
+        measured_parts = []
         gan.discriminator_optimizer.zero_grad()
         for part in parts:
             with torch.set_grad_enabled(draw_once):
                 fake = self.generate(part.latents, part.labels)
             loss, values = self.discriminator_loss(part, fake.detach(), images)
             (loss / len(parts)).backward()
-            shown.append(values)
+            measured_parts.append(values)
         norm = self._update(gan.discriminator, gan.discriminator_optimizer, images)
-        measured = _mean(shown) | {"gradient_norm_d": norm}
+        measured = _mean(measured_parts) | {"gradient_norm_d": norm}
         if not generator_too:
             return measured
 
-        shown = []
+        measured_parts = []
         gan.generator_optimizer.zero_grad()
         gan.discriminator.requires_grad_(False)  # gradients pass through it; its own are not computed
         for part in parts:
@@ -125,16 +111,22 @@ class Trainer:
             fake = fake if draw_once else self.generate(part.latents, labels)
             loss = self.generator_loss(part.others, fake, part.draws[1], labels)
             (loss / len(parts)).backward()
-            shown.append({"loss_g": loss.detach()})
+            measured_parts.append({"loss_g": loss.detach()})
         gan.discriminator.requires_grad_(True)
         norm = self._update(gan.generator, gan.generator_optimizer, images)
-        self.update_ema(images)
-        return measured | _mean(shown) | {"gradient_norm_g": norm}
+        update_averages(gan.ema, gan.generator, recipe, images)
+        return measured | _mean(measured_parts) | {"gradient_norm_g": norm}
 
     def discriminator_loss(
         self, batch: Batch, fake: torch.Tensor, images: int
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """How badly real covers are told from generated ones, with the penalty; `fake` comes without its graph."""
+        """Return how badly real covers are told from generated ones, with the penalty, and what was measured.
+
+        Args:
+            batch: this process's share, or a part of it.
+            fake: (N, 3, H, W) generated covers, detached: their graph is not needed.
+            images: real covers shown so far, for the schedules.
+        """
         recipe, real, labels, draw = self.recipe, batch.real, batch.labels, batch.draws[0]
         if draw is not None:
             real, fake = augment(real, draw), augment(fake, draw)
@@ -161,7 +153,14 @@ class Trainer:
         draw: Augmentation | None,
         labels: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """How far generated covers are from being taken for real; `real` is needed by relativistic losses only."""
+        """Return how far generated covers are from being taken for real.
+
+        Args:
+            real: (N, 3, H, W) real covers, which only relativistic losses need.
+            fake: (N, 3, H, W) generated covers with their graph.
+            draw: how to augment both; None: not at all.
+            labels: (N,) int64, the genres of both; None without genres.
+        """
         loss, real_logits = LOSSES[self.recipe.loss], None
         if loss.compares:
             with torch.no_grad():
@@ -170,52 +169,52 @@ class Trainer:
         return loss.generator(real_logits, fake_logits)
 
     def discriminate(self, images: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
-        """(N, 3, H, W), and (N,) int64 genres, to (N,) logits in float32."""
+        """Map (N, 3, H, W) covers, and (N,) int64 genres, to (N,) logits in float32."""
         with self.autocast():
             return self.gan.discriminator(images, labels).float()
 
     def discriminate_and_penalise(
         self, images: torch.Tensor, labels: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """(N, 3, H, W), and (N,) int64 genres, to (N,) logits and the zero-centred penalty, a scalar.
+        """Map (N, 3, H, W) covers, and (N,) int64 genres, to (N,) logits and the zero-centred penalty, a scalar.
 
         The penalty is taken at one of `gradient_penalty_every` images: the same ones however a batch is shared, as
         long as N is a multiple of that number (RuntimeError otherwise). Their logits come first.
         """
         every = self.recipe.gradient_penalty_every
         rows = images.detach().unflatten(0, (-1, every))
-        names = None if labels is None else labels.unflatten(0, (-1, every))
+        genres = None if labels is None else labels.unflatten(0, (-1, every))
         # taken at the images that the discriminator sees, so augmentation needs no second derivative
         first = rows[:, 0].requires_grad_()
         with FastDoubleBackward():
-            logits = self.discriminate(first, None if names is None else names[:, 0])
+            logits = self.discriminate(first, None if genres is None else genres[:, 0])
         penalty = zero_centred_penalty(logits, first)
         if every > 1:
-            others = self.discriminate(rows[:, 1:].flatten(0, 1), None if names is None else names[:, 1:].flatten())
+            others = self.discriminate(rows[:, 1:].flatten(0, 1), None if genres is None else genres[:, 1:].flatten())
             logits = torch.cat((logits, others))
         return logits, penalty
 
     @torch.no_grad()
     def mean_logit(self, covers: torch.Tensor, labels: torch.Tensor | None = None) -> float:
-        """How real the discriminator takes (N, H, W, 3) uint8 covers, of (N,) int64 genres; nothing changes by it."""
+        """Return the mean logit of (N, H, W, 3) uint8 covers, of (N,) int64 genres. Nothing is learned from them."""
         device, found = self.accelerator.device, []
         self.gan.discriminator.eval()
         try:
             for start in range(0, len(covers), LOOKED_AT):
                 rows = slice(start, start + LOOKED_AT)
-                names = None if labels is None else labels[rows].to(device)
-                found.append(self.discriminate(to_float(covers[rows].to(device)), names))
+                genres = None if labels is None else labels[rows].to(device)
+                found.append(self.discriminate(to_float(covers[rows].to(device)), genres))
         finally:
             self.gan.discriminator.train()
         return torch.cat(found).mean().item()
 
     def generate(self, latents: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
-        """(N, latent_dim), and (N,) int64 genres, to (N, 3, H, W) in float32."""
+        """Map (N, latent_dim) latents, and (N,) int64 genres, to (N, 3, H, W) covers in float32."""
         with self.autocast():
             return self.gan.generator(latents, labels).float()
 
     def autocast(self) -> torch.autocast:
-        """The context in which the networks run."""
+        """Return the context in which the networks run: bfloat16 where the run computes in it."""
         # no cache: a weight cast while gradients were off would be reused without its graph
         return torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.bf16, cache_enabled=False)
 
@@ -232,54 +231,30 @@ class Trainer:
         return norm
 
     @torch.no_grad()
-    def update_ema(self, images: int) -> None:
-        """Average the generator's weights over time (Karras et al. 2024, "EDM2", section 3.1: a power function).
-
-        What counts is relative to the length of the run so far, so it needs no warm-up and fits any run. A function of
-        `images` alone: nothing to save. To draw with one take `average`.
-        """
-        now = images + self.recipe.train_batch_size
-        since_last = self.recipe.train_batch_size * self.recipe.discriminator_steps
-        for sigma, ema in zip(self.recipe.ema_sigma, self.gan.ema, strict=True):
-            share = 1 - (1 - since_last / now) ** (ema_exponent(sigma) + 1)
-            torch._foreach_lerp_(list(ema.parameters()), list(self.gan.generator.parameters()), share)
-
-    def average(self, number: int) -> nn.Module:
-        """One of the averages of the generator, ready to draw with; `number` counts the recipe's `ema_sigma`."""
-        return with_standing_statistics(self.gan.ema[number])
-
-    @torch.no_grad()
     def adapt_augmentation(
         self, batch: Batch, held_out: torch.Tensor, images: int, held_out_labels: torch.Tensor | None = None
     ) -> None:
-        """Augment more or less, as the discriminator takes `held_out` covers (none of them augmented here).
+        """Make augmentation more or less probable, by the logits of training, held-out and generated covers.
+
+        See `AdaptiveProbability`; none of the covers is augmented here.
 
         Args:
-            batch: of the step before. Of its training covers those are looked at that the discriminator has not just
-                learned from, where there are such.
+            batch: of the step before. Where it holds other covers for the generator's step, those are looked at: the
+                discriminator has not just learned from them.
             held_out: (N, 3, H, W) in -1..1, never trained on.
             images: real covers shown since the last time.
             held_out_labels: (N,) int64, the genres of `held_out`; None without genres.
         """
-        known = (batch.real, batch.labels) if batch.others is None else (batch.others, batch.other_labels)
+        seen = (batch.real, batch.labels) if batch.others is None else (batch.others, batch.other_labels)
         generated = self.generate(batch.latents, batch.labels)
-        kinds = (known, (held_out, held_out_labels), (generated, batch.labels))
+        kinds = (seen, (held_out, held_out_labels), (generated, batch.labels))
         logits = torch.stack([self.discriminate(*kind).mean() for kind in kinds])
         self.gan.augmentation.update(*self.accelerator.reduce(logits, "mean").tolist(), images)
 
 
-@cache
-def ema_exponent(sigma: float) -> float:
-    """Gamma of the power function whose width is `sigma` times the run's length (Karras et al. 2024, equation 126).
-
-    The width of t**gamma on 0..1 is sqrt((gamma + 1) / ((gamma + 2)**2 (gamma + 3))): gamma is a cubic's largest root.
-    """
-    return np.roots([1, 7, 16 - sigma**-2, 12 - sigma**-2]).real.max().item()
-
-
-def _mean(shown: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+def _mean(parts: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     """The mean of each value over the parts of a batch."""
-    return {name: torch.stack([values[name] for values in shown]).mean() for name in shown[0]}
+    return {name: torch.stack([values[name] for values in parts]).mean() for name in parts[0]}
 
 
 def average_gradients(network: nn.Module, accelerator: Accelerator) -> None:

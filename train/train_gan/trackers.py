@@ -2,19 +2,20 @@
 
 from collections.abc import Callable
 from pathlib import Path
-
-from accelerate import Accelerator
-from accelerate.tracking import get_available_trackers
+from typing import TYPE_CHECKING
 
 from train.cli import UserError, first_line
 
+
+if TYPE_CHECKING:  # takes seconds to import, and --help needs the names alone
+    from accelerate import Accelerator
 
 TRACKERS = ("none", "tensorboard", "trackio", "wandb")
 PROJECT = "album-cover-gan"
 
 
 def tracker_options(name: str, run: Path | None) -> dict:
-    """What `Accelerator` is to be told of a tracker.
+    """Return the arguments of `Accelerator` that make it report to a tracker.
 
     Args:
         name: one of TRACKERS.
@@ -25,12 +26,14 @@ def tracker_options(name: str, run: Path | None) -> dict:
     """
     if name == "none" or run is None:
         return {}
+    from accelerate.tracking import get_available_trackers
+
     if name not in map(str, get_available_trackers()):
         raise UserError(f"--report_to {name}: its package is not installed; pip install {name}")
     return {"log_with": name, "project_dir": run / "logs"}
 
 
-def start_tracker(accelerator: Accelerator, run: Path, config: dict) -> None:
+def start_tracker(accelerator: "Accelerator", run: Path, config: dict) -> None:
     """Begin to report, where the accelerator was made with `log_with`.
 
     Args:
@@ -49,18 +52,20 @@ def start_tracker(accelerator: Accelerator, run: Path, config: dict) -> None:
         raise UserError(f"--report_to {accelerator.log_with[0]}: {first_line(error)}") from error
 
 
-def report(accelerator: Accelerator, values: dict[str, float], say: Callable[[str], None]) -> None:
-    """Report a line of metrics.jsonl. A tracker that fails is left alone from then on: no run ends because of it."""
-    numbers = {name: value for name, value in values.items() if name != "images"}
+def report(accelerator: "Accelerator", images: int, values: dict[str, float], say: Callable[[str], None]) -> None:
+    """Report what was measured after `images` covers.
+
+    A tracker that fails is left alone from then on: no run ends because of it.
+    """
     try:
-        accelerator.log(numbers, step=values["images"])
+        accelerator.log(values, step=images)
     except Exception as error:
         accelerator.trackers.clear()
         say(f"reporting failed, training goes on without it: {first_line(error)}")
 
 
-def end_tracker(accelerator: Accelerator, say: Callable[[str], None]) -> None:
-    """Let the tracker send what it still holds."""
+def end_tracker(accelerator: "Accelerator", say: Callable[[str], None]) -> None:
+    """Wait until the tracker has sent what it still holds."""
     try:
         accelerator.end_training()
     except Exception as error:

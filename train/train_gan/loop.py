@@ -1,0 +1,244 @@
+"""The training loop: step after step, and what is due every so many covers."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from operator import itemgetter
+
+import torch
+from torch import nn
+
+from gan.pipeline import AlbumCoverPipeline
+from train.cli import UserError, first_line
+from train.metrics.evaluation import Evaluation, is_best, measure_of
+from train.train_gan.averages import Averages, mend_statistics
+from train.train_gan.data import Batches
+from train.train_gan.film import has_film, make_film
+from train.train_gan.monitor import Monitor
+from train.train_gan.push import Push
+from train.train_gan.run_folder import EVALUATION, RunFolder, kind_of
+from train.train_gan.steps import Trainer
+from train.train_gan.stop import Stop
+
+
+NOT_FINITE = (
+    "the weights are no longer finite; start again in a new --output_dir with a lower --learning_rate, from the "
+    "beginning or from a checkpoint (--resume_from_checkpoint)"
+)
+
+
+@dataclass
+class Run:
+    """Hold everything that a training needs, in place; see setup.py.
+
+    Args:
+        trainer: takes the steps.
+        batches: what the steps are computed from.
+        folder: where checkpoints, metrics, samples and pipelines go.
+        monitor: shows how it goes.
+        averages: of the generator's weights.
+        stop: what asks the run to stop.
+        evaluation: measures covers; None in all processes but the main one.
+        evaluation_images: covers shown between two evaluations.
+        push: sends the generator to the Hub; None where nobody asked for it.
+        images: covers shown so far.
+    """
+
+    trainer: Trainer
+    batches: Batches
+    folder: RunFolder
+    monitor: Monitor
+    averages: Averages
+    stop: Stop
+    evaluation: Evaluation | None = None
+    evaluation_images: int = 50_000
+    push: Push | None = None
+    images: int = 0
+
+    def __post_init__(self):
+        self.start = self.saved = self.images  # covers shown at the start, and when the last checkpoint was written
+        self.measured = -1  # covers shown when the covers were last measured
+        self.lowest: dict[str, float] = {}  # the best value of each measure so far
+        self.is_main = self.trainer.accelerator.is_main_process
+        if self.is_main:
+            self.folder.forget_after(self.start)
+            for line in self.folder.lines():
+                if kind_of(line) == EVALUATION:
+                    self.measured = line["images"]
+                    self.averages.choose(line["ema_sigma"])
+                    is_best(line, self.lowest)
+        # after how many covers, and with which average, the newest sheet and pipeline were drawn
+        drawn = self.is_main and self.folder.has_samples(self.start)
+        self.drawn = (self.start, self.averages.chosen) if drawn else None
+
+
+def steps(trainer: Trainer, batches: Batches, images: int) -> Iterator[tuple[int, dict[str, torch.Tensor]]]:
+    """Take steps until the covers of the recipe are shown.
+
+    Everything random is a function of (seed, images), so a run goes on exactly where it stopped.
+
+    Args:
+        trainer: takes the steps.
+        batches: what they are computed from.
+        images: covers shown so far.
+
+    Yields:
+        After each step, the covers shown and what was measured.
+    """
+    while images < trainer.recipe.total_images:
+        batch = batches.at(images)
+        measured = trainer.step(batch, images)
+        if held_out := batches.held_out_at(images):
+            trainer.adapt_augmentation(batch, *held_out)
+        images += trainer.recipe.train_batch_size
+        yield images, measured
+
+
+def loop(run: Run) -> str:
+    """Train until all covers are shown or somebody asks to stop; return the program's last line."""
+    with run.monitor.bar:  # closed before the last line, whatever that says
+        catch_up(run)
+        for images, measured in steps(run.trainer, run.batches, run.images):
+            if after_step(run, images, measured):
+                break
+        return finish(run)
+
+
+def after_step(run: Run, images: int, measured: dict[str, torch.Tensor]) -> bool:
+    """Do what is due after the step that showed the cover number `images`; return whether to stop."""
+    recipe, size = run.trainer.recipe, run.trainer.recipe.train_batch_size
+    run.images = images
+    run.monitor.step(images, measured)
+    saves = is_due(images, size, recipe.checkpointing_images)
+    if saves:  # first, because measuring takes long
+        save_checkpoint(run)
+    if is_due(images, size, run.evaluation_images):
+        evaluate(run)
+    if saves:
+        draw(run)
+    if run.stop.agreed(run.trainer.accelerator, images // size):
+        return True
+    if saves and run.push and images < recipe.total_images:  # else `finish` sends it, with all else
+        run.push.start(images)
+    return False
+
+
+def is_due(images: int, size: int, interval: int) -> bool:
+    """Return whether the step of `size` covers that ended at `images` reached or passed a multiple of `interval`."""
+    return images // interval > (images - size) // interval
+
+
+def catch_up(run: Run) -> None:
+    """Before the first step, measure and draw what a run that was ended in the middle of it still lacks."""
+    if not run.is_main or not 0 < run.start < run.trainer.recipe.total_images:
+        return
+    if run.start // run.evaluation_images > max(run.measured, 0) // run.evaluation_images:
+        evaluate(run)
+    if run.drawn != (run.start, run.averages.chosen):
+        draw(run)
+
+
+def save_checkpoint(run: Run) -> None:
+    """Write all that the run needs to go on exactly.
+
+    Raises:
+        UserError: the weights are not finite, or learn no more: such ones must not replace good ones.
+    """
+    networks = run.trainer.gan.networks
+    if not all(weight.isfinite().all() for network in networks for weight in network.parameters()):
+        raise UserError(NOT_FINITE, 1)
+    run.monitor.check_updates(run.images)
+    for network in networks:
+        mend_statistics(network)
+    with run.monitor.pause():
+        if run.is_main:
+            run.folder.checkpoints.save(run.trainer.gan, run.images, run.monitor.seconds)
+        run.trainer.accelerator.wait_for_everyone()
+    run.saved = run.images
+
+
+def evaluate(run: Run) -> None:
+    """Measure every average of the generator; keep the best that there ever was in best/."""
+    if not run.is_main or run.evaluation is None or run.stop.asked():
+        return
+    with run.monitor.pause():
+        run.measured = run.images
+        if best := run.monitor.attempt("evaluation", partial(best_average, run)):
+            scores, average = best
+            run.averages.choose(scores["ema_sigma"])
+            run.averages.keep(average, run.images)
+            if is_best(scores, run.lowest):
+                run.folder.save_best(AlbumCoverPipeline(average))
+            run.monitor.evaluated(run.images, scores)
+
+
+def best_average(run: Run) -> tuple[dict[str, float], nn.Module]:
+    """Return what was measured of the average that measures best, and that average, ready to draw with."""
+    evaluation, scores, averages = run.evaluation, [], run.averages.all_ready()
+    for sigma, average in zip(run.averages.sigmas, averages, strict=True):
+        score = {"ema_sigma": sigma} | evaluation(average)
+        if evaluation.features:
+            try:
+                score |= evaluation.features(average)
+            except Exception as error:  # all else is measured
+                run.monitor.say(f"--inception: {first_line(error)}")
+        scores.append(score)
+    best = min(scores, key=itemgetter(measure_of(*scores)))
+    if evaluation.unseen:
+        best["held_out_gap"] = evaluation.held_out_gap(run.trainer.mean_logit)
+    return best, averages[scores.index(best)]
+
+
+def draw(run: Run) -> None:
+    """Write the sheet of samples and the pipeline, both by the chosen average."""
+    if run.is_main:
+        with run.monitor.pause():
+            run.folder.save_samples(AlbumCoverPipeline(run.averages.ready(run.images)), run.images)
+        run.drawn = run.images, run.averages.chosen
+
+
+def finish(run: Run) -> str:
+    """Measure a run that is done and save what is not saved yet; return the program's last line.
+
+    A run that was killed when all covers were shown gets here what is missing.
+    """
+    folder, done = run.folder.folder, run.images >= run.trainer.recipe.total_images
+    run.monitor.bar.set_description("measuring and saving")
+    if run.saved != run.images:
+        save_checkpoint(run)
+    if done and run.measured != run.images:
+        evaluate(run)
+    if run.images and run.drawn != (run.images, run.averages.chosen):
+        draw(run)
+    if not run.is_main:
+        return ""
+    rate = (run.images - run.start) / (run.monitor.seconds - run.monitor.seconds_before)
+    if done and run.evaluation and not run.stop.asked() and not run.folder.has_copies(run.images):
+        look_for_copies(run)
+    if not has_film(folder):
+        run.monitor.attempt("the film", partial(make_film, folder))
+    if run.push:
+        run.push.last(run.images)
+    if run.images == run.start:
+        return f"{folder}: already shown {run.images:,} covers; raise --total_images to go on"
+    return (
+        f"{folder}: {'done' if done else 'stopped'} after {run.images:,} covers, {rate:.0f} a second; "
+        f"play with it: python app.py --model {folder / 'pipeline'}"
+    )
+
+
+def look_for_copies(run: Run) -> None:
+    """Look for copies of training covers among generated ones; write copies.json, and say what was found."""
+    work = partial(run.evaluation.copies, run.averages.ready(run.images))
+    if found := run.monitor.attempt("the look for copies", work):
+        run.folder.save_copies(found, run.images)
+        line = "of {samples} generated covers {found} look like one of {training_covers:,} training covers"
+        if run.evaluation.unseen:
+            line += "; of as many held-out covers {held_out_found} do"
+        run.monitor.say(line.format(**found))
+
+
+def rescue(run: Run) -> None:
+    """Save what a stream that broke off would lose. Of several processes the others would be waited for."""
+    if run.trainer.accelerator.num_processes == 1 and run.saved != run.images:
+        save_checkpoint(run)

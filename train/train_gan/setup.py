@@ -1,0 +1,180 @@
+"""Put everything in place that a training needs: device, networks, covers, folder, the last checkpoint."""
+
+import argparse
+import sys
+from datetime import timedelta
+from functools import partial
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs, gather_object
+from tqdm.auto import tqdm
+
+from gan.augment import initial_probability
+from train.cli import UserError
+from train.covers import Covers
+from train.metrics.evaluation import Evaluation
+from train.metrics.inception import features
+from train.train_gan.averages import Averages
+from train.train_gan.data import Batches, genres_to_learn, in_memory, open_covers
+from train.train_gan.device import can_bf16, use_whole_device
+from train.train_gan.grow import grow, keep_sheets
+from train.train_gan.loop import Run
+from train.train_gan.monitor import Monitor
+from train.train_gan.push import Push
+from train.train_gan.recipes import Recipe
+from train.train_gan.run_config import RunConfig, name_of, public_dataset_name
+from train.train_gan.run_folder import RunFolder
+from train.train_gan.state import GAN, build
+from train.train_gan.steps import Trainer
+from train.train_gan.stop import Stop
+from train.train_gan.sync_batch_norm import equal_in_parts, synchronise
+from train.train_gan.trackers import start_tracker, tracker_options
+
+
+IN_PARTS = "--gradient_accumulation_steps: normalised part by part, so not quite what the whole batch would give"
+
+say = partial(tqdm.write, file=sys.stderr)  # above the progress bar
+
+
+def start(args: argparse.Namespace, recipe: Recipe) -> Accelerator:
+    """Join the other processes, and make the device compute as fast as it can.
+
+    Raises:
+        UserError: the batch cannot be shared equally, or the tracker's package is not installed.
+    """
+    # precision is the trainer's: no autocast around whole forwards. One process may decode a large dataset for hours.
+    patience = InitProcessGroupKwargs(timeout=timedelta(hours=12))
+    tracker = tracker_options(args.report_to, args.output_dir)
+    accelerator = Accelerator(mixed_precision="no", kwargs_handlers=[patience], **tracker)
+    check_shares(recipe, accelerator.num_processes, args.gradient_accumulation_steps)
+    use_whole_device(accelerator.device)
+    return accelerator
+
+
+def build_networks(
+    args: argparse.Namespace, recipe: Recipe, accelerator: Accelerator
+) -> tuple[GAN, list[str], dict[str, float] | None]:
+    """Build new networks, grown from those of a smaller run where that was asked for.
+
+    Returns:
+        The networks and optimisers, the genres that they learn, and what is known of the smaller run; None without.
+
+    Raises:
+        UserError: the dataset has no genres, the networks cannot be built, or the smaller run cannot be grown.
+    """
+    with accelerator.local_main_process_first():
+        genres = genres_to_learn(args.dataset_name, args.streaming) if recipe.class_conditional else []
+    gan = build(recipe, accelerator.device, genres)
+    in_parts = args.gradient_accumulation_steps > 1
+    if in_parts and accelerator.is_main_process and not equal_in_parts(gan.generator, gan.discriminator):
+        print(IN_PARTS, file=sys.stderr)
+    before = RunFolder(args.output_dir).previous_config() if args.output_dir else {}
+    grown_from = before.get("grown_from")  # a run that goes on needs the smaller one no more
+    if args.grow_from and not grown_from:
+        grown_from = grow(gan, args.grow_from)
+    return gan, genres, grown_from
+
+
+def open_run(args: argparse.Namespace, recipe: Recipe, accelerator: Accelerator, started_by: int | None) -> Run:
+    """Open covers and run folder, and restore the last checkpoint.
+
+    Args:
+        args: the command line, see options.py.
+        recipe: what to compute.
+        accelerator: see `start`.
+        started_by: process id of the launcher, see `Stop`.
+
+    Raises:
+        UserError: anything that was asked for is not there, does not fit, or cannot be written.
+    """
+    gan, genres, grown_from = build_networks(args, recipe, accelerator)
+    push = None
+    if args.push_to_hub and accelerator.is_main_process:  # first, because a large dataset takes hours to decode
+        push = Push(args.output_dir, args.hub_model_id, args.hub_private_repo, say)
+    with accelerator.local_main_process_first():
+        covers, held_out = open_covers(args.dataset_name, recipe, args.streaming)
+    gan.augmentation.probability = initial_probability(len(covers))
+
+    folder = RunFolder(args.output_dir)
+    before = folder.previous_config()
+    config = RunConfig(
+        recipe,
+        dataset_name=public_dataset_name(args.dataset_name),
+        covers=len(covers),
+        held_out=len(held_out or ()),
+        streaming=args.streaming,
+        genres=genres,
+        grown_from=grown_from,
+        mixed_precision=precision(args.mixed_precision, before, accelerator.device),
+        device=name_of(accelerator.device),
+        processes=accelerator.num_processes,
+        gradient_accumulation_steps=args.gradient_accumulation_steps,
+        digest=covers.digest() if isinstance(covers, Covers) else None,
+    )
+    if accelerator.is_main_process:
+        folder.open(config)
+        if grown_from and not before:
+            keep_sheets(args.grow_from, folder)
+    images, seconds = restore(args, gan, folder, accelerator)
+    if accelerator.is_main_process and images < recipe.total_images:
+        folder.write_config(config)
+
+    if accelerator.num_processes > 1:
+        synchronise(gan.generator)
+        synchronise(gan.discriminator)
+    bf16 = config.mixed_precision == "bf16"
+    trainer = Trainer(gan, recipe, accelerator, bf16, args.gradient_accumulation_steps)
+    evaluation = None
+    if accelerator.is_main_process:
+        training = in_memory(covers)
+        evaluation = Evaluation(
+            training, held_out, features(args.inception, training, accelerator.device), accelerator.device
+        )
+    start_tracker(accelerator, args.output_dir, config.as_dict())
+    stop = Stop(started_by)
+    return Run(
+        trainer,
+        Batches(trainer, covers, held_out),
+        folder,
+        Monitor(trainer, folder, images, seconds, stop),
+        Averages(gan.ema, recipe.ema_sigma),
+        stop,
+        evaluation,
+        args.evaluation_images or recipe.checkpointing_images,
+        push,
+        images,
+    )
+
+
+def restore(args: argparse.Namespace, gan: GAN, folder: RunFolder, accelerator: Accelerator) -> tuple[int, float]:
+    """Load the checkpoint that was asked for into all processes; return covers shown and seconds trained so far.
+
+    Raises:
+        UserError: it cannot be loaded, or the processes do not see the same folder.
+    """
+    accelerator.wait_for_everyone()
+    sees_no_run = not (folder.folder / "config.json").exists()
+    with accelerator.main_process_first():  # which puts a damaged checkpoint aside
+        images, seconds = folder.checkpoints.load(gan, args.resume_from_checkpoint, accelerator.device)
+    if len(set(gather_object([images]))) > 1 or any(gather_object([sees_no_run])):
+        raise UserError(f"--output_dir {args.output_dir} must be on a disk that all machines share")
+    return images, seconds
+
+
+def precision(asked: str, before: dict, device: torch.device) -> str:
+    """Return "bf16" or "no": with "auto" a run goes on as it began, also on another device."""
+    if asked != "auto":
+        return asked
+    return before.get("mixed_precision", "bf16" if can_bf16(device) else "no")
+
+
+def check_shares(recipe: Recipe, processes: int, parts: int) -> None:
+    """Raise UserError where a batch cannot be shared equally by so many processes, each in so many parts."""
+    every = recipe.gradient_penalty_every
+    if recipe.train_batch_size % (processes * parts * every):
+        raise UserError(
+            f"--train_batch_size {recipe.train_batch_size} cannot be shared by {processes} processes"
+            + (f" in {parts} parts" if parts > 1 else "")
+            + (f"; each share must be a multiple of gradient_penalty_every, {every}" if every > 1 else "")
+        )

@@ -1,0 +1,47 @@
+"""Everything that training changes: two networks, averages of the generator, two optimisers."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from gan.augment import AdaptiveProbability
+from train.covers import mixed_seed
+from train.train_gan.recipes import Recipe
+
+
+INITIALISATION = 2  # stream of random numbers, see data.py
+
+
+@dataclass
+class GAN:
+    """What a checkpoint holds, beside the number of covers shown.
+
+    Args:
+        ema: copies of the generator, their weights averaged over a shorter and a longer time: one of them is shared.
+    """
+
+    generator: nn.Module
+    discriminator: nn.Module
+    ema: nn.ModuleList
+    generator_optimizer: torch.optim.Optimizer
+    discriminator_optimizer: torch.optim.Optimizer
+    augmentation: AdaptiveProbability
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """All networks, the averages included."""
+        return self.generator, self.discriminator, self.ema
+
+
+def build(recipe: Recipe, device: torch.device, genres: Sequence[str] = ()) -> GAN:
+    """Return new networks and optimisers; the same seed builds the same ones. Raises UserError as `Recipe.build`."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(mixed_seed(recipe.seed, INITIALISATION))
+        generator, discriminator = recipe.build(list(genres))
+    networks = [n.to(device, memory_format=torch.channels_last).train() for n in (generator, discriminator)]
+    ema = nn.ModuleList(copy.deepcopy(generator) for _ in recipe.ema_sigma).eval().requires_grad_(False)
+    optimizers = [torch.optim.Adam(network.parameters(), fused=True) for network in networks]
+    return GAN(generator, discriminator, ema, *optimizers, AdaptiveProbability())

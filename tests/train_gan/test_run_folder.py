@@ -113,7 +113,7 @@ def test_another_recipe_is_another_run(tmp_path: Path) -> None:
     }
     for name in before:
         found = config.difference(before | {name: "another"})
-        assert found == (None if name in may_change else name)
+        assert found == (None if name in may_change else (name, "another", before[name]))
     assert config.difference({}) is None  # of a run that knew of nothing yet
 
     first = RunFolder(tmp_path / "run")

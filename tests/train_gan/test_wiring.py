@@ -89,7 +89,7 @@ def test_augmentation_is_adapted_with_the_genres_of_its_covers() -> None:
     taught, batch, heard = trainer(recipe), random_batch(recipe), []
     taught.gan.discriminator.register_forward_pre_hook(lambda _, inputs: heard.append(inputs[1]))
     unseen, genres = batch.real.flip(0), (batch.labels + 1) % 3
-    taught.adapt_augmentation(batch, unseen, 100, genres)
+    taught.adapt_augmentation(batch, unseen, genres, 100)
     assert all(torch.equal(*pair) for pair in zip(heard, (batch.other_labels, genres, batch.labels), strict=True))
 
 

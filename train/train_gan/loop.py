@@ -12,7 +12,7 @@ from gan.pipeline import AlbumCoverPipeline
 from train.cli import UserError, first_line
 from train.metrics.evaluation import Evaluation, is_best, measure_of
 from train.train_gan.averages import Averages, mend_statistics
-from train.train_gan.data import Batches
+from train.train_gan.data import ADAPTING_STEPS, Batches
 from train.train_gan.film import has_film, make_film
 from train.train_gan.monitor import Monitor
 from train.train_gan.push import Push
@@ -85,12 +85,13 @@ def steps(trainer: Trainer, batches: Batches, images: int) -> Iterator[tuple[int
     Yields:
         After each step, the covers shown and what was measured.
     """
+    size = trainer.recipe.train_batch_size
     while images < trainer.recipe.total_images:
         batch = batches.at(images)
         measured = trainer.step(batch, images)
         if held_out := batches.held_out_at(images):
-            trainer.adapt_augmentation(batch, *held_out)
-        images += trainer.recipe.train_batch_size
+            trainer.adapt_augmentation(batch, *held_out, images=ADAPTING_STEPS * size)
+        images += size
         yield images, measured
 
 
@@ -229,8 +230,8 @@ def finish(run: Run) -> str:
 
 def look_for_copies(run: Run) -> None:
     """Look for copies of training covers among generated ones; write copies.json, and say what was found."""
-    work = partial(run.evaluation.copies, run.averages.ready(run.images))
-    if found := run.monitor.attempt("the look for copies", work):
+    average = run.averages.ready(run.images)
+    if found := run.monitor.attempt("the look for copies", lambda: run.evaluation.copies(average)):
         run.folder.save_copies(found, run.images)
         line = "of {samples} generated covers {found} look like one of {training_covers:,} training covers"
         if run.evaluation.unseen:

@@ -59,13 +59,14 @@ class RunConfig:
             del values["digest"]
         return recipe | values
 
-    def difference(self, before: dict) -> str | None:
-        """Return the name of a value by which this is another run than the one whose `config.json` held `before`."""
+    def difference(self, before: dict) -> tuple[str, object, object] | None:
+        """Return by what this is another run than the one whose `config.json` held `before`: name, then and now."""
         before, now = DEFAULTS | before, self.as_dict()
         # covers that are the same may have moved, to the Hub say
         moved = {"dataset_name"} if self.digest and before.get("digest") == self.digest else set()
         names = sorted(now.keys() - MAY_CHANGE - moved)
-        return next((name for name in names if name in before and before[name] != now[name]), None)
+        differ = ((name, before[name], now[name]) for name in names if name in before and before[name] != now[name])
+        return next(differ, None)
 
 
 def public_dataset_name(dataset_name: str) -> str:

@@ -74,14 +74,15 @@ class RunFolder:
                     f"--output_dir {self.folder} holds a run whose checkpoints are gone; name a new folder"
                 )
             return  # nothing was trained that another recipe would contradict
-        name = config.difference(before)
+        if not (different := config.difference(before)):
+            return
+        name, then, now = different
         if name == "digest":
             raise UserError(f"--output_dir {self.folder} holds a run on other covers; name a new folder")
-        if name is not None:
-            raise UserError(
-                f"--output_dir {self.folder} holds a run with {name} {before.get(name)}, not "
-                f"{config.as_dict()[name]}: name a new folder, or go on with the same recipe"
-            )
+        raise UserError(
+            f"--output_dir {self.folder} holds a run with {name} {then}, not {now}: "
+            "name a new folder, or go on with the same recipe"
+        )
 
     def close(self) -> None:
         """Let others train in this folder."""

@@ -232,7 +232,7 @@ class Trainer:
 
     @torch.no_grad()
     def adapt_augmentation(
-        self, batch: Batch, held_out: torch.Tensor, images: int, held_out_labels: torch.Tensor | None = None
+        self, batch: Batch, held_out: torch.Tensor, held_out_labels: torch.Tensor | None, images: int
     ) -> None:
         """Make augmentation more or less probable, by the logits of training, held-out and generated covers.
 
@@ -242,8 +242,8 @@ class Trainer:
             batch: of the step before. Where it holds other covers for the generator's step, those are looked at: the
                 discriminator has not just learned from them.
             held_out: (N, 3, H, W) in -1..1, never trained on.
-            images: real covers shown since the last time.
             held_out_labels: (N,) int64, the genres of `held_out`; None without genres.
+            images: real covers shown since the last time.
         """
         seen = (batch.real, batch.labels) if batch.others is None else (batch.others, batch.other_labels)
         generated = self.generate(batch.latents, batch.labels)

@@ -16,7 +16,7 @@ from train import covers_stream
 from train.cli import run
 from train.covers import Covers, send
 from train.train_gan import __main__ as train_gan
-from train.train_gan.data import known, near, open_covers
+from train.train_gan.data import in_memory, open_covers, to_device_if_it_fits
 from train.train_gan.recipes import load_recipe
 from train.train_gan.state import build
 from train.train_gan.steps import Trainer
@@ -109,5 +109,5 @@ def test_covers_in_memory_are_the_same() -> None:
     covers = Covers(Dataset.from_dict({"pixels": [row.numpy().tobytes() for row in pixels]}), 2)
     resident = covers.resident(torch.device("cpu"))
     assert torch.equal(resident.batch(1200, 300), covers.batch(1200, 300))
-    assert near(covers, torch.device("cpu")) is covers and known(covers) is covers
+    assert to_device_if_it_fits(covers, torch.device("cpu")) is covers and in_memory(covers) is covers
     assert torch.equal(send(pixels, torch.device("cpu")), pixels)

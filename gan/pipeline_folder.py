@@ -1,12 +1,14 @@
 """A pipeline as a folder: written so that strangers load it with diffusers alone, read without running its code."""
 
 import copy
+import functools
 import inspect
 import io
 import json
 import re
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 
 import diffusers
@@ -32,6 +34,9 @@ NEW = ".new-"  # begins the name of the folder in which a save writes, or in whi
 NOBODYS = (NEW, "lost+found")  # begin the names of what may lie in an empty folder, or on an empty disk
 SNAPSHOT = re.compile(r"images-\d{1,15}")  # tag of a run's weights, see `upload_model`
 WEIGHTS_AND_CONFIG = [INDEX, "synthesis/config.json", "synthesis/*.safetensors", COVERS_INDEX]
+
+
+_exporting = threading.Lock()  # the traced program is one for all threads
 
 
 class PipelineError(Exception):
@@ -124,16 +129,26 @@ def export_generator(generator: torch.nn.Module, file: Path) -> None:
 
     Of a generator with genres it is `(latents, labels)`, (N,) int64; the label after the last genre's is "any".
     """
-    # a copy, because training keeps its weights in channels_last, which torch.export.save warns about
-    generator = copy.deepcopy(generator).to("cpu", memory_format=torch.contiguous_format).eval()
+    content = io.BytesIO()  # torch ends the whole program where a full disk lets it write half a file
+    with _exporting, torch.no_grad():
+        program = _traced(type(generator), json.dumps(dict(generator.config), sort_keys=True))
+        for name, weight in generator.state_dict().items():
+            program.state_dict[name].copy_(weight)
+        torch.export.save(program, content)
+    file.write_bytes(content.getbuffer())
+
+
+@functools.lru_cache(maxsize=1)  # a run writes one generator again and again, and to trace it takes seconds
+def _traced(network: type[torch.nn.Module], config: str) -> torch.export.ExportedProgram:
+    """The program of a network that was built from this configuration, in JSON; its weights are anything."""
+    with torch.random.fork_rng(devices=[]):
+        generator = network.from_config(json.loads(config)).eval()
     inputs, shapes = export_inputs(generator)
     program = torch.export.export(generator, inputs, dynamic_shapes=shapes)
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # names folders of the machine that wrote it
     program.example_inputs = None  # would be saved as a pickle
-    content = io.BytesIO()  # torch ends the whole program where a full disk lets it write half a file
-    torch.export.save(program, content)
-    file.write_bytes(content.getbuffer())
+    return program
 
 
 def export_inputs(generator: torch.nn.Module) -> tuple[tuple[torch.Tensor, ...], tuple[dict, ...]]:

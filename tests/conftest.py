@@ -30,31 +30,35 @@ def _own_caches(tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture(scope="session")
 def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """120 drawn covers of 16 px, prepared by the real program."""
-    import subprocess
-
+    from tests.helpers import programs
     from tests.helpers.drawn import draw_dataset
+    from tests.helpers.once import once
 
-    folder = tmp_path_factory.mktemp("tiny")
-    draw_dataset(folder / "pile", 120, 32)
-    more = ["--resolution", "16", "--validation_fraction", "0.25", "--num_workers", "1"]
-    prepare = [sys.executable, "-m", "train.prepare", folder / "pile", "--output_dir", folder / "covers-16", *more]
-    subprocess.run(prepare, cwd=Path(__file__).parent.parent, check=True, capture_output=True)
-    return folder / "covers-16"
+    def make(folder: Path) -> None:
+        draw_dataset(folder / "pile", 120, 32)
+        more = ["--resolution", "16", "--validation_fraction", "0.25", "--num_workers", "1"]
+        prepare = [sys.executable, "-m", "train.prepare", folder / "pile", "--output_dir", folder / "covers-16", *more]
+        programs.run(prepare).check_returncode()
+
+    return once(tmp_path_factory, "tiny", make) / "covers-16"
 
 
 @pytest.fixture(scope="session")
 def straight(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of 800 covers that nothing interrupted."""
+    """A run of 800 covers that nothing interrupted, through the real launcher."""
+    from tests.helpers.once import once
     from tests.helpers.runs import LAUNCHER, command, launch
 
-    run = tmp_path_factory.mktemp("runs") / "straight"
-    python, *program = command(tiny_dataset, run)
-    done = launch([python, *LAUNCHER, *program])
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1].startswith(f"{run}: done after 800 covers, ")
-    assert "800/800" in done.stderr  # the progress bar
-    assert "generated covers 0 look like one of 94 training covers; of as many held-out covers 0 do" in done.stdout
-    return run
+    def make(folder: Path) -> None:
+        run = folder / "straight"
+        python, *program = command(tiny_dataset, run)
+        done = launch([python, *LAUNCHER, *program])
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[-1].startswith(f"{run}: done after 800 covers, ")
+        assert "800/800" in done.stderr  # the progress bar
+        assert "generated covers 0 look like one of 94 training covers; of as many held-out covers 0 do" in done.stdout
+
+    return once(tmp_path_factory, "straight", make) / "straight"
 
 
 @pytest.fixture(scope="module")
@@ -111,26 +115,30 @@ def tiny_pipeline_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from gan import AlbumCoverPipeline, save_pipeline
     from gan.networks import DCGANGenerator
+    from tests.helpers.once import once
 
-    torch.manual_seed(0)
-    generator = DCGANGenerator(resolution=32, width=8, latent_dim=16).train()
-    with torch.no_grad():
-        for _ in range(100):  # batch normalisation learns what the layers give; without it all covers are grey
-            generator(torch.randn(32, 16))
-    folder = tmp_path_factory.mktemp("tiny-model") / "pipeline"
-    save_pipeline(AlbumCoverPipeline(generator.eval()), folder, for_strangers=False)
-    return folder
+    def make(folder: Path) -> None:
+        torch.manual_seed(0)
+        generator = DCGANGenerator(resolution=32, width=8, latent_dim=16).train()
+        with torch.no_grad():
+            for _ in range(100):  # batch normalisation learns what the layers give; without it all covers are grey
+                generator(torch.randn(32, 16))
+        save_pipeline(AlbumCoverPipeline(generator.eval()), folder / "pipeline", for_strangers=False)
+
+    return once(tmp_path_factory, "tiny-model", make) / "pipeline"
 
 
 @pytest.fixture(scope="session")
 def genres_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pipeline folder whose generator knows genres."""
     from gan import save_pipeline
+    from tests.helpers.once import once
     from tests.helpers.tiny import GENRES, tiny_pipeline
 
-    folder = tmp_path_factory.mktemp("with") / "genres"
-    save_pipeline(tiny_pipeline("dcgan", genres=GENRES), folder, for_strangers=False)
-    return folder
+    def make(folder: Path) -> None:
+        save_pipeline(tiny_pipeline("dcgan", genres=GENRES), folder / "genres", for_strangers=False)
+
+    return once(tmp_path_factory, "with", make) / "genres"
 
 
 @pytest.fixture(scope="session")
@@ -161,17 +169,20 @@ def address(running_app: tuple[str, str]) -> str:
     return running_app[0]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser():
-    """A real Chromium. It ends with its module: while it runs, nothing else there can be asynchronous."""
+    """A real Chromium. Playwright keeps an event loop in this thread: what else is asynchronous needs another one."""
     import shutil
 
     from playwright.sync_api import expect, sync_playwright
 
+    if (chromium := shutil.which("chromium")) is None:
+        pytest.skip("no chromium")
     expect.set_options(timeout=15_000)  # a busy machine's start, not a visitor's patience
-    quiet = "--no-sandbox --no-first-run --disable-gpu --disable-background-networking --disable-component-update"
+    quiet = "--no-sandbox --no-first-run --disable-gpu --disable-sync --disable-background-networking"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=quiet.split())
+        arguments = [*quiet.split(), "--disable-component-update"]
+        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
         yield browser
         browser.close()
 

@@ -1,7 +1,6 @@
 """The search for copies among many covers: what it finds, what it writes, what the card makes of it."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from datasets import Dataset
 from PIL import Image
 
 from gan import save_pipeline
+from tests.helpers import programs
 from tests.helpers.drawn import draw_cover
 from tests.helpers.tiny import tiny_pipeline
 from train.copies import Described, nearest
@@ -63,7 +63,7 @@ def test_the_program_writes_what_the_card_reads(tiny_dataset: Path, tmp_path: Pa
     save_pipeline(pipeline, tmp_path / "pipeline", for_strangers=False)
     command = [sys.executable, "-m", "train.copies", "--model", tmp_path / "pipeline", "--dataset_name", tiny_dataset]
     command += ["--num_images", "70", "--output_dir", tmp_path / "found"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    done = programs.run(command)
     assert done.returncode == 0, done.stderr
     facts = json.loads((tmp_path / "found" / "copies.json").read_text())
     assert (
@@ -73,8 +73,8 @@ def test_the_program_writes_what_the_card_reads(tiny_dataset: Path, tmp_path: Pa
     assert done.stdout.splitlines()[1].split()[-5:] == [f"{value:.2f}" for value in facts["bits"].values()]
     assert Image.open(tmp_path / "found" / "pairs.png").size == (4 * (128 + 8), 8 * (64 + 8))
     assert "70 of its covers were compared" in model_card(pipeline, "user/covers", Run(copies=facts))
-    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    again = programs.run(command)
     assert again.returncode == 0  # its own folder may be written again
     (tmp_path / "found" / "copies.json").unlink()
-    refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    refused = programs.run(command)
     assert refused.returncode == 2 and "holds other files" in refused.stderr

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from datasets import IterableDataset
+from datasets import IterableDataset, load_dataset
 
 from tests.helpers.drawn import draw_cover
 from tests.helpers.preparing import program
@@ -104,7 +104,8 @@ def test_what_cannot_be_streamed_is_one_line(dataset: Path, tmp_path: Path) -> N
         stream_covers(str(dataset), 16, labelled=True)
     with pytest.raises(CoversError, match="is 16x16, the recipe wants 32 px"):
         stream_covers(str(dataset), 32).batch(0, 1)
-    wrong = opened(dataset)
-    wrong._length = 2 * COUNT
+    rows = load_dataset(str(dataset), split="train", streaming=True)
+    rows.info.splits["train"].num_examples = 2 * COUNT  # as a card tells that somebody wrote by hand
+    wrong = StreamedCovers(rows, "image", 16)
     with pytest.raises(CoversError, match=f"its card tells of {2 * COUNT} covers, and there are {COUNT}"):
         wrong.batch(0, COUNT + 1)

@@ -9,7 +9,9 @@ import torch
 from PIL import Image
 
 import gan
+from tests.helpers import programs
 from tests.helpers.tiny import tiny_pipeline
+from train.benchmark import __main__ as benchmark
 from train.benchmark.genres import Judge
 
 
@@ -30,13 +32,12 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, "-m", "train.prepare", folder / "pile", "--output_dir", folder / "covers-64"]
     command += ["--resolution", "64", "--labels", "folder", "--validation_fraction", "0.4", "--num_workers", "1"]
     command += ["--keep_duplicates"]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    programs.run(command).check_returncode()
     return folder / "covers-64"
 
 
 def launch(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "train.benchmark", "genres", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    return programs.call(benchmark.main, "train.benchmark", "genres", *arguments)
 
 
 def test_genres_that_show_are_told_and_asked_for_ones_are_compared(prepared: Path, tmp_path: Path) -> None:

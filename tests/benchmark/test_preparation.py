@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.helpers import programs
 from tests.helpers.drawn import draw_cover, encode, write_files, write_tar
 from train.benchmark import __main__ as benchmark
 from train.benchmark.duplicates import SEARCHES, pairs_called_copies, plant
@@ -21,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 def launch(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "train.benchmark", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    return programs.run(command)
 
 
 def tables(printed: str, width: int) -> dict[str, dict[str, list[str]]]:

@@ -2,12 +2,13 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from tests.helpers import programs
+from train.benchmark import __main__ as benchmark
 from train.benchmark.recipes import read, table
 from train.cli import UserError
 
@@ -17,8 +18,7 @@ STRONGER = "tiny {gradient_penalty_weight: [5.0, 0.5]}"
 
 
 def launch(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "train.benchmark", "recipes", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    return programs.call(benchmark.main, "train.benchmark", "recipes", *arguments)
 
 
 def test_each_recipe_trains_as_long_and_none_twice(tiny_dataset: Path, tmp_path: Path) -> None:

@@ -1,13 +1,13 @@
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from tests.helpers import programs
 from train.benchmark import __main__ as benchmark
+from train.benchmark import speed
 from train.benchmark.speed import flops_of_a_cover, sprint_speeds
 from train.benchmark.start import draw_dataset, start_again_and_again
 from train.benchmark.steps import rounds
@@ -18,20 +18,21 @@ from train.train_gan.recipes import Recipe
 SMALL = {"generator": {"width": 4, "latent_dim": 4}, "discriminator": {"width": 4}}
 
 
-def test_it_prints_the_loop_beside_the_mathematics_and_the_sprint(tmp_path):
+def test_it_prints_the_loop_beside_the_mathematics_and_the_sprint(tmp_path, monkeypatch):
+    monkeypatch.setattr(speed, "MANY", 10_000)  # covers to read one of: a million are three gigabytes
+    monkeypatch.setitem(speed.MATRIX, "cpu", 256)
     config = tmp_path / "small.yaml"
     config.write_text(
         "{network: dcgan, resolution: 16, loss: logistic, train_batch_size: 4, "
         "generator: {width: 4, latent_dim: 4}, discriminator: {width: 4}}"
     )
-    command = [sys.executable, "-m", "train.benchmark", "train", "--steps", "2", "--config", str(config)]
-    ended = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    ended = programs.call(benchmark.main, "train.benchmark", "train", "--steps", 2, "--config", config)
     assert not ended.returncode, ended.stderr
     assert "cover/s" not in ended.stderr  # the run's own progress bar
     rows = re.findall(r"^(.{30,}?) +4 +([\d.]+) +[\d.]+", ended.stdout, re.M)
     assert any(name.endswith("fp32") for name, _ in rows)
     assert all(float(rate) > 0 for _, rate in rows)  # the ratio beside it may be 0.0 on a busy machine
-    assert "the sprint's way, 1 thread" in ended.stdout and "of 1,000,000" in ended.stdout
+    assert "the sprint's way, 1 thread" in ended.stdout and "of 10,000" in ended.stdout
 
 
 def forward_flops(recipe: Recipe) -> list[int]:

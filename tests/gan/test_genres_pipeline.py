@@ -10,8 +10,8 @@ from huggingface_hub import ModelCard
 
 import gan
 from gan.latents import semantic_directions
-from tests.gan.test_pipeline import config, pixels
-from tests.helpers.tiny import TINY, tiny_pipeline
+from tests.helpers.pictures import drawn
+from tests.helpers.tiny import TINY, changed_config, tiny_pipeline
 from train.share.model_card import model_card
 
 
@@ -20,10 +20,10 @@ def test_covers_are_asked_for_by_genre(name: str, tmp_path: Path) -> None:
     gan.save_pipeline(tiny_pipeline(name, genres=["rock", "jazz"]), tmp_path / "pipeline", for_strangers=False)
     pipe = gan.load_pipeline(tmp_path / "pipeline")
     assert pipe.genres == ["rock", "jazz"]
-    rock, jazz, any_ = (pixels(pipe, seeds=[7, 7, 7], genres=genre) for genre in ("rock", ["jazz"] * 3, None))
+    rock, jazz, any_ = (drawn(pipe, seeds=[7, 7, 7], genres=genre) for genre in ("rock", ["jazz"] * 3, None))
     assert (rock[0] == rock).all() and (rock != jazz).any() and (rock != any_).any() and (jazz != any_).any()
-    np.testing.assert_array_equal(pixels(pipe, seeds=[7, 7, 7]), any_)
-    mixed = pixels(pipe, seeds=[7, 7, 7], genres=["jazz", None, "rock"], batch_size=2)
+    np.testing.assert_array_equal(drawn(pipe, seeds=[7, 7, 7]), any_)
+    mixed = drawn(pipe, seeds=[7, 7, 7], genres=["jazz", None, "rock"], batch_size=2)
     for cover, alone in zip(mixed, (jazz, any_, rock), strict=True):
         assert np.abs(cover.astype(int) - alone[0]).max() <= 1
     directions = semantic_directions(pipe.synthesis, 3)  # the page looks for the layer that takes the latents
@@ -63,7 +63,7 @@ ABSURD = {
 def test_a_folder_with_absurd_genres_is_refused_in_one_line(case: str, tmp_path: Path) -> None:
     gan.save_pipeline(tiny_pipeline("dcgan", genres=["rock", "jazz"]), tmp_path / "pipeline", for_strangers=False)
     genres, line = ABSURD[case]
-    config(genres=genres)(tmp_path / "pipeline")
+    changed_config(genres=genres)(tmp_path / "pipeline")
     with pytest.raises(gan.PipelineError, match=re.escape(line)) as raised:
         gan.load_pipeline(tmp_path / "pipeline")
     assert "\n" not in str(raised.value)
@@ -76,7 +76,7 @@ def test_a_pipeline_of_before_there_were_genres_loads(tmp_path: Path) -> None:
     file.write_text(json.dumps(old))
     pipe = gan.load_pipeline(tmp_path / "pipeline")
     assert pipe.genres == [] and not any("genre" in key for key in pipe.synthesis.state_dict())
-    np.testing.assert_array_equal(pixels(pipe, seeds=[3]), pixels(tiny_pipeline("dcgan"), seeds=[3]))
+    np.testing.assert_array_equal(drawn(pipe, seeds=[3]), drawn(tiny_pipeline("dcgan"), seeds=[3]))
 
 
 def test_the_card_says_how_to_ask(tmp_path: Path) -> None:

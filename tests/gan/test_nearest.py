@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 from gan import load_pipeline
 from gan.nearest import CopiesError, Index, build_index, load_index
 from gan.pipeline_folder import COVERS_INDEX, PRETRAINED, save_pipeline
+from tests.helpers import programs
 from tests.helpers.drawn import draw_cover
 from train.share.hub import upload_model
 
@@ -124,7 +125,7 @@ def test_the_program(tiny_dataset: Path, tiny_pipeline_folder: Path, tmp_path: P
 
     def run(*arguments: object) -> subprocess.CompletedProcess:
         command = [sys.executable, "-m", "train.index_covers", *map(str, arguments)]
-        return subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+        return programs.run(command)
 
     done = run("--model", folder, "--dataset_name", tiny_dataset)
     assert done.returncode == 0 and "94 covers" in done.stdout.splitlines()[-1]

@@ -17,7 +17,9 @@ import gan
 from gan import pipeline_folder
 from gan.networks import NETWORKS
 from gan.pipeline import AlbumCoverPipeline, latents_from_seeds
-from tests.helpers.tiny import TINY, tiny_pipeline
+from gan.pipeline_folder import export_generator
+from tests.helpers.pictures import drawn
+from tests.helpers.tiny import TINY, changed_config, tiny_pipeline
 
 
 WEIGHTS = "synthesis/diffusion_pytorch_model.safetensors"
@@ -34,10 +36,6 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "pipeline"
 
 
-def pixels(pipeline: AlbumCoverPipeline, **call) -> np.ndarray:
-    return np.stack([np.asarray(image) for image in pipeline(**call).images])
-
-
 @pytest.mark.parametrize("name", TINY)
 def test_weights_of_half_the_bytes_draw_the_same_covers(tmp_path: Path, name: str):
     pipe = tiny_pipeline(name, resolution=32)
@@ -48,7 +46,7 @@ def test_weights_of_half_the_bytes_draw_the_same_covers(tmp_path: Path, name: st
     assert {weight.dtype for weight in pipe.synthesis.parameters()} == {torch.float32}
     again = gan.load_pipeline(tmp_path / "half")
     assert {weight.dtype for weight in again.synthesis.parameters()} == {torch.float32}
-    gap = np.abs(pixels(again, seeds=list(range(64))).astype(int) - pixels(pipe, seeds=list(range(64))))
+    gap = np.abs(drawn(again, seeds=list(range(64))).astype(int) - drawn(pipe, seeds=list(range(64))))
     assert 0 < gap.mean() < 0.1  # grey levels; one is promised, but covers of untrained weights are nearly grey
 
 
@@ -70,18 +68,18 @@ def test_a_seed_does_not_depend_on_its_neighbours_nor_on_torchs_own_state():
 def test_same_seed_same_pixels_in_any_batch(name: str):
     pipe = tiny_pipeline(name)
     seeds = list(range(16))
-    together = pixels(pipe, seeds=seeds)
+    together = drawn(pipe, seeds=seeds)
     assert together.shape == (16, 16, 16, 3) and together.dtype == np.uint8
     assert len(np.unique(together.reshape(16, -1), axis=0)) == 16
     for batch_size in (1, 3, 100):
-        alone = pixels(pipe, seeds=seeds, batch_size=batch_size)
+        alone = drawn(pipe, seeds=seeds, batch_size=batch_size)
         # sums are added up in another order for another batch size, so now and then a number rounds the other way
         assert np.abs(alone.astype(int) - together).max() <= 1
         assert (alone != together).mean() < 0.01
 
 
 def test_truncation_0_makes_all_alike(pipe: AlbumCoverPipeline):
-    covers = pixels(pipe, seeds=[1, 2, 3], truncation=0)
+    covers = drawn(pipe, seeds=[1, 2, 3], truncation=0)
     assert (covers == covers[0]).all()
     whole, half = pipe.prepare_latents([1]), pipe.prepare_latents([1], truncation=0.5)
     assert torch.equal(half, whole / 2)
@@ -91,11 +89,11 @@ def test_latents_instead_of_seeds_and_the_kinds_of_output(pipe: AlbumCoverPipeli
     latents = latents_from_seeds([1, 2], 10)
     array = pipe(latents=latents, output_type="np").images
     tensor = pipe(latents=latents, output_type="pt").images
-    np.testing.assert_array_equal((array * 255).round().astype(np.uint8), pixels(pipe, seeds=[1, 2]))
+    np.testing.assert_array_equal((array * 255).round().astype(np.uint8), drawn(pipe, seeds=[1, 2]))
     assert torch.equal(tensor, torch.from_numpy(array).permute(0, 3, 1, 2))
     assert array.min() >= 0 and array.max() <= 1
     (images,) = pipe(seeds=[1], return_dict=False)
-    np.testing.assert_array_equal(np.asarray(images[0]), pixels(pipe, seeds=[1])[0])
+    np.testing.assert_array_equal(np.asarray(images[0]), drawn(pipe, seeds=[1])[0])
 
 
 @pytest.mark.parametrize(
@@ -140,7 +138,7 @@ def test_saved_and_loaded_it_draws_the_same(name: str, tmp_path: Path, monkeypat
         loaded = gan.load_pipeline(tmp_path / folder)
         assert type(loaded.synthesis) is type(pipe.synthesis) and not loaded.synthesis.training
         assert not any(weight.requires_grad for weight in loaded.synthesis.parameters())
-        np.testing.assert_array_equal(pixels(loaded, seeds=[1, 2]), pixels(pipe, seeds=[1, 2]))
+        np.testing.assert_array_equal(drawn(loaded, seeds=[1, 2]), drawn(pipe, seeds=[1, 2]))
 
 
 def test_a_large_generator_is_written_in_files_below_10_megabytes(tmp_path: Path):
@@ -224,7 +222,7 @@ def test_a_reader_gets_one_pipeline_or_the_other_while_it_is_replaced(folder: Pa
         return weights
 
     monkeypatch.setattr(pipeline_folder, "load_file", slow)
-    np.testing.assert_array_equal(pixels(gan.load_pipeline(folder), seeds=[3]), pixels(pipes[1], seeds=[3]))
+    np.testing.assert_array_equal(drawn(gan.load_pipeline(folder), seeds=[3]), drawn(pipes[1], seeds=[3]))
 
 
 def test_a_generator_that_could_not_be_loaded_is_not_written(tmp_path: Path):
@@ -247,12 +245,16 @@ def weights(change: Callable[[dict[str, torch.Tensor]], object]) -> Callable[[Pa
     return damage
 
 
-def config(**values: object) -> Callable[[Path], None]:
-    def damage(folder: Path) -> None:
-        file = folder / "synthesis/config.json"
-        file.write_text(json.dumps(json.loads(file.read_text()) | values))
-
-    return damage
+@pytest.mark.parametrize("name", TINY)
+def test_each_generator_of_one_shape_is_exported_with_its_own_weights(tmp_path: Path, name: str):
+    latents = torch.randn(3, 10)
+    for seed in (0, 1):
+        generator = tiny_pipeline(name, seed).synthesis
+        state = torch.get_rng_state()
+        export_generator(generator, tmp_path / "generator.pt2")
+        assert torch.equal(torch.get_rng_state(), state)
+        covers = torch.export.load(tmp_path / "generator.pt2").module()(latents)
+        torch.testing.assert_close(covers, generator(latents), atol=1e-6, rtol=0)
 
 
 def text(name: str, content: str | None) -> Callable[[Path], None]:
@@ -289,11 +291,14 @@ DAMAGES = {
     "config missing": (text("synthesis/config.json", None), "cannot load the generator"),
     "config is no JSON": (text("synthesis/config.json", "{"), "cannot load the generator"),
     "config is a list": (text("synthesis/config.json", "[]"), "cannot load the generator"),
-    "text for a number": (config(width="wide"), "cannot load the generator"),
-    "other network": (config(latent_dim=11), f"{FIRST} is [10, 8, 4, 4] in its files and [11, 8, 4, 4] by its config"),
-    "64 GB": (config(width=20_000), "width in its config is 20,000, not 1 to 2,048"),
-    "more than there is": (config(width=10**9), "width in its config is 1,000,000,000, not 1 to 2,048"),
-    "more than a number": (config(width=10**40), "width in its config is 10**12 or more, not 1 to 2,048"),
+    "text for a number": (changed_config(width="wide"), "cannot load the generator"),
+    "other network": (
+        changed_config(latent_dim=11),
+        f"{FIRST} is [10, 8, 4, 4] in its files and [11, 8, 4, 4] by its config",
+    ),
+    "64 GB": (changed_config(width=20_000), "width in its config is 20,000, not 1 to 2,048"),
+    "more than there is": (changed_config(width=10**9), "width in its config is 1,000,000,000, not 1 to 2,048"),
+    "more than a number": (changed_config(width=10**40), "width in its config is 10**12 or more, not 1 to 2,048"),
 }
 
 

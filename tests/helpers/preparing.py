@@ -4,25 +4,25 @@ import contextlib
 import io
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 from unittest.mock import patch
 
 from datasets import Dataset, load_dataset
 
+from tests.helpers import programs
 from train.cli import run
 from train.prepare import __main__ as prepare
 
 
-ROOT = Path(__file__).parents[2]
 SIDE = 64
 
 
-def start(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+def start(*arguments: object, **environment: str) -> CompletedProcess[str]:
     """Run the program as a process of its own."""
     command = [sys.executable, "-m", "train.prepare", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=120)
+    return programs.run(command, environment=os.environ | environment)
 
 
 def program(*arguments: object) -> tuple[int, str]:

@@ -7,12 +7,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
 
+from tests.helpers import programs
+from tests.helpers.programs import Program
+from tests.helpers.serving import free_port
 
-ROOT = Path(__file__).parents[2]
+
 LAUNCHER = ["-m", "accelerate.commands.launch"]
 
 
@@ -21,15 +25,13 @@ def command(dataset: Path, output: Path, *more: str) -> list[str]:
     return [sys.executable, *program, "--dataset_name", str(dataset), "--output_dir", str(output), *more]
 
 
-def start(command: list[str], **environment: str) -> subprocess.Popen:
-    """The program in a process group of its own, on one core: two threads for tiny networks wait for each other."""
-    return subprocess.Popen(
-        command, cwd=ROOT, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        start_new_session=True, preexec_fn=lambda: os.sched_setaffinity(0, {max(os.sched_getaffinity(0))}),
-    )  # fmt: skip
+def start(command: list[str], **environment: str) -> Program:
+    """The program in a process group of its own."""
+    genuine = command[1:3] == LAUNCHER  # it starts others, and watches them
+    return programs.start(command, environment=os.environ | environment, genuine=genuine)
 
 
-def finish(process: subprocess.Popen) -> subprocess.CompletedProcess:
+def finish(process: Program) -> subprocess.CompletedProcess:
     out, err = process.communicate(timeout=300)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
@@ -38,7 +40,23 @@ def launch(command: list[str], **environment: str) -> subprocess.CompletedProces
     return finish(start(command, **environment))
 
 
-def kill_when(process: subprocess.Popen, ready: Callable[[], bool]) -> None:
+def launch_two(command: list[str], genuine: bool = False) -> subprocess.CompletedProcess:
+    """Run the program as two processes that know of each other, as `accelerate launch` starts them, or by it."""
+    if genuine:
+        python, *program = command
+        # `--cpu --num_processes 2` silently starts one process; this starts two
+        both = [python, *LAUNCHER, "--multi_gpu", "--num_processes", "2", "--main_process_port", "0", *program]
+        return launch(both, ACCELERATE_USE_CPU="true")
+    group = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
+    group |= {"ACCELERATE_USE_CPU": "true"}
+    processes = [start(command, RANK=rank, LOCAL_RANK=rank, **group) for rank in "01"]
+    with ThreadPoolExecutor() as readers:  # both at once: one that waits for its reader holds up the other
+        first, second = readers.map(finish, processes)
+    code = first.returncode or second.returncode
+    return subprocess.CompletedProcess(command, code, first.stdout + second.stdout, first.stderr + second.stderr)
+
+
+def kill_when(process: Program, ready: Callable[[], bool]) -> None:
     """kill -9 for all of a run, at the moment that `ready` says."""
     while not ready():
         assert process.poll() is None, process.communicate()[1]

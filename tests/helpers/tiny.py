@@ -1,7 +1,12 @@
 """Every generator at a size that costs nothing, with weights that show a mistake."""
 
+import json
+from collections.abc import Callable
+from pathlib import Path
+
 import torch
 
+from gan import save_pipeline
 from gan.networks import NETWORKS
 from gan.pipeline import AlbumCoverPipeline
 
@@ -24,3 +29,19 @@ def tiny_pipeline(name: str, seed: int = 0, **config: int | list[str]) -> AlbumC
             if value.is_floating_point():
                 value.uniform_(0.5, 1.5) if key.endswith("running_var") else value.normal_(0.0, 0.3)
     return AlbumCoverPipeline(network.eval())
+
+
+def pipeline_files(pipeline: AlbumCoverPipeline, folder: Path) -> dict[str, bytes]:
+    """Save a pipeline and return its files by name, as a repository holds them."""
+    save_pipeline(pipeline, folder, for_strangers=False)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def changed_config(**values: object) -> Callable[[Path], None]:
+    """Return what changes these values in the configuration of a pipeline folder."""
+
+    def change(folder: Path) -> None:
+        file = folder / "synthesis/config.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | values))
+
+    return change

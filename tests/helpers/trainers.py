@@ -1,13 +1,17 @@
 """What is trained in tests: recipes with tiny networks, covers of one colour, one process or two."""
 
-import multiprocessing
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator, debug_launcher
+from accelerate import Accelerator
 from datasets import Dataset
 
+from gan.augment import draw_augmentation
+from gan.losses import LOSSES
+from tests.helpers import programs
 from train.covers import Covers
 from train.metrics.evaluation import Evaluation
 from train.train_gan.averages import Averages
@@ -17,13 +21,17 @@ from train.train_gan.monitor import Monitor
 from train.train_gan.recipes import Recipe, load_recipe
 from train.train_gan.run_folder import RunFolder
 from train.train_gan.state import build
-from train.train_gan.steps import Trainer
+from train.train_gan.steps import Batch, Trainer
 from train.train_gan.stop import Stop
+
+
+N = 8  # covers of a batch
+GENRES = ["rock", "jazz"]
 
 
 def trainer(recipe: Recipe, bf16: bool = False) -> Trainer:
     accelerator = Accelerator(cpu=True)
-    genres = ["rock", "jazz"] if recipe.class_conditional else []
+    genres = GENRES if recipe.class_conditional else []
     return Trainer(build(recipe, accelerator.device, genres), recipe, accelerator, bf16)
 
 
@@ -79,10 +87,38 @@ def small(name: str, **changes) -> Recipe:
     return Recipe(**(values | changes))
 
 
+def still(name: str, **changes) -> Recipe:
+    """A recipe with tiny networks at 16 px that never moves, so that gradients can be compared."""
+    return small(name, **({"train_batch_size": N, "discriminator_steps": 1, "learning_rate": 0.0} | changes))
+
+
+def shaken_trainer(recipe: Recipe, micro_batches: int = 1) -> Trainer:
+    """A trainer no weight of whose networks is zero: some begin so, and would hide others' gradients."""
+    accelerator = Accelerator(cpu=True)
+    gan = build(recipe, accelerator.device, GENRES if recipe.class_conditional else [])
+    made = Trainer(gan, recipe, accelerator, bf16=False, micro_batches=micro_batches)
+    random = torch.Generator().manual_seed(1)
+    for network in (made.gan.generator, made.gan.discriminator):
+        for weight in network.parameters():
+            weight.data += 0.1 * torch.randn(weight.shape, generator=random)
+    return made
+
+
+def random_batch(recipe: Recipe) -> Batch:
+    """What a step takes, of N covers."""
+    random = torch.Generator().manual_seed(2)
+    covers = torch.rand(2, N, 3, 16, 16, generator=random) * 2 - 1
+    draws = (draw_augmentation(N, 0.5, random), draw_augmentation(N, 0.5, random))
+    latents = torch.randn(N, recipe.generator["latent_dim"], generator=random)
+    batch = Batch(latents, covers[0], covers[1], draws, torch.rand(N, 1, 1, 1, generator=random))
+    if not recipe.class_conditional:
+        return batch
+    labels = torch.randint(0, len(GENRES) + 1, (2, N), generator=random)
+    return replace(batch, labels=labels[0], other_labels=labels[1] if LOSSES[recipe.loss].compares else None)
+
+
 def in_two_processes(function: Callable[[str], None], folder: Path) -> None:
     """Let two processes that know of each other run `function(folder)`."""
-    # from a new process: a fork of one that has used several threads waits for them for ever
-    new = multiprocessing.get_context("spawn").Process(target=debug_launcher, args=(function, (str(folder),), 2))
-    new.start()
-    new.join()
-    assert new.exitcode == 0
+    code = f"from accelerate import debug_launcher; from {function.__module__} import {function.__name__} as function"
+    ended = programs.run([sys.executable, "-c", f"{code}; debug_launcher(function, ({str(folder)!r},), 2)"])
+    assert ended.returncode == 0, ended.stderr

@@ -12,6 +12,7 @@ from PIL import ImageFilter
 
 from gan import AlbumCoverPipeline, save_pipeline
 from gan.networks import DCGANGenerator
+from tests.helpers import programs
 from tests.helpers.drawn import draw_cover
 from tests.helpers.sharing import IMAGES, tiny_run
 from train.evaluate import shown_images
@@ -102,9 +103,7 @@ def test_precision_and_recall_by_hand() -> None:
 
 
 def launch(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
-    )
+    return programs.run([sys.executable, "-m", *arguments])
 
 
 def test_evaluate_compares_generated_with_held_out_covers(tiny_dataset: Path, tmp_path: Path) -> None:

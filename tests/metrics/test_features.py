@@ -11,6 +11,7 @@ import torch
 from datasets import Dataset
 from safetensors.torch import load_file
 
+from tests.helpers import programs
 from tests.helpers.drawn import draw_cover
 from train.benchmark.yardstick import mixed_in
 from train.covers import Covers, seeded
@@ -147,7 +148,7 @@ def test_training_is_a_function_of_its_seed_and_learns(real: torch.Tensor) -> No
 
 def launch(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "train.train_features", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    return programs.run(command)
 
 
 def test_mistakes_are_one_line_and_nothing_is_overwritten(tiny_dataset: Path, tmp_path: Path) -> None:

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers import programs
 from tests.helpers.archive_server import NAME, TAR, Archive
+from tests.helpers.programs import Program
 from train.cli import UserError
-from train.prepare.internet_archive import _lock, fetch_letters, parse_letters
+from train.prepare.internet_archive import fetch_letters, lock_part, parse_letters
 
 
 ROOT = Path(__file__).parents[2]
@@ -52,12 +54,11 @@ def refused(folder: Path, letters: str = "x", **more: float) -> tuple[str, int]:
     return str(mistake.value), mistake.value.code
 
 
-def start(folder: Path, letters: str = "x") -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", PROGRAM, letters, str(folder)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def start(folder: Path, letters: str = "x") -> Program:
+    return programs.start([sys.executable, "-c", PROGRAM, letters, folder])
 
 
-def end(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+def end(process: Program) -> tuple[int, str, str]:
     out, err = process.communicate(timeout=60)
     return process.returncode, out.strip(), err.strip()
 
@@ -337,7 +338,7 @@ def test_a_part_that_became_the_whole_file_before_it_was_locked(tmp_path: Path, 
         if again:
             part.touch()
         with pytest.raises(UserError, match="another process is fetching it"):
-            _lock(file, part)
+            lock_part(file, part)
 
 
 def test_many_processes_at_once(archive: Archive, tmp_path: Path):

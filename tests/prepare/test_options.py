@@ -1,7 +1,6 @@
 """What the preparation does when it is asked to: copies, squares, genres, sources of every kind, sharing."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 from datasets import Dataset, Features, Image
 from PIL import Image as PillowImage
 
+from tests.helpers import programs
 from tests.helpers.drawn import draw_cover, draw_dataset, encode, write_files, write_tar, write_zip
 from tests.helpers.hub_server import Hub
 from tests.helpers.preparing import SIDE, program, refusals, rows_of, start
@@ -161,6 +161,6 @@ def test_the_dataset_is_shared_when_it_is_ready(tmp_path):
         assert "shared at" in ended.stdout
         code = "import datasets, sys; sys.exit(len(datasets.load_dataset('user/covers', split='train')) - 3)"
         environment = hub.environment(tmp_path / "stranger", token=None)
-        assert subprocess.run([sys.executable, "-c", code], env=environment, timeout=120).returncode == 0
+        assert programs.run([sys.executable, "-c", code], environment=environment).returncode == 0
     ended = start(pile, *options, "--overwrite", **hub.environment(tmp_path / "home"), HF_HUB_OFFLINE="0")
     assert ended.returncode == 1 and "the dataset is ready, share it with: python -m train.share" in ended.stderr

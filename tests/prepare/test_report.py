@@ -1,13 +1,13 @@
 """The report of a preparation, opened from the disk in a real browser."""
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
+from tests.helpers import programs
 from tests.helpers.drawn import bad_files, draw_cover, encode, write_files
 
 
@@ -25,25 +25,23 @@ def report(tmp_path_factory) -> Path:
     write_files(folder / "pile", pile)
     command = [sys.executable, "-m", "train.prepare", folder / "pile", "--output_dir", folder / "out"]
     options = ["--resolution", "64", "--labels", "folder", "--num_workers", "1"]
-    ended = subprocess.run([*map(str, command), *options], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    ended = programs.run([*command, *options])
     assert ended.returncode == 0, ended.stderr
     return folder / "out" / "report.html"
 
 
 @pytest.fixture(scope="module")
-def page(report: Path) -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 390, "height": 800})
-        page.errors = []
-        page.requests = []
-        page.on("pageerror", lambda error: page.errors.append(str(error)))
-        page.on("console", lambda message: page.errors.append(message.text))
-        page.on("request", lambda request: page.requests.append(request.url))
-        page.goto(report.as_uri())
-        page.wait_for_load_state("networkidle")
-        yield page
-        browser.close()
+def page(browser: Browser, report: Path) -> Iterator[Page]:
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page.errors = []
+    page.requests = []
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.on("console", lambda message: page.errors.append(message.text))
+    page.on("request", lambda request: page.requests.append(request.url))
+    page.goto(report.as_uri())
+    page.wait_for_load_state("networkidle")
+    yield page
+    page.close()
 
 
 def test_every_reason_is_counted_and_shown(page: Page):

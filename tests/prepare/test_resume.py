@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -11,7 +10,9 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
+from tests.helpers import programs
 from tests.helpers.drawn import bad_files, draw_cover, draw_dataset, encode, write_files, write_tar
+from tests.helpers.programs import Program
 from train.prepare.clean import Settings
 from train.prepare.items import Item
 from train.prepare.parts import make_parts
@@ -26,10 +27,8 @@ SMALL_PARTS = (
 PROGRAM = SMALL_PARTS + "cli.run(prepare.main, 'train.prepare')"
 
 
-def start(*arguments: object) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", PROGRAM, *map(str, arguments)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, cwd=ROOT, start_new_session=True, **pipes)
+def start(*arguments: object) -> Program:
+    return programs.start([sys.executable, "-c", PROGRAM, *arguments])
 
 
 def written(folder: Path) -> dict[str, bytes]:
@@ -184,8 +183,8 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_later(tmp_path):
     limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000)); " + PROGRAM
     limited = "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); " + limited
     arguments = [str(pile), "--output_dir", str(tmp_path / "out"), "--resolution", "96", "--num_workers", "1"]
-    ended = subprocess.run([sys.executable, "-c", limited, *arguments], cwd=ROOT, capture_output=True, text=True)
+    ended = programs.run([sys.executable, "-c", limited, *arguments])
     assert ended.returncode == 2 and "cannot be written: File too large" in ended.stderr.splitlines()[-1]
     assert not (tmp_path / "out").exists() and not list(tmp_path.rglob(".*.parquet*"))
-    ended = subprocess.run([sys.executable, "-c", PROGRAM, *arguments], cwd=ROOT, capture_output=True, text=True)
+    ended = programs.run([sys.executable, "-c", PROGRAM, *arguments])
     assert ended.returncode == 0 and os.listdir(tmp_path / "out")

@@ -18,6 +18,7 @@ import pytest
 from huggingface_hub import RepoCard
 
 import gan
+from tests.helpers import programs
 from tests.helpers.hub_server import Hub
 from tests.helpers.tiny import tiny_pipeline
 
@@ -40,8 +41,7 @@ class Shared:
 
 
 def run(environment: dict[str, str], *arguments: str | Path, folder: Path = ROOT) -> subprocess.CompletedProcess:
-    command = [sys.executable, *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+    return programs.run([sys.executable, *arguments], folder=folder, environment=environment)
 
 
 def covers(pipeline: gan.AlbumCoverPipeline) -> np.ndarray:
@@ -191,7 +191,7 @@ def test_an_interrupted_upload_goes_on(hub: Hub, tmp_path: Path):
 
     hub.large.clear()
     hub.received, hub.cut_after = 0, 3
-    cut = subprocess.Popen(share, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    cut = programs.start(share, environment=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while len(hub.large) < 3 or hub.received < sum(map(len, hub.large.values())) + 10_000:
         assert cut.poll() is None, "the upload was over too soon"
         time.sleep(0.01)

@@ -16,6 +16,7 @@ from gan.studio.address import LONGEST_QUERY, Address, from_png
 from gan.studio.checks import Refused
 from gan.studio.files import cover_png
 from gan.studio.model import Model
+from tests.helpers.pictures import same
 
 
 @pytest.fixture(scope="module")
@@ -26,10 +27,6 @@ def model(tiny_pipeline_folder: Path) -> Model:
 def latents(*numbers: float) -> str:
     """As an address has them: float16, base64url without padding."""
     return base64.urlsafe_b64encode(np.array(numbers, dtype="<f2").tobytes()).decode().rstrip("=")
-
-
-def same(one: Image.Image, other: Image.Image) -> bool:
-    return np.array_equal(np.asarray(one), np.asarray(other))
 
 
 def test_an_address_draws_its_cover_again_on_another_machine(model: Model, tiny_pipeline_folder: Path):

@@ -26,7 +26,7 @@ from gan.studio import build_page, launch_options
 from gan.studio.model import Model
 from gan.studio.shell.body_limit import LARGEST_BODY
 from gan.studio.tabs.crate import SIDE, Crate
-from tests.studio.test_app import pixels, same
+from tests.helpers.pictures import pixels, same
 
 
 @pytest.fixture(scope="module")

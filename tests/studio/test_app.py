@@ -1,8 +1,6 @@
 """The page without a browser: what its scripts ask for, its words, and how covers are drawn for many."""
 
 import ast
-import base64
-import io
 import logging
 import re
 import threading
@@ -10,10 +8,8 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 import app
 from gan import load_pipeline
@@ -24,6 +20,7 @@ from gan.studio.locale import LANGUAGES
 from gan.studio.model import FIRST_SEED, Model
 from gan.studio.shell.shelf import MOST_KEPT, kept
 from gan.studio.tabs.crate import MOST_TILES, SIDE, Crate, seed_at
+from tests.helpers.pictures import same
 
 
 ENGLISH = LANGUAGES["en"]
@@ -42,19 +39,6 @@ def pipeline(tiny_pipeline_folder: Path) -> AlbumCoverPipeline:
 @pytest.fixture(scope="module")
 def model(pipeline: AlbumCoverPipeline) -> Model:
     return Model(pipeline, "user/covers", "v1")
-
-
-def pixels(image: Image.Image | str | Path) -> np.ndarray:
-    """The pixels of an image, of a file, or of what the page shows as a data address."""
-    if isinstance(image, str) and image.startswith("data:"):
-        image = Image.open(io.BytesIO(base64.b64decode(image.partition(",")[2])))
-    elif not isinstance(image, Image.Image):
-        image = Image.open(image)
-    return np.asarray(image.convert("RGB"))
-
-
-def same(one: Image.Image | str | Path, other: Image.Image | str | Path) -> bool:
-    return np.array_equal(pixels(one), pixels(other))
 
 
 def test_each_seed_has_one_place():

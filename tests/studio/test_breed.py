@@ -100,7 +100,7 @@ def test_faders(breed: Breed) -> None:
 
 
 def test_the_shown_picture_is_the_addresss(breed: Breed) -> None:
-    from tests.studio.test_app import pixels
+    from tests.helpers.pictures import pixels
 
     cover = breed.fade({"cover": "seed=3", "amounts": [0.5]})["cover"]
     drawn = breed.model.draw([breed.model.read(cover["address"])])[0]

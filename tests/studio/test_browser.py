@@ -3,38 +3,20 @@
 import base64
 import io
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
+from playwright.sync_api import expect
 
 from gan import load_pipeline
 from gan.studio.files import cover_png
 from gan.studio.model import Model
 from gan.studio.tabs.crate import address_at
+from tests.helpers.visiting import CUT_OFF, NAMELESS, PAINTED, details
 
 
-expect = pytest.importorskip("playwright.sync_api").expect
-pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium")
-# what is painted at a place of the plane, in tiles from its middle; null while nothing is
-PAINTED = """([i, j, across]) => {
-  const canvas = document.querySelector('#crate canvas'), scale = canvas.width / canvas.clientWidth;
-  const size = Math.min(canvas.clientWidth, canvas.clientHeight) / across * scale;
-  const at = [canvas.width / 2 + i * size, canvas.height / 2 + j * size];
-  return [...canvas.getContext('2d').getImageData(at[0] - size / 4, at[1] - size / 4, size / 2, size / 2).data]
-    .reduce((sum, value, n) => sum + value * (n % 97), 0);
-}"""
-CUT_OFF = """[...document.querySelectorAll('button, input, canvas, .sleeve img, .details')]
-  .filter(element => element.offsetParent && !element.closest('.shelf'))  // a shelf is scrolled along
-  .filter(element => element.getBoundingClientRect().right > innerWidth)
-  .map(element => element.outerHTML.slice(0, 200))"""
-NAMELESS = """[...document.querySelectorAll('button, input, a, img, canvas')]
-  .filter(element => element.offsetParent)
-  .filter(element => !(element.getAttribute('aria-label') || element.alt || element.labels?.length ||
-                       element.innerText?.trim() || element.querySelector?.('img[alt]:not([alt=""])')))
-  .map(element => element.outerHTML.slice(0, 200))"""
 DROP = """([bytes, name]) => {
   const files = new DataTransfer();
   files.items.add(new File([Uint8Array.from(atob(bytes), letter => letter.charCodeAt(0))], name));
@@ -46,10 +28,6 @@ DROP = """([bytes, name]) => {
 @pytest.fixture(scope="module")
 def model(tiny_pipeline_folder: Path) -> Model:
     return Model(load_pipeline(tiny_pipeline_folder), "gan/pretrained")
-
-
-def details(page, text: str | re.Pattern, tab: str = "#crate") -> None:
-    expect(page.locator(f"{tab} .details")).to_have_text(text)
 
 
 def shown(page) -> bytes:

@@ -1,12 +1,12 @@
 """The tabs Breed, Finish and Yours as a visitor has them, in a real Chromium."""
 
 import re
-import shutil
 import socket
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 
 from gan import load_pipeline
 from gan.nearest import build_index
@@ -15,12 +15,6 @@ from gan.studio.address import from_png
 from tests.helpers.drawn import draw_cover
 
 
-sync_api = pytest.importorskip("playwright.sync_api")
-expect = sync_api.expect
-expect.set_options(timeout=15_000)  # a busy machine's start, not a visitor's patience
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium")
-QUIET = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
 CUT_OFF = """[...document.querySelectorAll('button, input, .sleeve img, .details, table')]
   .filter(element => element.offsetParent && !element.closest('.mates, .family, table, .shelf, [tabindex="-1"]'))
   .filter(element => element.getBoundingClientRect().right > innerWidth + 1)
@@ -45,14 +39,6 @@ def address(tiny_pipeline_folder: Path):
     _, address, _ = page.launch(server_port=port, prevent_thread_lock=True, quiet=True, **launch_options())
     yield address
     page.close()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*QUIET.split(), "--no-first-run"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

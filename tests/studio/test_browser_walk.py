@@ -1,19 +1,12 @@
 """Shelf and Walk as a visitor has them, in a real Chromium."""
 
 import re
-import shutil
 from pathlib import Path
 
-import pytest
 from PIL import Image
+from playwright.sync_api import expect
 
-
-expect = pytest.importorskip("playwright.sync_api").expect
-pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium")
-
-
-def details(page, text: str | re.Pattern, tab: str = "#crate") -> None:
-    expect(page.locator(f"{tab} .details")).to_have_text(text)
+from tests.helpers.visiting import details
 
 
 def keep_seeds(page, *seeds: int) -> None:

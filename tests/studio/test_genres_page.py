@@ -14,9 +14,10 @@ from gan import load_pipeline
 from gan.pipeline import AlbumCoverPipeline
 from gan.studio.files import cover_png
 from gan.studio.model import Model
+from tests.helpers.pictures import same
 from tests.helpers.serving import free_port, serving
 from tests.helpers.tiny import GENRES
-from tests.studio.test_app import same
+from tests.helpers.visiting import CUT_OFF, NAMELESS, PAINTED, details
 
 
 seen = pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium")
@@ -84,8 +85,6 @@ def shown(page) -> bytes:
 def test_a_visitor_chooses_a_genre(visit, model: Model):
     from playwright.sync_api import expect
 
-    from tests.studio.test_browser import PAINTED, details
-
     page = visit("?seed=7")
     details(page, "Seed 7, truncation 1")
     assert page.locator("#genre option").all_inner_texts() == ["any", *GENRES]
@@ -126,8 +125,6 @@ def test_a_visitor_chooses_a_genre(visit, model: Model):
 @seen
 def test_a_link_to_a_genre_that_is_not_there_is_told(visit, context, address: str):
     from playwright.sync_api import expect
-
-    from tests.studio.test_browser import CUT_OFF, NAMELESS, details
 
     page = visit("?seed=7&genre=polka", width=390, height=844)
     expect(page.locator(".toast")).to_contain_text("A genre is one of rock, R&B, música, or none for any.")

@@ -26,9 +26,8 @@ from gan.studio.tabs.yours import Yours
 from tests.helpers.drawn import draw_cover
 from tests.helpers.hub_repo import Repo
 from tests.helpers.hub_server import Hub
-from tests.helpers.tiny import GENRES, tiny_pipeline
-from tests.studio.test_app import pixels, same
-from tests.studio.test_training_film import files
+from tests.helpers.pictures import pixels, same
+from tests.helpers.tiny import GENRES, pipeline_files, tiny_pipeline
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +164,7 @@ def test_a_cover_of_a_genre_through_its_training(hub: Hub, tmp_path: Path):
     repo = hub.repos["model", "user/covers"] = Repo()
     pipelines = {f"images-{n}": tiny_pipeline("dcgan", n, genres=GENRES) for n in range(3)}
     for name, pipe in (pipelines | {"images-5": tiny_pipeline("dcgan", 5)}).items():  # the last knows no genres
-        repo.tags[name] = repo.commit(files(pipe, tmp_path / name), name)
+        repo.tags[name] = repo.commit(pipeline_files(pipe, tmp_path / name), name)
     model = Model(load_pipeline("user/covers", "images-2"), "user/covers")
     drawn = Training(model, list(repo.tags)).covers(model.address(7, 0.8, "rock"))
     for (_, cover), pipe in zip(drawn, pipelines.values(), strict=True):

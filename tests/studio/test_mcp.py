@@ -5,6 +5,7 @@ import base64
 import io
 import json
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -41,7 +42,8 @@ def ask(address: str, tool: str, **arguments: object):
                 tools = {tool.name: tool for tool in (await session.list_tools()).tools}
                 return tools, await session.call_tool(tool, arguments)
 
-    return asyncio.run(talk())
+    with ThreadPoolExecutor(1) as other:  # in this thread there may be a loop already: the browser's
+        return other.submit(asyncio.run, talk()).result()
 
 
 def test_every_endpoint_is_a_tool_and_generate_draws(address: str, tiny_pipeline_folder: Path):

@@ -5,7 +5,6 @@ Times are not judged, that all of it works is.
 
 import json
 import os
-import shutil
 import ssl
 import subprocess
 import sys
@@ -21,7 +20,6 @@ from tests.helpers.load import line
 from tests.helpers.serving import free_port, serving
 
 
-CHROMIUM = shutil.which("chromium")
 LOAD_SECONDS = float(os.environ.get("LOAD_SECONDS", "4"))  # 60 for the manual's figures
 FIRST = "performance.getEntriesByName('first-cover').at(-1).startTime / 1000"
 
@@ -33,17 +31,6 @@ def shipped():
     start = time.perf_counter()
     with serving(command) as (address, _, process):
         yield address, process, time.perf_counter() - start
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
-        pytest.skip("no chromium")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
 
 
 def opened(browser, address: str):

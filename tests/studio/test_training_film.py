@@ -13,7 +13,7 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from gan import AlbumCoverPipeline, load_pipeline, save_pipeline
+from gan import load_pipeline
 from gan.film import evenly
 from gan.pipeline_folder import find_snapshots
 from gan.studio.checks import Refused
@@ -21,8 +21,9 @@ from gan.studio.model import Model
 from gan.studio.tabs.training import HOLD, MOST_SNAPSHOTS, Training
 from tests.helpers.hub_repo import Repo
 from tests.helpers.hub_server import Hub
+from tests.helpers.pictures import pixels
 from tests.helpers.serving import free_port, serving
-from tests.helpers.tiny import tiny_pipeline
+from tests.helpers.tiny import pipeline_files, tiny_pipeline
 
 
 ROOT = Path(__file__).parents[2]
@@ -32,11 +33,6 @@ WEIGHTS = "synthesis/diffusion_pytorch_model.safetensors"
 SNAPSHOTS = {"images-0": 0, "images-512": 1, "images-1000": 2, "images-20480": 3}
 
 
-def files(pipeline: AlbumCoverPipeline, folder: Path) -> dict[str, bytes]:
-    save_pipeline(pipeline, folder, for_strangers=False)
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 def fill(hub: Hub, folder: Path) -> Repo:
     """user/covers: a run with four snapshots, and tags that are none, broken, or of another network."""
     repo = hub.repos["model", "user/covers"] = Repo()
@@ -44,11 +40,11 @@ def fill(hub: Hub, folder: Path) -> Repo:
     def tag(name: str, content: dict[str, bytes]) -> None:
         repo.tags[name] = repo.commit(content, name)
 
-    other = files(tiny_pipeline("dcgan", 9, latent_dim=12), folder / "other")
+    other = pipeline_files(tiny_pipeline("dcgan", 9, latent_dim=12), folder / "other")
     tag("images-3000", other)
     tag("images-4000", other | {WEIGHTS: b"broken"})
     for name in reversed(SNAPSHOTS):
-        tag(name, files(tiny_pipeline("dcgan", SNAPSHOTS[name]), folder / name))
+        tag(name, pipeline_files(tiny_pipeline("dcgan", SNAPSHOTS[name]), folder / name))
     newest = repo.commits[repo.tags["images-20480"]]
     tag("v1", newest)
     tag("images-x", newest)
@@ -71,10 +67,6 @@ def served(tmp_path_factory: pytest.TempPathFactory):
 def address(served: tuple[str, Hub]) -> str:
     """Where `visit` goes."""
     return served[0]
-
-
-def pixels(image: Image.Image) -> np.ndarray:
-    return np.asarray(image.convert("RGB"))
 
 
 # ---- the snapshots
@@ -102,10 +94,14 @@ def test_a_large_models_weights_are_not_all_kept(hub: Hub, tmp_path: Path, monke
     fill(hub, tmp_path)
     model = Model(load_pipeline("user/covers", "images-20480"), "user/covers")
     monkeypatch.setattr("gan.studio.tabs.training.MOST_MEMORY", 2 * 4 * model.parameters)
+    loaded = []
+    monkeypatch.setattr(
+        "gan.studio.tabs.training.load_pipeline", lambda name, tag: loaded.append(tag) or load_pipeline(name, tag)
+    )
     training = Training(model, list(SNAPSHOTS))
     for _ in range(2):
         assert [images for images, _ in training.covers(model.address(1))] == [0, 512, 1000, 20480]
-    assert training._load.cache_info().currsize == 2
+    assert loaded == 2 * list(training.snapshots)  # of two that are kept, neither is the first of a round
 
 
 def test_without_snapshots_there_is_no_film(tiny_pipeline_folder: Path):

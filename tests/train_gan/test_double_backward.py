@@ -11,7 +11,7 @@ from gan.losses import one_centred_penalty, zero_centred_penalty
 from gan.networks.dcgan import DCGANDiscriminator
 from gan.networks.r3gan import R3GANDiscriminator
 from gan.networks.wgan_gp import WGANGPDiscriminator
-from tests.train_gan.test_steps import random_batch, small, trainer
+from tests.helpers.trainers import random_batch, shaken_trainer, still
 from train.train_gan import double_backward
 from train.train_gan.double_backward import FastDoubleBackward
 
@@ -97,8 +97,8 @@ def test_leaky_relu_is_pytorchs_own(inplace: bool) -> None:
 
 @pytest.mark.parametrize("name", ["r3gan-64", "wgan-gp-64"])
 def test_training_takes_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe, taken = small(name), []
+    recipe, taken = still(name), []
     watched = lambda *args, **more: taken.append(args) or F.conv2d(*args, **more)  # noqa: E731
     monkeypatch.setattr(double_backward, "_conv2d", watched)
-    trainer(recipe).step(random_batch(recipe), 0)
+    shaken_trainer(recipe).step(random_batch(recipe), 0)
     assert taken

@@ -1,7 +1,6 @@
 """Genres in training: learned from a dataset's labels, whatever interrupts it."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,9 +12,11 @@ from datasets import ClassLabel, Dataset, Features, Image, load_dataset
 
 import gan
 from gan.pipeline import latents_from_seeds
-from tests.gan.test_pipeline import pixels
+from tests.helpers import programs
 from tests.helpers.drawn import draw_cover, draw_dataset
-from tests.helpers.runs import LAUNCHER, assert_same_run, command, kill_when, launch, start, weights
+from tests.helpers.once import once
+from tests.helpers.pictures import drawn
+from tests.helpers.runs import assert_same_run, command, kill_when, launch, launch_two, start, weights
 from tests.helpers.tiny import tiny_pipeline
 from tests.helpers.trainers import small, train
 from train.covers import Covers, CoversError, load_covers, load_genres, to_uint8
@@ -37,16 +38,18 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     `datasets` takes two folders of one name for the same, so this one is called otherwise than `tiny_dataset`.
     """
-    folder = tmp_path_factory.mktemp("genres")
-    draw_dataset(folder / "pile", 100, 32)
-    for seed, path in enumerate(sorted((folder / "pile").iterdir())):
-        if seed % 5 < 4:
-            (folder / "pile" / ("jazz", "rock")[seed % 2]).mkdir(exist_ok=True)
-            path.rename(path.parent / ("jazz", "rock")[seed % 2] / path.name)
-    more = ["--labels", "folder", "--resolution", "16", "--validation_fraction", "0.25", "--num_workers", "1"]
-    prepare = [sys.executable, "-m", "train.prepare", folder / "pile", "--output_dir", folder / "covers-genres", *more]
-    subprocess.run(prepare, cwd=ROOT, check=True, capture_output=True)
-    return folder / "covers-genres"
+
+    def make(folder: Path) -> None:
+        draw_dataset(folder / "pile", 100, 32)
+        for seed, path in enumerate(sorted((folder / "pile").iterdir())):
+            if seed % 5 < 4:
+                (folder / "pile" / ("jazz", "rock")[seed % 2]).mkdir(exist_ok=True)
+                path.rename(path.parent / ("jazz", "rock")[seed % 2] / path.name)
+        more = ["--labels", "folder", "--resolution", "16", "--validation_fraction", "0.25", "--num_workers", "1"]
+        output = ["--output_dir", folder / "covers-genres"]
+        programs.run([sys.executable, "-m", "train.prepare", folder / "pile", *output, *more]).check_returncode()
+
+    return once(tmp_path_factory, "labelled", make) / "covers-genres"
 
 
 # ---- the labels of covers
@@ -131,10 +134,12 @@ def test_it_learns_which_genre_is_which(name: str, rate: float) -> None:
 @pytest.fixture(scope="module")
 def straight(labelled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of 160 covers with genres that nothing interrupted."""
-    run = tmp_path_factory.mktemp("runs") / "straight"
-    done = launch(program(labelled, run))
-    assert done.returncode == 0, done.stderr
-    return run
+
+    def make(folder: Path) -> None:
+        done = launch(program(labelled, folder / "run"))
+        assert done.returncode == 0, done.stderr
+
+    return once(tmp_path_factory, "with-genres", make) / "run"
 
 
 def program(dataset: Path, run: Path) -> list[str]:
@@ -151,7 +156,7 @@ def test_a_run_with_genres_leaves_a_generator_that_knows_them(straight: Path) ->
 def test_genres_take_turns_on_a_sheet() -> None:
     pipe = tiny_pipeline("r3gan", genres=["jazz", "rock", "pop"])
     sheet = np.asarray(draw_sheet(pipe.synthesis)).astype(int)
-    covers = pixels(pipe, seeds=list(range(64)), genres=[pipe.genres[seed % 3] for seed in range(64)])
+    covers = drawn(pipe, seeds=list(range(64)), genres=[pipe.genres[seed % 3] for seed in range(64)])
     expected = covers.reshape(8, 8, 16, 16, 3).swapaxes(1, 2).reshape(128, 128, 3)
     assert np.abs(sheet - expected).max() <= 1
 
@@ -176,9 +181,7 @@ def test_a_stream_teaches_them_and_goes_on_where_it_was_cut_off(labelled: Path, 
 
 
 def test_two_processes_do_what_one_does(labelled: Path, straight: Path, tmp_path: Path) -> None:
-    python, *arguments = program(labelled, tmp_path / "two")
-    both = [python, *LAUNCHER, "--multi_gpu", "--num_processes", "2", "--main_process_port", "0", *arguments]
-    done = launch(both, ACCELERATE_USE_CPU="true")
+    done = launch_two(program(labelled, tmp_path / "two"))
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "two" / "config.json").read_text())["processes"] == 2
     one, two = weights(straight), weights(tmp_path / "two")

@@ -13,6 +13,7 @@ import yaml
 from PIL import Image
 
 from gan.networks.r3gan import Downsample
+from tests.helpers import programs
 from train.cli import UserError
 from train.train_gan.grow import (
     COLOURS,
@@ -168,7 +169,7 @@ def test_a_run_begins_where_a_smaller_one_ended_and_goes_on_by_itself(tiny_datas
     def trained(*more: str) -> subprocess.CompletedProcess:
         program = [sys.executable, "-m", "train.train_gan", "--config", config, "--dataset_name", tiny_dataset]
         command = [*program, "--output_dir", out, "--mixed_precision", "no", *more]
-        return subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+        return programs.run(command)
 
     grown = ("--grow_from", str(small))
     ended = trained(*grown, "--total_images", "64")

@@ -16,7 +16,8 @@ import torch
 from PIL import Image
 
 from gan import load_pipeline
-from tests.helpers.runs import LAUNCHER, ROOT, assert_same_run, command, finish, kill_when, launch, start, weights
+from tests.helpers.programs import ROOT
+from tests.helpers.runs import LAUNCHER, assert_same_run, command, finish, kill_when, launch, start, weights
 
 
 def test_a_run_leaves_what_the_manual_says(straight: Path) -> None:
@@ -206,23 +207,25 @@ def test_when_the_terminal_is_closed_the_run_is_saved(tiny_dataset: Path, straig
     assert_same_run(straight, run)
 
 
-def test_a_finished_run_says_so(tiny_dataset: Path, straight: Path) -> None:
-    done = launch(command(tiny_dataset, straight))
+def test_a_finished_run_says_so(tiny_dataset: Path, straight: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(straight, tmp_path / "finished")
+    done = launch(command(tiny_dataset, run))
     assert done.returncode == 0
-    assert done.stdout == f"{straight}: already shown 800 covers; raise --total_images to go on\n"
-    told = (straight / "config.json").read_bytes()
-    assert launch(command(tiny_dataset, straight, "--total_images", "400")).returncode == 0
-    assert (straight / "config.json").read_bytes() == told  # of the run as it was
-    other = launch(command(tiny_dataset, straight, "--train_batch_size", "4"))
+    assert done.stdout == f"{run}: already shown 800 covers; raise --total_images to go on\n"
+    told = (run / "config.json").read_bytes()
+    assert launch(command(tiny_dataset, run, "--total_images", "400")).returncode == 0
+    assert (run / "config.json").read_bytes() == told  # of the run as it was
+    other = launch(command(tiny_dataset, run, "--train_batch_size", "4"))
     assert "holds a run with train_batch_size 8, not 4" in other.stderr
 
 
 def test_an_earlier_checkpoint_goes_on_in_another_folder_only(
     tiny_dataset: Path, straight: Path, tmp_path: Path
 ) -> None:
-    earlier = ("--resume_from_checkpoint", str(straight / "checkpoints" / "images-0000000400.pt"))
-    refused = launch(command(tiny_dataset, straight, *earlier))
-    assert "went further already" in refused.stderr and weights(straight)["images"] == 800
+    run = shutil.copytree(straight, tmp_path / "run")
+    earlier = ("--resume_from_checkpoint", str(run / "checkpoints" / "images-0000000400.pt"))
+    refused = launch(command(tiny_dataset, run, *earlier))
+    assert "went further already" in refused.stderr and weights(run)["images"] == 800
     done = launch(command(tiny_dataset, tmp_path / "branch", *earlier))
     assert done.returncode == 0, done.stderr
     one, other = weights(straight), weights(tmp_path / "branch")

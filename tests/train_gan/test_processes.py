@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.helpers.runs import LAUNCHER, command, launch, weights
+from tests.helpers.runs import command, launch, launch_two, weights
 
 
 @pytest.mark.parametrize("config", ["tiny", "normalised"])
@@ -21,10 +21,7 @@ def test_two_processes_through_the_real_launcher_do_what_one_does(
     short = ("--total_images", "80", "--config", "tiny" if config == "tiny" else str(normalised))
     one, two = tmp_path / "one", tmp_path / "two"
     assert launch(command(tiny_dataset, one, *short)).returncode == 0
-    python, *program = command(tiny_dataset, two, *short)
-    # `--cpu --num_processes 2` silently starts one process; this starts two
-    both = [python, *LAUNCHER, "--multi_gpu", "--num_processes", "2", "--main_process_port", "0", *program]
-    done = launch(both, ACCELERATE_USE_CPU="true")
+    done = launch_two(command(tiny_dataset, two, *short), genuine=config == "tiny")
     assert done.returncode == 0, done.stderr
     assert json.loads((two / "config.json").read_text())["processes"] == 2
     assert done.stdout.count("done after 80 covers") == 1
@@ -39,9 +36,7 @@ def test_begun_by_one_process_and_continued_by_two_it_is_nearly_the_same_run(
 ) -> None:
     run = tmp_path / "run"
     halfway = ("--resume_from_checkpoint", str(straight / "checkpoints" / "images-0000000400.pt"))
-    python, *program = command(tiny_dataset, run, *halfway)
-    both = [python, *LAUNCHER, "--multi_gpu", "--num_processes", "2", "--main_process_port", "0", *program]
-    done = launch(both, ACCELERATE_USE_CPU="true")
+    done = launch_two(command(tiny_dataset, run, *halfway))
     assert done.returncode == 0, done.stderr
     assert json.loads((run / "config.json").read_text())["processes"] == 2
     one, other = weights(straight), weights(run)

@@ -6,52 +6,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from accelerate import Accelerator
 from torch import nn
 
-from gan.augment import draw_augmentation
-from gan.losses import LOSSES
-from tests.helpers import trainers
-from tests.helpers.trainers import in_two_processes
+from tests.helpers.trainers import N, in_two_processes, random_batch, shaken_trainer, still
 from train.covers import to_float
 from train.train_gan.recipes import CONFIGS, Recipe
 from train.train_gan.state import build
-from train.train_gan.steps import Batch, Trainer
+from train.train_gan.steps import Trainer
 from train.train_gan.sync_batch_norm import equal_in_parts, synchronise
 
 
 RECIPES = sorted(p.stem for p in CONFIGS.glob("*.yaml"))
-N = 8
-GENRES = ["rock", "jazz"]
-
-
-def small(name: str, **changes) -> Recipe:
-    """A recipe with tiny networks at 16 px that never moves, so that gradients can be compared."""
-    still = {"train_batch_size": N, "discriminator_steps": 1, "learning_rate": 0.0}
-    return trainers.small(name, **(still | changes))
-
-
-def trainer(recipe: Recipe, micro_batches: int = 1) -> Trainer:
-    accelerator = Accelerator(cpu=True)
-    gan = build(recipe, accelerator.device, GENRES if recipe.class_conditional else [])
-    made = Trainer(gan, recipe, accelerator, bf16=False, micro_batches=micro_batches)
-    random = torch.Generator().manual_seed(1)
-    for network in (made.gan.generator, made.gan.discriminator):
-        for weight in network.parameters():  # some begin at zero, and would hide others' gradients
-            weight.data += 0.1 * torch.randn(weight.shape, generator=random)
-    return made
-
-
-def random_batch(recipe: Recipe) -> Batch:
-    random = torch.Generator().manual_seed(2)
-    covers = torch.rand(2, N, 3, 16, 16, generator=random) * 2 - 1
-    draws = (draw_augmentation(N, 0.5, random), draw_augmentation(N, 0.5, random))
-    latents = torch.randn(N, recipe.generator["latent_dim"], generator=random)
-    batch = Batch(latents, covers[0], covers[1], draws, torch.rand(N, 1, 1, 1, generator=random))
-    if not recipe.class_conditional:
-        return batch
-    labels = torch.randint(0, len(GENRES) + 1, (2, N), generator=random)
-    return replace(batch, labels=labels[0], other_labels=labels[1] if LOSSES[recipe.loss].compares else None)
 
 
 def gradients(trainer: Trainer) -> dict[str, torch.Tensor]:
@@ -76,8 +41,8 @@ def assert_equal_gradients(one: dict[str, torch.Tensor], other: dict[str, torch.
 @pytest.mark.parametrize("parts", [2, 4])
 @pytest.mark.parametrize("genres", [False, True], ids=["plain", "genres"])
 def test_accumulated_gradients_are_those_of_the_whole_batch(parts: int, genres: bool) -> None:
-    recipe = small("r3gan-64", class_conditional=genres)
-    whole, split = trainer(recipe), trainer(recipe, micro_batches=parts)
+    recipe = still("r3gan-64", class_conditional=genres)
+    whole, split = shaken_trainer(recipe), shaken_trainer(recipe, micro_batches=parts)
     shown = [t.step(random_batch(recipe), 0) for t in (whole, split)]
     assert_equal_gradients(gradients(whole), gradients(split))
     for name, value in shown[0].items():
@@ -85,14 +50,14 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(parts: int, genres: 
 
 
 def test_which_recipes_are_the_same_in_parts() -> None:
-    networks = {name: build(small(name), torch.device("cpu")) for name in RECIPES}
+    networks = {name: build(still(name), torch.device("cpu")) for name in RECIPES}
     same = {name for name, gan in networks.items() if equal_in_parts(gan.generator, gan.discriminator)}
     assert same == {"tiny", "r3gan-cpu", "r3gan-64", "r3gan-128", "r3gan-128-large", "r3gan-256"}
 
 
 def test_several_parts_take_one_step_of_each_network() -> None:
-    recipe = small("dcgan-64", learning_rate=1e-3)
-    taught = trainer(recipe, micro_batches=4)
+    recipe = still("dcgan-64", learning_rate=1e-3)
+    taught = shaken_trainer(recipe, micro_batches=4)
     taught.step(random_batch(recipe), 0)
     for optimizer in (taught.gan.generator_optimizer, taught.gan.discriminator_optimizer):
         assert {slot["step"].item() for slot in optimizer.state.values()} == {1}
@@ -108,8 +73,8 @@ def test_augmentation_follows_covers_that_were_not_just_learned(compares: bool) 
         def forward(self, latents: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
             return torch.zeros(N, 3, 16, 16)
 
-    recipe = small("r3gan-64" if compares else "dcgan-64", augmentation="auto")
-    made = trainer(recipe)
+    recipe = still("r3gan-64" if compares else "dcgan-64", augmentation="auto")
+    made = shaken_trainer(recipe)
     made.gan.discriminator, made.gan.generator = Brightness(), Grey()
     just_learned, known, unseen = (torch.full((N, 3, 16, 16), value) for value in (1.0, 0.5, 0.125))
     batch = replace(random_batch(recipe), real=just_learned, others=known if compares else None)
@@ -119,14 +84,14 @@ def test_augmentation_follows_covers_that_were_not_just_learned(compares: bool) 
 
 def all_recipes() -> dict[str, Recipe]:
     """And one of each network with genres."""
-    with_genres = {f"{n}-genres": small(n, class_conditional=True) for n in ("tiny", "dcgan-64", "wgan-gp-64")}
-    return {name: small(name) for name in RECIPES} | with_genres
+    with_genres = {f"{n}-genres": still(n, class_conditional=True) for n in ("tiny", "dcgan-64", "wgan-gp-64")}
+    return {name: still(name) for name in RECIPES} | with_genres
 
 
 def _share_of_two(folder: str) -> None:
     torch.set_num_threads(1)
     for name, recipe in all_recipes().items():
-        mine = trainer(recipe)
+        mine = shaken_trainer(recipe)
         rank = mine.accelerator.process_index
         assert mine.accelerator.num_processes == 2
         synchronise(mine.gan.generator)
@@ -143,7 +108,7 @@ def test_two_processes_compute_what_one_does_with_the_whole_batch(tmp_path: Path
     """Every recipe, its second derivatives, its batch normalisation and its genres included."""
     in_two_processes(_share_of_two, tmp_path)
     for name, recipe in all_recipes().items():
-        alone = trainer(recipe)
+        alone = shaken_trainer(recipe)
         assert alone.accelerator.num_processes == 1
         alone.step(random_batch(recipe), 0)
         shares = [torch.load(tmp_path / f"{name}-{rank}.pt") for rank in (0, 1)]
@@ -155,7 +120,7 @@ def test_two_processes_compute_what_one_does_with_the_whole_batch(tmp_path: Path
 
 
 def test_synchronised_normalisation_leaves_checkpoints_as_they_are() -> None:
-    network = build(small("dcgan-64"), torch.device("cpu")).discriminator
+    network = build(still("dcgan-64"), torch.device("cpu")).discriminator
     before = {key: value.clone() for key, value in network.state_dict().items()}
     synchronise(network)
     assert not any(type(m) is nn.BatchNorm2d for m in network.modules())
@@ -164,7 +129,7 @@ def test_synchronised_normalisation_leaves_checkpoints_as_they_are() -> None:
 
 
 def test_the_generators_step_leaves_the_discriminator_alone() -> None:
-    both, lone = trainer(small("dcgan-64")), trainer(small("dcgan-64", discriminator_steps=2))
+    both, lone = shaken_trainer(still("dcgan-64")), shaken_trainer(still("dcgan-64", discriminator_steps=2))
     batch = random_batch(both.recipe)
     assert "loss_g" in both.step(batch, 0) and "loss_g" not in lone.step(batch, 0)
     for a, b in zip(both.gan.discriminator.parameters(), lone.gan.discriminator.parameters(), strict=True):
@@ -172,8 +137,8 @@ def test_the_generators_step_leaves_the_discriminator_alone() -> None:
 
 
 def test_a_gradient_that_is_no_number_is_not_followed() -> None:
-    recipe = small("r3gan-64", learning_rate=1e-3)
-    taught = trainer(recipe)
+    recipe = still("r3gan-64", learning_rate=1e-3)
+    taught = shaken_trainer(recipe)
     before = [p.clone() for p in taught.gan.discriminator.parameters()]
     batch = random_batch(recipe)
     shown = taught.step(replace(batch, real=batch.real * math.nan), 0)
@@ -186,8 +151,8 @@ def test_a_gradient_that_is_no_number_is_not_followed() -> None:
 
 @pytest.mark.parametrize("genres", [False, True], ids=["plain", "genres"])
 def test_a_penalty_at_every_fourth_cover_changes_nothing_else(genres: bool) -> None:
-    recipe = small("r3gan-64", class_conditional=genres, gradient_penalty_weight=1e-12)
-    everywhere, fourth = (trainer(replace(recipe, gradient_penalty_every=every)) for every in (1, 4))
+    recipe = still("r3gan-64", class_conditional=genres, gradient_penalty_weight=1e-12)
+    everywhere, fourth = (shaken_trainer(replace(recipe, gradient_penalty_every=every)) for every in (1, 4))
     batch = replace(random_batch(recipe), draws=(None, None))
     fake = everywhere.generate(batch.latents, batch.labels).detach()
     (loss, shown), (fourth_loss, fourth_shown) = (t.discriminator_loss(batch, fake, 0) for t in (everywhere, fourth))
@@ -204,8 +169,8 @@ def test_a_penalty_at_every_fourth_cover_changes_nothing_else(genres: bool) -> N
 @pytest.mark.parametrize("name", ["r3gan-64", "wgan-gp-64", "dcgan-64"])
 def test_a_pair_shares_its_genre(name: str, parts: int) -> None:
     """What the networks are told: the covers drawn beside real ones, and between them, have the genres of these."""
-    recipe = small(name, class_conditional=True)
-    taught, batch = trainer(recipe, parts), random_batch(recipe)
+    recipe = still(name, class_conditional=True)
+    taught, batch = shaken_trainer(recipe, parts), random_batch(recipe)
     told = {"generator": [], "discriminator": []}
     for role, heard in told.items():
         getattr(taught.gan, role).register_forward_pre_hook(lambda _, inputs, heard=heard: heard.append(inputs[1]))
@@ -229,8 +194,8 @@ def test_a_pair_shares_its_genre(name: str, parts: int) -> None:
 
 @pytest.mark.parametrize("name", ["dcgan-64", "sngan-64-cpu", "wgan-gp-64", "r3gan-64"])
 def test_a_look_at_covers_changes_nothing(name: str) -> None:
-    recipe = small(name, class_conditional=True)
-    taught, covers = trainer(recipe), torch.randint(0, 256, (70, 16, 16, 3), dtype=torch.uint8)
+    recipe = still(name, class_conditional=True)
+    taught, covers = shaken_trainer(recipe), torch.randint(0, 256, (70, 16, 16, 3), dtype=torch.uint8)
     labels = torch.arange(70) % 3
     taught.step(random_batch(recipe), 0)
     before = {key: value.clone() for key, value in taught.gan.discriminator.state_dict().items()}

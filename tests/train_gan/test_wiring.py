@@ -13,8 +13,7 @@ from gan.augment import augment, initial_probability
 from gan.losses import LOSSES
 from tests.helpers import trainers
 from tests.helpers.runs import command, launch
-from tests.helpers.trainers import train
-from tests.train_gan.test_steps import N, random_batch, small, trainer
+from tests.helpers.trainers import N, random_batch, shaken_trainer, still, train
 from train.cli import run
 from train.covers import Covers
 from train.train_gan import __main__ as train_gan
@@ -26,8 +25,8 @@ from train.train_gan.steps import Trainer
 
 @pytest.mark.parametrize("name", ["r3gan-64", "wgan-gp-64", "dcgan-64"])
 def test_the_discriminator_sees_only_augmented_covers(name: str) -> None:
-    recipe = small(name)
-    taught, batch, seen, drawn = trainer(recipe), random_batch(recipe), [], []
+    recipe = still(name)
+    taught, batch, seen, drawn = shaken_trainer(recipe), random_batch(recipe), [], []
     taught.gan.discriminator.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach().clone()))
     taught.gan.generator.register_forward_hook(lambda _, __, out: drawn.append(out.detach().clone()))
     taught.step(batch, 0)
@@ -42,8 +41,8 @@ def test_the_discriminator_sees_only_augmented_covers(name: str) -> None:
 
 
 def test_schedules_reach_the_optimisers_and_the_penalty() -> None:
-    recipe = small("r3gan-64", learning_rate=[4e-4, 1e-4], total_images=1000, schedule_fraction=1.0)
-    taught, batch = trainer(recipe), random_batch(recipe)
+    recipe = still("r3gan-64", learning_rate=[4e-4, 1e-4], total_images=1000, schedule_fraction=1.0)
+    taught, batch = shaken_trainer(recipe), random_batch(recipe)
     taught.step(batch, 500)
     for optimizer in (taught.gan.generator_optimizer, taught.gan.discriminator_optimizer):
         (group,) = optimizer.param_groups
@@ -55,8 +54,8 @@ def test_schedules_reach_the_optimisers_and_the_penalty() -> None:
 
 
 def test_the_penalty_is_r1_and_r2() -> None:
-    recipe = small("r3gan-64")
-    taught, batch = trainer(recipe), replace(random_batch(recipe), draws=(None, None))
+    recipe = still("r3gan-64")
+    taught, batch = shaken_trainer(recipe), replace(random_batch(recipe), draws=(None, None))
     fake = taught.generate(batch.latents).detach()
     _, shown = taught.discriminator_loss(batch, fake, 0)
     penalties = [taught.discriminate_and_penalise(covers, None)[1] for covers in (batch.real, fake)]
@@ -65,8 +64,8 @@ def test_the_penalty_is_r1_and_r2() -> None:
 
 
 def test_a_pair_is_told_apart_where_the_real_cover_looks_more_real() -> None:
-    recipe = small("r3gan-64")
-    taught = trainer(recipe)
+    recipe = still("r3gan-64")
+    taught = shaken_trainer(recipe)
     taught.gan.discriminator.forward = lambda images, labels: images.mean((1, 2, 3))
     batch = replace(random_batch(recipe), real=torch.full((N, 3, 16, 16), 0.5), draws=(None, None))
     _, shown = taught.discriminator_loss(batch, torch.zeros(N, 3, 16, 16), 0)
@@ -74,7 +73,7 @@ def test_a_pair_is_told_apart_where_the_real_cover_looks_more_real() -> None:
 
 
 def test_only_bf16_rounds_and_only_inside() -> None:
-    recipe = small("dcgan-64")
+    recipe = still("dcgan-64")
     for bf16 in (False, True):
         taught, inside = trainers.trainer(recipe, bf16), []
         taught.gan.generator.layers[-2].register_forward_hook(
@@ -85,8 +84,8 @@ def test_only_bf16_rounds_and_only_inside() -> None:
 
 
 def test_augmentation_is_adapted_with_the_genres_of_its_covers() -> None:
-    recipe = small("r3gan-64", class_conditional=True, augmentation="auto")
-    taught, batch, heard = trainer(recipe), random_batch(recipe), []
+    recipe = still("r3gan-64", class_conditional=True, augmentation="auto")
+    taught, batch, heard = shaken_trainer(recipe), random_batch(recipe), []
     taught.gan.discriminator.register_forward_pre_hook(lambda _, inputs: heard.append(inputs[1]))
     unseen, genres = batch.real.flip(0), (batch.labels + 1) % 3
     taught.adapt_augmentation(batch, unseen, genres, 100)

@@ -40,6 +40,7 @@ COLUMNS = {
 }  # fmt: skip
 DRAWN = 16  # different pictures for the sprint's way
 FEW, MANY, ROW_SIDE = 5_000, 1_000_000, 32
+MATRIX = {"cpu": 2048, "cuda": 8192}  # side; large enough for the best
 
 
 def add_parser(programs: argparse._SubParsersAction) -> None:
@@ -89,7 +90,8 @@ def benchmark_train(args: argparse.Namespace) -> str:
 
 def matrix_speed(device: torch.device, bf16: bool) -> float:
     """Multiplications and additions a second in products of square matrices: what convolutions can reach at best."""
-    side, products = (8192, 5) if device.type == "cuda" else (2048, 1)  # large enough for the best
+    kind, products = ("cuda", 5) if device.type == "cuda" else ("cpu", 1)
+    side = MATRIX[kind]
     a, b = torch.randn(2, side, side, device=device, dtype=torch.bfloat16 if bf16 else torch.float32)
     laps = []
     for _ in range(8):

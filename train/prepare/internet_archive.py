@@ -126,7 +126,7 @@ def _fetch(remote: Remote, folder: Path, pause: float, timeout: float) -> Path:
             raise UserError(f"{whole} is not the archive's file of {remote.size} bytes; move it away")
         return whole
     with open(part, "a+b") as file:
-        _lock(file, part)
+        lock_part(file, part)
         for _ in range(2):
             _download(remote, file, pause, timeout)
             file.seek(0)
@@ -144,7 +144,8 @@ def _fetch(remote: Remote, folder: Path, pause: float, timeout: float) -> Path:
     return whole
 
 
-def _lock(file: BinaryIO, part: Path) -> None:
+def lock_part(file: BinaryIO, part: Path) -> None:
+    """Lock a file that is being fetched. Raises UserError: another process fetches it, or has just finished it."""
     # Between our opening and locking it, another process may have finished: then this is the whole file.
     if not (lock(file) and part.exists() and os.path.samestat(os.fstat(file.fileno()), part.stat())):
         raise UserError(f"{part}: another process is fetching it; wait for it, then run this again", 1)

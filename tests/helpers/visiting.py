@@ -1,0 +1,29 @@
+"""What visitors of the page see, read from a real browser."""
+
+import re
+
+from playwright.sync_api import Page, expect
+
+
+# what is painted at a place of the plane, in tiles from its middle; null while nothing is
+PAINTED = """([i, j, across]) => {
+  const canvas = document.querySelector('#crate canvas'), scale = canvas.width / canvas.clientWidth;
+  const size = Math.min(canvas.clientWidth, canvas.clientHeight) / across * scale;
+  const at = [canvas.width / 2 + i * size, canvas.height / 2 + j * size];
+  return [...canvas.getContext('2d').getImageData(at[0] - size / 4, at[1] - size / 4, size / 2, size / 2).data]
+    .reduce((sum, value, n) => sum + value * (n % 97), 0);
+}"""
+CUT_OFF = """[...document.querySelectorAll('button, input, canvas, .sleeve img, .details')]
+  .filter(element => element.offsetParent && !element.closest('.shelf'))  // a shelf is scrolled along
+  .filter(element => element.getBoundingClientRect().right > innerWidth)
+  .map(element => element.outerHTML.slice(0, 200))"""
+NAMELESS = """[...document.querySelectorAll('button, input, a, img, canvas')]
+  .filter(element => element.offsetParent)
+  .filter(element => !(element.getAttribute('aria-label') || element.alt || element.labels?.length ||
+                       element.innerText?.trim() || element.querySelector?.('img[alt]:not([alt=""])')))
+  .map(element => element.outerHTML.slice(0, 200))"""
+
+
+def details(page: Page, text: str | re.Pattern[str], tab: str = "#crate") -> None:
+    """Wait until a tab says this of its cover."""
+    expect(page.locator(f"{tab} .details")).to_have_text(text)

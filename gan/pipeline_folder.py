@@ -130,10 +130,11 @@ def export_generator(generator: torch.nn.Module, file: Path) -> None:
     Of a generator with genres it is `(latents, labels)`, (N,) int64; the label after the last genre's is "any".
     """
     content = io.BytesIO()  # torch ends the whole program where a full disk lets it write half a file
-    with _exporting, torch.no_grad():
+    with _exporting:
         program = _traced(type(generator), json.dumps(dict(generator.config), sort_keys=True))
-        for name, weight in generator.state_dict().items():
-            program.state_dict[name].copy_(weight)
+        with torch.no_grad():
+            for name, weight in generator.state_dict().items():
+                program.state_dict[name].copy_(weight)
         torch.export.save(program, content)
     file.write_bytes(content.getbuffer())
 

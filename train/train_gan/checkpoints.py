@@ -19,7 +19,7 @@ DIGEST = 32  # bytes of a SHA-256
 
 
 class Checkpoints:
-    """The newest checkpoints of the run in the folder `run`."""
+    """Keep the newest checkpoints of the run in the folder `run`."""
 
     def __init__(self, run: Path):
         self.run = run
@@ -95,7 +95,7 @@ class Checkpoints:
             print(f"{file}: damaged, kept as {file.name}.damaged; the one before it is used", file=sys.stderr)
 
     def files(self) -> list[Path]:
-        """The checkpoints, the oldest first."""
+        """Return the checkpoints, the oldest first."""
         return sorted(self.folder.glob("images-*.pt"))
 
     def _file(self, images: int) -> Path:
@@ -103,8 +103,10 @@ class Checkpoints:
 
 
 def is_whole(checkpoint: Path) -> bool:
-    """Whether a checkpoint is what was written: it ends with the SHA-256 of all before. (The checksums of torch's own
-    format leave out where the tensors lie.)"""
+    """Return whether a checkpoint is what was written: it ends with the SHA-256 of all that stands before.
+
+    The checksums of torch's own format leave out where the tensors lie.
+    """
     try:
         content = memoryview(checkpoint.read_bytes())
     except OSError:

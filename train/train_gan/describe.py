@@ -8,7 +8,7 @@ from train.train_gan.state import GAN
 
 
 def describe(gan: GAN, recipe: Recipe) -> str:
-    """The recipe, the size of both networks, every layer's output for one cover."""
+    """Return a recipe, the size of both its networks, and the shape of every layer's output for one cover, in words."""
     lines = [f"{name}: {value}" for name, value in vars(recipe).items()]
     inputs = {
         "generator": torch.zeros(2, gan.generator.config.latent_dim),

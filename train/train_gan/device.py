@@ -24,7 +24,7 @@ LARGEST = 2**31 - 1
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep large blocks that are freed, instead of giving them back and taking them again page by page.
+    """Let glibc keep large blocks of memory that are freed, instead of giving them back to the system each time.
 
     Each step of a training frees and takes the same tensors. On two CPU cores that made `r3gan-cpu` a fifth faster and
     `dcgan-64` a twentieth (`python -m train.benchmark train`). With another C library nothing happens.
@@ -38,14 +38,14 @@ def keep_freed_memory() -> None:
 
 
 def can_bf16(device: torch.device) -> bool:
-    """Whether the device computes in bfloat16 faster than in float32."""
+    """Return whether the device computes in bfloat16 faster than in float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def cpu_threads() -> int:
-    """How many threads each process of this machine should use: as OMP_NUM_THREADS says, else its share of the cores.
+    """Return how many threads each process here should use: as OMP_NUM_THREADS says, else its share of the cores.
 
     A 1 there says nothing where a launcher has started the process: all of them set it when nobody else did.
     """
@@ -58,7 +58,7 @@ def cpu_threads() -> int:
 
 
 def cpu_quota(file: Path = Path("/sys/fs/cgroup/cpu.max")) -> float:
-    """How many cores a container may use (`docker --cpus`), which has more threads than that only to wait for them."""
+    """Return how many cores a container may use (`docker --cpus`), infinity where nothing limits it."""
     try:
         quota, period = file.read_text().split()
         return math.inf if quota == "max" else max(1.0, int(quota) / int(period))
@@ -67,9 +67,12 @@ def cpu_quota(file: Path = Path("/sys/fs/cgroup/cpu.max")) -> float:
 
 
 def use_whole_device(device: torch.device) -> None:
-    """Make a CPU compute with all its cores, of which `accelerate launch` gives a single process one, and a GPU with
-    the convolutions that it finds fastest: every batch has the same shape. What is float32 there stays it: TF32 would
-    round what a penalty's second derivatives are made of (R3GAN's code does without, too)."""
+    """Make a CPU compute with all its cores, and a GPU with the convolutions that it finds fastest.
+
+    `accelerate launch` gives a single process one core. The fastest convolution is looked for once, as every batch has
+    the same shape. Float32 stays float32 on a GPU: TF32 would round what a penalty's second derivatives are made of
+    (R3GAN's code does without it, too).
+    """
     torch.backends.cudnn.benchmark = True
     torch.backends.cudnn.allow_tf32 = False
     if device.type == "cpu":
@@ -78,14 +81,14 @@ def use_whole_device(device: torch.device) -> None:
 
 
 def device_name(device: torch.device) -> str:
-    """What a benchmark was measured on."""
+    """Return what a benchmark was measured on."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{torch.get_num_threads()} CPU threads"
 
 
 def peak_memory(device: torch.device) -> int:
-    """Bytes used at most so far: the GPU's where there is one, else this process's; 0 where no one says."""
+    """Return the bytes used at most so far: of the GPU, or of this process on a CPU; 0 where they are not known."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if resource is None:
@@ -94,7 +97,7 @@ def peak_memory(device: torch.device) -> int:
 
 
 def is_no_memory(error: BaseException) -> bool:
-    """Whether the memory of a GPU or of a CPU is full: torch has a class of its own for GPUs alone."""
+    """Return whether an error says that the memory of a GPU or of a CPU is full."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
 
 

@@ -1,9 +1,10 @@
-"""Convolutions and LeakyReLU whose second derivatives are as quick as their first ones: for gradient penalties.
+"""Second derivatives of convolutions and LeakyReLU that are as quick as first ones: for gradient penalties.
 
-What a penalty on a gradient teaches the weights of a convolution PyTorch computes as another one, whose kernel is a
-whole feature map, one group of channels after the other. It is nothing else than the weights' gradient of an ordinary
-convolution, for which every machine has a routine. (StyleGAN2-ADA's code makes the same detour on GPUs, Karras et al.
-2020.) For LeakyReLU, which bends nowhere but at zero, PyTorch fills a tensor with zeros and adds it.
+A penalty on a gradient needs, for each convolution, how its weights change a gradient. PyTorch computes that as another
+convolution, whose kernel is a whole feature map, one group of channels after the other. But it equals the weights'
+gradient of an ordinary convolution, for which every machine has a quick routine. (StyleGAN2-ADA's code makes the same
+detour on GPUs, Karras et al. 2020.) The second derivative of LeakyReLU is zero: PyTorch fills a tensor with zeros and
+adds it, here it is left out.
 """
 
 import torch
@@ -16,14 +17,14 @@ Settings = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], bool, tuple[
 
 
 class FastDoubleBackward(TorchFunctionMode):
-    """While it is entered, `F.conv2d` and `F.leaky_relu` are differentiated twice that way.
+    """Differentiate `F.conv2d` and `F.leaky_relu` twice in this quicker way while the context is entered.
 
-    The first derivative, where it is to be differentiated again (`create_graph=True`), is that of the input alone:
-    a penalty asks for no other, and that of the weights would double the work.
+    A first derivative that is to be differentiated again (`create_graph=True`) is that of the input alone: a penalty
+    asks for no other, and that of the weights would double the work.
     """
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
-        """What every function of torch goes through."""
+        """Replace the two functions; every other function of torch passes through unchanged."""
         if function is F.conv2d:
             return _conv2d(*args, **(kwargs or {}))
         if function is F.leaky_relu:
@@ -68,7 +69,7 @@ class _Convolution(torch.autograd.Function):
 
 
 class _InputGradient(torch.autograd.Function):
-    """The gradient of a convolution with respect to its input: linear in `gradient` and in `weight`."""
+    """Compute a convolution's gradient with respect to its input: linear in `gradient` and in `weight`."""
 
     @staticmethod
     def forward(
@@ -112,7 +113,7 @@ class _LeakyReLU(torch.autograd.Function):
 
 
 class _LeakyReLUGradient(torch.autograd.Function):
-    """Linear in `gradient`; of what went into LeakyReLU only the sign counts."""
+    """Compute the gradient of LeakyReLU: linear in `gradient`, with a slope that depends on the input's sign alone."""
 
     @staticmethod
     def forward(ctx: FunctionCtx, gradient: torch.Tensor, out: torch.Tensor, slope: float) -> torch.Tensor:

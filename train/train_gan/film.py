@@ -44,18 +44,18 @@ def make_film(folder: Path) -> None:
 
 
 def has_film(folder: Path) -> bool:
-    """Whether film.webp shows the newest sheet: a run may have been killed before it was made."""
+    """Return whether film.webp shows the newest sheet: a run may have been killed before the film was made."""
     film, sheets = folder / "film.webp", _sheets(folder)
     return film.exists() and bool(sheets) and film.stat().st_mtime_ns >= sheets[-1].stat().st_mtime_ns
 
 
 def _sheets(folder: Path) -> list[Path]:
-    """The oldest first: of a run that was grown they lie deepest."""
+    """Return the sheets, the oldest first: those of the smaller run that was grown lie deepest."""
     return sorted((folder / "samples").rglob("images-*.png"), key=lambda sheet: (-len(sheet.parts), sheet.name))
 
 
 def _frame(sheet: Path) -> Image.Image:
-    """The covers of seeds 0 to 15, in rows of four."""
+    """Cut the covers of seeds 0 to 15 out of a sheet, in rows of four."""
     with Image.open(sheet) as picture:
         side = picture.width // SHEET_COLUMNS
         frame = Image.new("RGB", (COVERS * side, COVERS * side))

@@ -18,7 +18,7 @@ TOLD = ("config.json", "metrics.jsonl", "scores.json", "copies.json", *FILMS)  #
 
 
 class Push:
-    """Sends `pipeline/` of a run folder, each time as the tag `images-<covers shown>`, in a thread.
+    """Send `pipeline/` of a run folder in a thread, each time as the tag `images-<covers shown>`.
 
     Args:
         folder: of the run.
@@ -80,7 +80,7 @@ class Push:
         return True
 
     def _copy(self) -> tempfile.TemporaryDirectory:
-        """What is sent, in a folder of its own: the next checkpoint replaces it in the run's meanwhile."""
+        """Copy what is sent: the next checkpoint replaces it in the run folder while it is on its way."""
         # in the run folder, which has room, and sweeps up what a killed process left there
         copy = tempfile.TemporaryDirectory(prefix=".push-", dir=self.folder, ignore_cleanup_errors=True)
         shutil.copytree(self.folder / "pipeline", Path(copy.name, "pipeline"))

@@ -14,8 +14,6 @@ from train.train_gan.recipes import Recipe
 MAY_CHANGE = {
     "total_images", "checkpointing_images", "device", "processes", "gradient_accumulation_steps", "torch",
 }  # fmt: skip
-# What runs of earlier versions did not tell, because there was nothing else.
-DEFAULTS = {"class_conditional": False, "genres": [], "gradient_penalty_every": 1, "grown_from": None}
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class RunConfig:
 
     def difference(self, before: dict) -> tuple[str, object, object] | None:
         """Return by what this is another run than the one whose `config.json` held `before`: name, then and now."""
-        before, now = DEFAULTS | before, self.as_dict()
+        now = self.as_dict()
         # covers that are the same may have moved, to the Hub say
         moved = {"dataset_name"} if self.digest and before.get("digest") == self.digest else set()
         names = sorted(now.keys() - MAY_CHANGE - moved)

@@ -20,19 +20,19 @@ def synchronise(network: nn.Module) -> None:
 
 
 def equal_in_parts(*networks: nn.Module) -> bool:
-    """Whether a batch in parts, one after the other, gives what the whole one does.
+    """Return whether a batch that is computed part by part gives what the whole batch does.
 
-    Batch normalisation sees a part at a time; spectral one comes nearer to the largest singular value at each.
+    Batch normalisation sees a part at a time; spectral normalisation comes nearer to the largest singular value with each.
     """
     modules = (module for network in networks for module in network.modules())
     return not any(isinstance(module, nn.BatchNorm2d) or is_parametrized(module) for module in modules)
 
 
 class SyncBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation (Ioffe and Szegedy 2015, algorithm 1) over equal shares of a batch in several processes."""
+    """Normalise over a batch that several processes share equally (Ioffe and Szegedy 2015, algorithm 1)."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, C, H, W) to the same; all processes must take part. In evaluation as `BatchNorm2d`."""
+        """Normalise (N, C, H, W); all processes must take part. In evaluation mode as `BatchNorm2d`."""
         if not self.training:
             return super().forward(x)
         with torch.autocast(x.device.type, enabled=False):  # like torch's own, statistics in float32
@@ -51,7 +51,7 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
 
 
 class _MeanOverProcesses(torch.autograd.Function):
-    """Every process's loss depends on every process's numbers, so gradients are averaged on the way back, too."""
+    """Average over processes, gradients too: the loss of every process depends on the numbers of every process."""
 
     @staticmethod
     def forward(ctx, x: torch.Tensor) -> torch.Tensor:

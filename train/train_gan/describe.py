@@ -8,7 +8,7 @@ from train.train_gan.state import GAN
 
 
 def describe(gan: GAN, recipe: Recipe) -> str:
-    """Return a recipe, the size of both its networks, and the shape of every layer's output for one cover, in words."""
+    """Return in words a recipe, the size of its networks, and the shape of every layer's output for one cover."""
     lines = [f"{name}: {value}" for name, value in vars(recipe).items()]
     inputs = {
         "generator": torch.zeros(2, gan.generator.config.latent_dim),

@@ -1,10 +1,10 @@
 """Second derivatives of convolutions and LeakyReLU that are as quick as first ones: for gradient penalties.
 
-A penalty on a gradient needs, for each convolution, how its weights change a gradient. PyTorch computes that as another
-convolution, whose kernel is a whole feature map, one group of channels after the other. But it equals the weights'
-gradient of an ordinary convolution, for which every machine has a quick routine. (StyleGAN2-ADA's code makes the same
-detour on GPUs, Karras et al. 2020.) The second derivative of LeakyReLU is zero: PyTorch fills a tensor with zeros and
-adds it, here it is left out.
+A penalty on a gradient needs, for each convolution, how its weights change a gradient. PyTorch computes that as
+another convolution, whose kernel is a whole feature map, one group of channels after the other. But it equals the
+weights' gradient of an ordinary convolution, for which every machine has a quick routine. (StyleGAN2-ADA's code makes
+the same detour on GPUs, Karras et al. 2020.) The second derivative of LeakyReLU is zero: PyTorch fills a tensor with
+zeros and adds it, here it is left out.
 """
 
 import torch

@@ -22,7 +22,8 @@ def synchronise(network: nn.Module) -> None:
 def equal_in_parts(*networks: nn.Module) -> bool:
     """Return whether a batch that is computed part by part gives what the whole batch does.
 
-    Batch normalisation sees a part at a time; spectral normalisation comes nearer to the largest singular value with each.
+    Batch normalisation sees a part at a time; spectral normalisation comes nearer to the largest singular value with
+    each part.
     """
     modules = (module for network in networks for module in network.modules())
     return not any(isinstance(module, nn.BatchNorm2d) or is_parametrized(module) for module in modules)

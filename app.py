@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from gan.errors import Parser
+
 
 # before Gradio is imported
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -21,39 +23,32 @@ os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
 SHIPPED = "gan/pretrained"
 
 
-class Parser(argparse.ArgumentParser):
-    """An argument parser that reports a mistake in one line."""
-
-    def error(self, message: str):
-        self.exit(2, f"app.py: {message} (see --help)\n")
-
-
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line. Raises SystemExit: 0 after --help, 2 on a mistake."""
     # a Space says through Gradio's own variables where it wants the page
     host = os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
     port = os.environ.get("GRADIO_SERVER_PORT") or "7860"
-    parser = Parser(prog="app.py", description=__doc__, allow_abbrev=False)
+    parser = Parser(prog="app.py", description=__doc__)
     parser.add_argument(
         "--model",
         default=os.environ.get("MODEL_ID") or None,
-        help="a pipeline folder, or a Hub id such as user/covers; the variable MODEL_ID says the same "
-        "(default: the generator that ships with the project)",
+        help="a pipeline folder, or a Hub id such as user/covers; the variable MODEL_ID says the same; "
+        "without either the generator that ships with the project",
     )
     parser.add_argument(
         "--revision",
         default=os.environ.get("MODEL_REVISION") or None,
-        help="branch, tag or commit of the Hub id; the variable MODEL_REVISION says the same (default: main)",
+        help="branch, tag or commit of the Hub id; the variable MODEL_REVISION says the same; without either main",
     )
-    parser.add_argument("--host", default=host, help="address to listen on; 0.0.0.0 is all (default: %(default)s)")
-    parser.add_argument("--port", type=_port, default=port, help="port to listen on (default: %(default)s)")
+    parser.add_argument("--host", default=host, help="address to listen on; 0.0.0.0 is all")
+    parser.add_argument("--port", type=_port, default=port, help="port to listen on")
     parser.add_argument(
         "--auth",
         type=_auth,
         metavar="USER:PASSWORD",
-        help="ask visitors and programs for these (default: open to all)",
+        help="ask visitors and programs for these; without it the page is open to all",
     )
-    parser.add_argument("--share", action="store_true", help="also open a public link (default: no)")
+    parser.add_argument("--share", action="store_true", help="also open a public link")
     return parser.parse_args(arguments)
 
 

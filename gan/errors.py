@@ -1,20 +1,36 @@
-"""What goes wrong between here and the Hub, in one line for the user that never holds the token."""
+"""What goes wrong, in one line: on the command line, and between here and the Hub, where it never holds the token.
 
+Whatever asks the Hub imports its client; the first words of a program, `--help` or a mistake, do not wait for that.
+"""
+
+import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
-from huggingface_hub import constants, get_token
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    HTTPError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
-from huggingface_hub.utils import validate_repo_id
+
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        # "default: None", "default: False" and "default: []" tell nobody anything.
+        silent = any(action.default is nothing for nothing in (None, False)) or action.default == []
+        return action.help if silent else super()._get_help_string(action)
+
+
+class Parser(argparse.ArgumentParser):
+    """Parse arguments; `--help` shows the defaults, and a mistake is one line instead of the whole usage."""
+
+    def __init__(self, **kwargs):
+        super().__init__(formatter_class=_Help, allow_abbrev=False, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        """Print the mistake and exit with 2."""
+        self.exit(2, f"{self.prog}: {message} (see --help)\n")
+
+
+def first_line(problem: object, lines: int = 1) -> str:
+    """Return the first line of an error or a text, or so many `lines` as one, in at most 300 characters; never ""."""
+    said = [line.strip() for line in str(problem).splitlines() if line.strip()]
+    return " ".join(said[:lines])[:300] or type(problem).__name__
 
 
 class HubError(Exception):
@@ -23,6 +39,9 @@ class HubError(Exception):
 
 def check_id(repo_id: str) -> None:
     """Raise HubError unless `repo_id` reads user/name."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
     try:
         validate_repo_id(repo_id)
     except HFValidationError as error:
@@ -39,6 +58,8 @@ def errors_in_one_line(kind: str, repo_id: str) -> Iterator[None]:
         kind: "model", "dataset" or "space".
         repo_id: what is asked for.
     """
+    from huggingface_hub import get_token
+
     token = get_token()
     if token is None:
         raise HubError("there is no Hub token; log in with `hf auth login`, or set HF_TOKEN")
@@ -54,13 +75,26 @@ def errors_in_one_line(kind: str, repo_id: str) -> Iterator[None]:
 
 
 def explain(error: BaseException, kind: str, repo_id: str) -> str:
-    """What an error of the client means, in one line without the token."""
+    """Return what an error of the client means, in one line without the token."""
+    from huggingface_hub import get_token
+
     line = _meaning(error, kind, repo_id)
     token = get_token()
     return line.replace(token, "***") if token else line
 
 
 def _meaning(error: BaseException, kind: str, repo_id: str) -> str:
+    from huggingface_hub import constants, get_token
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HTTPError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
     # how the client wraps a file that failed to go up, and why it looked into its cache
     if isinstance(error, RuntimeError | LocalEntryNotFoundError) and error.__cause__ is not None:
         error = error.__cause__
@@ -85,9 +119,3 @@ def _meaning(error: BaseException, kind: str, repo_id: str) -> str:
         429: "the Hub asks to wait: too many requests; try again in a few minutes",
     }
     return f"{repo_id}: {meaning.get(status, f'the Hub answered {status}: {said}')}"
-
-
-def first_line(problem: object, lines: int = 1) -> str:
-    """What an error says first, or text of it: `lines` of it as one of at most 300 characters, never empty."""
-    said = [line.strip() for line in str(problem).splitlines() if line.strip()]
-    return " ".join(said[:lines])[:300] or type(problem).__name__

@@ -1,13 +1,16 @@
-"""What every program of `train` has in common: its arguments, its exit codes, its last line."""
+"""The habits of every program of `train`: how it reads arguments, its exit codes, its last line."""
 
-import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gan.errors import Parser, first_line
 from train.files import NEW, NO_ROOM
+
+
+__all__ = ["Parser", "UserError", "check_output_dir", "run"]
 
 
 class UserError(Exception):
@@ -21,21 +24,6 @@ class UserError(Exception):
     def __init__(self, line: str, code: int = 2):
         super().__init__(line)
         self.code = code
-
-
-class _Help(argparse.ArgumentDefaultsHelpFormatter):
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help if action.default is None else super()._get_help_string(action)
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser that shows defaults, and reports a mistake in one line instead of the whole usage."""
-
-    def __init__(self, **kwargs):
-        super().__init__(formatter_class=_Help, allow_abbrev=False, **kwargs)
-
-    def error(self, message: str):
-        self.exit(2, f"{self.prog}: {message} (see --help)\n")
 
 
 def run(main: Callable[[], str], program: str) -> None:
@@ -96,8 +84,3 @@ def full_disk_in_one_line(folder: Path) -> Iterator[None]:
             "checkpoint",
             1,
         ) from error
-
-
-def first_line(problem: BaseException) -> str:
-    """What an error says, in one line of at most 200 characters."""
-    return (str(problem).strip().splitlines() or [type(problem).__name__])[0][:200]

@@ -8,9 +8,10 @@ from pathlib import Path
 from datasets import Dataset, DatasetDict, load_dataset
 from tqdm.auto import tqdm
 
+from gan.errors import first_line
 from gan.nearest import CopiesError, Index, build_index
 from gan.pipeline_folder import COVERS_INDEX
-from train.cli import Parser, UserError, first_line, run
+from train.cli import Parser, UserError, run
 
 
 def index_dataset(covers: Dataset) -> Index:

@@ -8,9 +8,10 @@ from hypothesis import strategies as some
 from PIL import Image
 
 from tests.helpers.drawn import draw_cover, encode
-from train.prepare.clean import REASONS, Refused, Settings, prepare_cover, thumbnail
+from train.prepare.clean import REASONS, NoCover, prepare_cover, thumbnail
 from train.prepare.items import Item
 from train.prepare.parts import judge
+from train.prepare.settings import Settings
 
 
 SETTINGS = Settings(32, 16, 2.0)
@@ -62,7 +63,7 @@ def changed(content: bytes, changes: list[Change]) -> bytes:
 def test_any_change_of_a_file_ends_as_a_cover_or_with_a_reason(name, changes):
     content = changed(FILES[name], changes)
     outcome = judge(Item(name, content), SETTINGS)
-    if isinstance(outcome, Refused):
+    if isinstance(outcome, NoCover):
         assert outcome.reason in REASONS
         thumbnail(content)
     else:
@@ -80,4 +81,4 @@ def test_a_file_cut_anywhere_is_no_cover(name):
     """Pillow by itself shows some of these, grey from somewhere on. A few last bytes hold no pixels."""
     content = FILES[name]
     for place in range(0, len(content) * 9 // 10, max(1, len(content) // 40)):
-        assert isinstance(judge(Item(name, content[:place]), SETTINGS), Refused), place
+        assert isinstance(judge(Item(name, content[:place]), SETTINGS), NoCover), place

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from tests.helpers.drawn import draw_cover, encode, exif
-from train.prepare.clean import Settings, decode, make_square
+from train.prepare.clean import decode, make_square
+from train.prepare.settings import Settings
 
 
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])

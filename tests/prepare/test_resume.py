@@ -13,9 +13,9 @@ from pyarrow import parquet
 from tests.helpers import programs
 from tests.helpers.drawn import bad_files, draw_cover, draw_dataset, encode, write_files, write_tar
 from tests.helpers.programs import Program
-from train.prepare.clean import Settings
 from train.prepare.items import Item
 from train.prepare.parts import make_parts
+from train.prepare.settings import Settings
 
 
 ROOT = Path(__file__).parents[2]

@@ -62,9 +62,7 @@ def test_our_own_page_makes_a_space(hub: Hub):
     needed = {"README.md", "app.py", "requirements.txt", "gan/pipeline_folder.py", "gan/pretrained/model_index.json"}
     assert needed <= set(files) and any(name.startswith("gan/studio/") for name in files)
     assert {name.split("/")[0] for name in files} == {"README.md", "app.py", "requirements.txt", "gan"}
-    assert not {"gan/losses.py", "gan/hub.py", "gan/card.py", "gan/cover_features.py"} & set(files)
-    assert not [name for name in files if "cover_features" in name]  # the page does not measure
-    assert max(map(len, files.values())) < 10_000_000
+    assert max(map(len, files.values())) < 10_000_000  # a plain `git push` to a Space takes them
 
 
 def test_a_space_of_something_else_is_left_alone(hub: Hub, project: Path):
@@ -103,27 +101,13 @@ MISTAKES = {
     "no front matter": (readme("---\ntitle", "title"), "README.md: must begin with a Space's front matter"),
     "another sdk": (readme("gradio", "docker"), "README.md: must begin with a Space's front matter"),
     "no YAML": (readme("title:", "[: x"), "README.md: its front matter is not YAML"),
-    "no title": (readme("title: Covers\n", ""), "README.md: its front matter lacks title"),
-    "no python": (readme('python_version: "3.12"\n', ""), "README.md: its python_version must be a quoted version"),
-    "python is a number": (readme('"3.12"', "3.12"), "README.md: its python_version must be a quoted version"),
-    "python too old": (readme("3.12", "3.10"), "README.md: its python_version must be a quoted version"),
     "another gradio": (
         readme("6.31.0", "6.30.0"),
         "README.md: its sdk_version is 6.30.0, and requirements.txt has gradio==6.31.0",
     ),
     "no pin": (lambda p: (p / "requirements.txt").write_text("gradio\n"), "requirements.txt has no pin of gradio"),
-    "another program": (readme("app.py", "main.py"), "README.md: its app_file main.py is missing"),
-    "no program": (without("app.py"), "README.md: its app_file app.py is missing"),
+    "no program": (without("app.py"), "app.py: missing, and a Space needs it"),
     "no requirements": (without("requirements.txt"), "requirements.txt: missing, and a Space needs it"),
-    "colour": (readme("indigo", "mauve"), "README.md: its colorFrom must be one of red"),
-    "a long description": (
-        readme("sdk:", f"short_description: {61 * 'x'}\nsdk:"),
-        "README.md: its short_description is longer than 60 characters",
-    ),
-    "a large file": (
-        lambda p: (p / "gan/pretrained/w.safetensors").write_bytes(bytes(10_000_000)),
-        "w.safetensors: 10.0 MB; a Space takes files below 10 MB",
-    ),
 }
 
 

@@ -20,10 +20,11 @@ from PIL import Image, ImageOps
 from train.benchmark.piles import draw_cover, read_sources
 from train.benchmark.prepare import peak_memory
 from train.cli import UserError
-from train.prepare.clean import Cover, Refused, Settings, decode, prepare_cover
+from train.prepare.clean import Cover, NoCover, decode, prepare_cover
 from train.prepare.duplicates import Fingerprints, alike, contrast_of, find_copies, similar_hashes
 from train.prepare.items import Item
 from train.prepare.parts import judge
+from train.prepare.settings import Settings
 
 
 DISTANCES = (2, 4, 6, 8, 10)
@@ -136,7 +137,7 @@ def different_covers(sources: list[str], settings: Settings, changed: int) -> tu
     kept: dict[bytes, tuple[Item, Cover]] = {}
     for item in read_sources(sources) if sources else drawn:
         cover = judge(item, settings)
-        if not isinstance(cover, Refused):
+        if not isinstance(cover, NoCover):
             kept.setdefault(cover.sha256, (item, cover))
     if len(kept) < 2:
         raise UserError("the sources hold fewer than two covers")

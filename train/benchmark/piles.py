@@ -8,8 +8,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from train.cli import UserError
-from train.prepare.clean import Refused, Settings, decode, make_square
+from train.prepare.clean import NoCover, decode, make_square
 from train.prepare.items import Item
+from train.prepare.settings import Settings
 from train.prepare.sources import check_source, expand, read_source
 
 
@@ -49,7 +50,7 @@ def large_pictures(sources: list[str], side: int, count: int) -> list[Image.Imag
         for item in read_sources(sources):
             try:
                 yield make_square(decode(item.read(), settings).picture, side)
-            except Refused:
+            except NoCover:
                 continue
 
     found = list(islice(pictures(), count))

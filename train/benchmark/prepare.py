@@ -23,8 +23,9 @@ from gan.fingerprints import colours, perceptual_hash, pixel_hash
 from train.benchmark.piles import draw_cover, large_pictures, write_pile
 from train.cli import UserError
 from train.prepare import parts
-from train.prepare.clean import Settings, decode, make_square
+from train.prepare.clean import decode, make_square
 from train.prepare.items import Item, Place
+from train.prepare.settings import Settings
 
 
 PICTURES = 48

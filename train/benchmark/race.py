@@ -25,9 +25,10 @@ from accelerate import Accelerator
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from gan.errors import first_line
 from gan.networks.r3gan import ResidualBlock
 from train.benchmark.steps import random_batch
-from train.cli import UserError, first_line
+from train.cli import UserError
 from train.train_gan.device import can_bf16, device_name, use_whole_device
 from train.train_gan.recipes import Recipe, load_recipe
 from train.train_gan.state import build

@@ -14,10 +14,11 @@ from datasets import load_dataset
 from PIL import Image
 from safetensors import SafetensorError
 
+from gan.errors import first_line
 from gan.nearest import describe
 from gan.pipeline_folder import PipelineError, load_pipeline
 from train.benchmark.piles import draw_cover
-from train.cli import UserError, first_line
+from train.cli import UserError
 from train.covers import Covers, CoversError, load_covers, seeded, to_float, to_uint8
 from train.metrics.distances import sliced_wasserstein
 from train.metrics.evaluation import draw

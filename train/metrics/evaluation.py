@@ -11,9 +11,9 @@ from PIL import Image
 from torch import nn
 from tqdm.auto import tqdm
 
+from gan.errors import first_line
 from gan.fingerprints import colours, perceptual_hash
 from gan.pipeline import latents_from_seeds
-from train.cli import first_line
 from train.covers import Covers, to_uint8
 from train.metrics.distances import pairwise_distance, sliced_wasserstein
 from train.metrics.features import CoverDistances, load_features

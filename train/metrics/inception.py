@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from huggingface_hub import hf_hub_download
 
-from train.cli import UserError, first_line
+from gan.errors import first_line
+from train.cli import UserError
 from train.covers import Covers
 from train.metrics.distances import frechet_distance, kernel_distance, precision_recall
 from train.metrics.evaluation import draw

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from train.cli import first_line
+from gan.errors import first_line
 from train.prepare.items import MAX_BYTES, Item, Place, is_junk, text, too_large
 
 

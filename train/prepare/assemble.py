@@ -23,8 +23,8 @@ class NothingLeft(Exception):
 
 
 @dataclass(frozen=True)
-class Covers:
-    """What the parts say of the N covers among their files, names and pictures aside: some 250 bytes each.
+class Candidates:
+    """The N covers among the files of a pile, as the parts describe them without names and pictures: 250 bytes each.
 
     Args:
         parts: the files, in order.
@@ -41,7 +41,7 @@ class Covers:
     foreign_parts: int
 
 
-def read_covers(foreign: list[Path], parts: list[Path]) -> Covers:
+def read_candidates(foreign: list[Path], parts: list[Path]) -> Candidates:
     """Read what decides which covers stay, those of `foreign` parts before the others."""
     columns = ["reason", "sha256", "phash", "colours", "pixels", "genre"]
     tables = [SCHEMA.empty_table().select(columns)]
@@ -56,7 +56,7 @@ def read_covers(foreign: list[Path], parts: list[Path]) -> Covers:
         pixels=table["pixels"].to_numpy(),
     )
     count = sum(map(len, tables[: 1 + len(foreign)]))
-    return Covers([*foreign, *parts], prints, table["genre"].to_numpy(), count, len(foreign))
+    return Candidates([*foreign, *parts], prints, table["genre"].to_numpy(), count, len(foreign))
 
 
 def _bytes(column: pyarrow.ChunkedArray, size: int) -> np.ndarray:
@@ -77,22 +77,22 @@ def read_rows(paths: list[Path], columns: list[str]) -> Iterator[dict[str, Any]]
             yield row
 
 
-def write_dataset(folder: Path, covers: Covers, report: Report) -> None:
+def write_dataset(folder: Path, candidates: Candidates, report: Report) -> None:
     """Write the covers that stay, and enter in `report`, whose settings are followed, what became of every file.
 
     Raises:
         NothingLeft: no cover stays.
     """
-    prints, settings = covers.fingerprints, report.settings
+    prints, settings = candidates.fingerprints, report.settings
     everything = np.arange(len(prints.phash))
-    of = find_copies(prints, settings["hash_distance"], covers.foreign)
-    native = everything >= covers.foreign
-    stays = native & (of >= covers.foreign) & (settings["keep_duplicates"] | (of == everything))
+    of = find_copies(prints, settings["hash_distance"], candidates.foreign)
+    native = everything >= candidates.foreign
+    stays = native & (of >= candidates.foreign) & (settings["keep_duplicates"] | (of == everything))
     # By its hash alone, so that a cover never changes sides when the pile grows; copies that are kept go together.
     held_back = prints.sha256[of, :4].copy().view(">u4")[:, 0] < settings["validation_fraction"] * 2**32
     if not (stays & ~held_back).any():  # a handful of covers: training needs them more than validation does
         held_back[:] = False
-    genre_of = _genres(covers.genres, of)
+    genre_of = _genres(candidates.genres, of)
     genres = sorted(set(genre_of[stays]) - {None})
     shards = {split: Shards(folder / "data", split, genres) for split in SPLITS}
 
@@ -104,14 +104,14 @@ def write_dataset(folder: Path, covers: Covers, report: Report) -> None:
     shown = _shown(clusters, prints)
     pictures: dict[int, bytes] = {}
     names: dict[int, str] = {}
-    for row in read_rows(covers.parts, ["name"]):
+    for row in read_rows(candidates.parts, ["name"]):
         if row.get("cover") in named:
             names[row["cover"]] = row["name"]
-    for row in read_rows(covers.parts, ["name", "detail", "image", "sha256", "phash"]):
+    for row in read_rows(candidates.parts, ["name", "detail", "image", "sha256", "phash"]):
         cover = row.get("cover")
         if cover in shown:
             pictures[cover] = row["image"]
-        if cover is None and row["part"] >= covers.foreign_parts:
+        if cover is None and row["part"] >= candidates.foreign_parts:
             report.refuse(RefusedFile(row["name"], row["reason"], row["detail"] or ""), row["image"])
         elif cover is None or not native[cover]:
             continue
@@ -119,7 +119,7 @@ def write_dataset(folder: Path, covers: Covers, report: Report) -> None:
             genre = genre_of[cover]
             shards[SPLITS[int(held_back[cover])]].add(row, genre if genre is None else genres.index(genre))
         else:
-            report.refuse(_copy(row["name"], names[of[cover]], cover, of[cover], covers))
+            report.refuse(_copy(row["name"], names[of[cover]], cover, of[cover], candidates))
     for written in shards.values():
         written.close()
     report.covers = {split: written.rows for split, written in shards.items() if written.rows}
@@ -135,11 +135,11 @@ def write_dataset(folder: Path, covers: Covers, report: Report) -> None:
         raise NothingLeft(report.failure())
 
 
-def _copy(name: str, kept: str, cover: int, of: int, covers: Covers) -> RefusedFile:
-    prints = covers.fingerprints
+def _copy(name: str, kept: str, cover: int, of: int, candidates: Candidates) -> RefusedFile:
+    prints = candidates.fingerprints
     equal = bool((prints.sha256[cover] == prints.sha256[of]).all())
     bits = int(prints.phash[cover] ^ prints.phash[of]).bit_count()
-    reason = "excluded" if of < covers.foreign else "duplicate" if equal else "near-duplicate"
+    reason = "excluded" if of < candidates.foreign else "duplicate" if equal else "near-duplicate"
     return RefusedFile(name, reason, f"of {kept}" + f", {bits} of 64 bits differ" * (not equal))
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
+from gan.errors import first_line
 from gan.fingerprints import colours, perceptual_hash, pixel_hash
-from train.cli import first_line
+from train.prepare.settings import Settings
 from train.prepare.srgb import to_srgb
 
 
@@ -49,7 +50,6 @@ MAX_PIXELS = 40_000_000  # more than a scan of a CD at 1,200 dots an inch; sever
 # At 1.45 times the cover's side nobody sees the difference to a full decoding (median 46 dB; at 1.0 times 34).
 LEAST_SIDE, LEAST_RATIO = 185, 1.45
 THUMBNAIL_SIDE = 96
-FITS = ("crop", "pad", "stretch")
 EXIF_ORIENTATION = 0x0112
 TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -62,7 +62,7 @@ TRANSPOSE = {
 }
 
 
-class Refused(Exception):
+class NoCover(Exception):
     """A file that gives no cover: `reason` is a key of `REASONS`, `detail` says more about this one file."""
 
     def __init__(self, reason: str, detail: str = ""):
@@ -72,24 +72,7 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What a cover must be.
-
-    Args:
-        resolution: of the cover, in pixels.
-        min_size: the fewest pixels that the shorter side of the file's picture may have.
-        max_aspect: the largest ratio of its longer side to the shorter.
-        fit: how it becomes a square: crop (the middle), pad (with the colour of its border) or stretch.
-    """
-
-    resolution: int
-    min_size: int
-    max_aspect: float
-    fit: str = "crop"
-
-
-@dataclass(frozen=True)
-class Decoded:
+class UprightPicture:
     """An upright picture in mode RGB and sRGB.
 
     Args:
@@ -123,13 +106,13 @@ def prepare_cover(content: bytes, settings: Settings, name: str = "") -> Cover:
         name: what the file is called, which tells a web page called .png from a text file.
 
     Raises:
-        Refused: it is no usable cover.
+        NoCover: it is no usable cover.
     """
     try:
         decoded = decode(content, settings)
-    except Refused as refused:
+    except NoCover as refused:
         if refused.reason == "not-an-image" and name.lower().endswith(IMAGE_SUFFIXES):
-            raise Refused("wrong-content", refused.detail) from None
+            raise NoCover("wrong-content", refused.detail) from None
         raise
     square = make_square(decoded.picture, settings.resolution, settings.fit, decoded.extent)
     stored = io.BytesIO()
@@ -139,14 +122,14 @@ def prepare_cover(content: bytes, settings: Settings, name: str = "") -> Cover:
     return Cover(stored.getvalue(), decoded.pixels, *prints)
 
 
-def decode(content: bytes, settings: Settings) -> Decoded:
+def decode(content: bytes, settings: Settings) -> UprightPicture:
     """The picture in a file; a JPEG much larger than needed is decoded at one to four eighths of its size.
 
     Raises:
-        Refused: as `prepare_cover`.
+        NoCover: as `prepare_cover`.
     """
     if not content:
-        raise Refused("empty-file")
+        raise NoCover("empty-file")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of much that does no harm, such as a bad EXIF block
         try:
@@ -158,16 +141,16 @@ def decode(content: bytes, settings: Settings) -> Decoded:
             turn = _turn(image)
             if turn is not None:
                 picture = picture.transpose(turn)
-                return Decoded(picture, picture.size, width * height)
-            return Decoded(picture, (width * eighths / 8, height * eighths / 8), width * height)
-        except Refused:
+                return UprightPicture(picture, picture.size, width * height)
+            return UprightPicture(picture, (width * eighths / 8, height * eighths / 8), width * height)
+        except NoCover:
             raise
         except (Image.DecompressionBombError, MemoryError) as problem:
-            raise Refused("decompression-bomb", first_line(problem)) from None
+            raise NoCover("decompression-bomb", first_line(problem)) from None
         except Exception as problem:
             # Any exception at all: broken bytes make Pillow's readers raise every kind that Python has.
             line = first_line(problem)
-            raise Refused("truncated" if "truncated" in line.lower() else "cannot-be-decoded", line) from None
+            raise NoCover("truncated" if "truncated" in line.lower() else "cannot-be-decoded", line) from None
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
@@ -185,7 +168,7 @@ def make_square(
 
     Lanczos' costs half as much again, and the eye sees no difference.
     What is more than four times too large is first brought near by a mean over whole pixels (Pillow's `reducing_gap`).
-    Of a picture that was scaled in decoding, only its `extent` counts (see `Decoded`).
+    Of a picture that was scaled in decoding, only its `extent` counts (see `UprightPicture`).
     """
     width, height = extent or picture.size
     size = (resolution, resolution)
@@ -233,15 +216,15 @@ def _open(content: bytes, frames: bool = False) -> Image.Image:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
     except Image.UnidentifiedImageError:
         if content.startswith(JPEG_SIGNATURE):
-            raise Refused("damaged-jpeg", "the header is broken") from None
+            raise NoCover("damaged-jpeg", "the header is broken") from None
         webp = content[:4] == b"RIFF" and content[8:12] == b"WEBP"
         if webp or content.startswith(SIGNATURES):
-            raise Refused("cannot-be-decoded", "the header is broken") from None
-        raise Refused("not-an-image", _beginning(content)) from None
+            raise NoCover("cannot-be-decoded", "the header is broken") from None
+        raise NoCover("not-an-image", _beginning(content)) from None
     if image.width * image.height > MAX_PIXELS:
-        raise Refused("decompression-bomb", f"{image.width} x {image.height}")
+        raise NoCover("decompression-bomb", f"{image.width} x {image.height}")
     if not frames and image.format not in STILL_FORMATS and getattr(image, "n_frames", 1) > 1:
-        raise Refused("animated", f"{image.n_frames} frames")
+        raise NoCover("animated", f"{image.n_frames} frames")
     return image
 
 
@@ -254,9 +237,9 @@ def _beginning(content: bytes) -> str:
 def _check_shape(size: tuple[int, int], settings: Settings) -> None:
     shorter, longer = sorted(size)
     if shorter < settings.min_size:
-        raise Refused("too-small", f"{size[0]} x {size[1]}")
+        raise NoCover("too-small", f"{size[0]} x {size[1]}")
     if longer > settings.max_aspect * shorter:
-        raise Refused("too-elongated", f"{size[0]} x {size[1]}")
+        raise NoCover("too-elongated", f"{size[0]} x {size[1]}")
 
 
 def _load(image: Image.Image, content: bytes, enough: float) -> tuple[Image.Image, int]:
@@ -283,7 +266,7 @@ def _load(image: Image.Image, content: bytes, enough: float) -> tuple[Image.Imag
         pixels = simplejpeg.decode_jpeg(content, colours, strict=True, min_width=width, min_height=height)
     except ValueError as problem:
         line = first_line(problem)
-        raise Refused("truncated" if "end of JPEG file" in line else "damaged-jpeg", line) from None
+        raise NoCover("truncated" if "end of JPEG file" in line else "damaged-jpeg", line) from None
     loaded = Image.fromarray(pixels[..., 0] if image.mode == "L" else pixels)
     loaded.info = dict(image.info)
     return loaded, eighths

@@ -23,7 +23,8 @@ from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
-from train.cli import UserError, first_line
+from gan.errors import first_line
+from train.cli import UserError
 from train.files import lock
 
 

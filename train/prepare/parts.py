@@ -27,8 +27,9 @@ import pyarrow
 from pyarrow import parquet
 
 from train.files import replacing
-from train.prepare.clean import PICTURED, Cover, Refused, Settings, prepare_cover, thumbnail
+from train.prepare.clean import PICTURED, Cover, NoCover, prepare_cover, thumbnail
 from train.prepare.items import Item, Place
+from train.prepare.settings import Settings
 
 
 PART_FILES, PART_BYTES = 512, 32 * 1024**2
@@ -49,7 +50,7 @@ SCHEMA = pyarrow.schema(
 # Of each reason a part keeps so many thumbnails for the report.
 THUMBNAILS = 2
 
-Outcome = Cover | Refused
+Outcome = Cover | NoCover
 
 
 def make_parts(
@@ -119,13 +120,13 @@ def write_part(chunk: list[Item], settings: Settings, path: Path) -> None:
 def judge(item: Item, settings: Settings) -> Outcome:
     """What becomes of one file."""
     if item.reason is not None:
-        return Refused(item.reason, item.detail)
+        return NoCover(item.reason, item.detail)
     try:
         return prepare_cover(item.read(), settings, item.name)
-    except Refused as refused:
+    except NoCover as refused:
         return refused
     except OSError as problem:
-        return Refused("unreadable", problem.strerror or "")
+        return NoCover("unreadable", problem.strerror or "")
 
 
 def write_outcomes(path: Path, chunk: list[Item], outcomes: list[Outcome]) -> None:
@@ -192,7 +193,7 @@ def _outcomes_apart(chunk: list[Item], settings: Settings) -> list[Outcome]:
         try:
             outcomes.append(pool.submit(judge, item, settings).result())
         except BrokenProcessPool:
-            outcomes.append(Refused("kills-its-reader"))
+            outcomes.append(NoCover("kills-its-reader"))
             pool = _pool(1)
     pool.shutdown()
     return outcomes

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from train.cli import UserError, first_line
+from gan.errors import first_line
+from train.cli import UserError
 from train.prepare.archives import ARCHIVE_SUFFIXES, DAMAGED, archive_names, is_archive, read_archive
 from train.prepare.items import MAX_BYTES, Item, Place, is_junk, text, too_large
 

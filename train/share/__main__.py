@@ -10,33 +10,44 @@ The token is the one of `hf auth login`, or HF_TOKEN.
 import argparse
 from pathlib import Path
 
-from huggingface_hub import SpaceHardware
-
-from gan import PipelineError
+from gan.errors import HubError
 from train.cli import Parser, UserError, run
-from train.share.hub import HubError, Upload, upload_dataset, upload_model, upload_space
+
+
+HINTS = {
+    "model": 'load it with gan.load_pipeline("{repo_id}")',
+    "dataset": 'load it with datasets.load_dataset("{repo_id}")',
+    "space": "it takes some minutes to start",
+}
 
 
 def main() -> str:
-    """Run the program; returns its last line."""
+    """Share what the command line names, and return the line that sums it up."""
     arguments = vars(parse_arguments())
-    upload, hint = arguments.pop("upload"), arguments.pop("hint")
+    # Here and not above: --help and a mistake in the arguments do not wait for torch.
+    from gan import PipelineError
+    from train.share.hub import upload_dataset, upload_model, upload_space
+
+    kind = arguments.pop("kind")
+    upload = {"model": upload_model, "dataset": upload_dataset, "space": upload_space}[kind]
     try:
-        sent: Upload = upload(**arguments)
+        sent = upload(**arguments)
     except (HubError, PipelineError) as error:
         raise UserError(str(error)) from error
     total = ", ".join([f"{len(sent.sizes)} files", _bytes(sum(sent.sizes.values())), *sent.notes])
     if not arguments["dry_run"]:
-        return f"{sent.url}: sent {total}; {hint.format(**arguments)}"
+        return f"{sent.url}: sent {total}; {HINTS[kind].format(**arguments)}"
     for name, size in sent.sizes.items():
         print(f"{_bytes(size):>10}  {name}")
     return f"{sent.url}: would send {total}; nothing was sent"
 
 
 def parse_arguments() -> argparse.Namespace:
-    """The command line; `upload` is the function of gan.hub that takes the rest, `hint` what to tell at the end."""
+    """Read the command line; `kind` is model, dataset or space, the rest are the arguments of its upload."""
+    from huggingface_hub import SpaceHardware
+
     parser = Parser(prog="train.share", description=__doc__.strip().splitlines()[0])
-    kinds = parser.add_subparsers(metavar="model|dataset|space", required=True)
+    kinds = parser.add_subparsers(dest="kind", metavar="model|dataset|space", required=True)
     model = kinds.add_parser("model", help="a generator", description="Share a generator.")
     model.add_argument("folder", type=Path, help="pipeline folder, e.g. runs/first/pipeline")
     model.add_argument("--license", help="licence that the card names, e.g. cc-by-nc-4.0; without it, what it named")
@@ -44,10 +55,8 @@ def parse_arguments() -> argparse.Namespace:
     model.add_argument(
         "--onnx", action="store_true", help="send an ONNX file too; needs the packages onnx onnxscript onnxruntime"
     )
-    model.set_defaults(upload=upload_model, hint='load it with gan.load_pipeline("{repo_id}")')
     dataset = kinds.add_parser("dataset", help="prepared covers", description="Share covers that train.prepare wrote.")
     dataset.add_argument("folder", type=Path, help="dataset folder, e.g. covers-64")
-    dataset.set_defaults(upload=upload_dataset, hint='load it with datasets.load_dataset("{repo_id}")')
     space = kinds.add_parser("space", help="the page", description="Share the page as a Space.")
     space.add_argument("--model_id", help="model on the Hub that it shows; without it, what it showed before")
     space.add_argument("--model_revision", default="main", help="branch, tag or commit of that model")
@@ -59,7 +68,6 @@ def parse_arguments() -> argparse.Namespace:
         metavar="HARDWARE",
         help="what the Hub proposes to people who duplicate it, e.g. zero-a10g",
     )
-    space.set_defaults(upload=upload_space, hint="it takes some minutes to start")
     messages = ((model, "Share the generator"), (dataset, "Share the covers"), (space, "Share the page"))
     for kind, message in messages:
         # no default to show: --repo_id must be given

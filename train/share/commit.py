@@ -78,7 +78,7 @@ def open_repo(kind: str, repo_id: str, private: bool = False, force: bool = Fals
     return there
 
 
-def send(
+def commit_files(
     kind: str,
     repo_id: str,
     files: Files,

@@ -10,7 +10,7 @@ from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
 
 from gan.errors import HubError, check_id, errors_in_one_line
 from gan.pipeline_folder import COVERS_INDEX, load_pipeline, save_pipeline
-from train.share.commit import Files, Upload, is_ours, open_repo, send
+from train.share.commit import Files, Upload, commit_files, is_ours, open_repo
 from train.share.model_card import draw_card_picture, model_card
 from train.share.onnx import check_onnx_packages, export_onnx
 from train.share.run_facts import read_run
@@ -114,7 +114,9 @@ def upload_model(
             files["README.md"] = own_card
         else:
             files["README.md"] = model_card(pipeline, repo_id, run, license, onnx).encode()
-        upload = send("model", repo_id, files, MODEL_FILES, private, commit_message, dry_run, force, tag, move_tag)
+        upload = commit_files(
+            "model", repo_id, files, MODEL_FILES, private, commit_message, dry_run, force, tag, move_tag
+        )
     if license is None and not own_card.is_file() and not dry_run:
         return _with_note(upload, "its card names no licence, so others may look at it and nothing else (--license)")
     return upload
@@ -135,7 +137,7 @@ def upload_dataset(
     files = _matching(Path(folder), DATASET_FILES)
     if "report.json" not in files or not any(name.endswith(".parquet") for name in files):
         raise HubError(f"{folder}: holds no prepared dataset (train.prepare writes one)")
-    return send("dataset", repo_id, files, DATASET_FILES, private, commit_message, dry_run, force)
+    return commit_files("dataset", repo_id, files, DATASET_FILES, private, commit_message, dry_run, force)
 
 
 def upload_space(
@@ -174,7 +176,7 @@ def upload_space(
         else:
             shown = _shown_model(repo_id)
     files = space_files(project, [shown] if shown else [], suggested_hardware)
-    upload = send("space", repo_id, files, SPACE_FILES, private, commit_message, dry_run, force)
+    upload = commit_files("space", repo_id, files, SPACE_FILES, private, commit_message, dry_run, force)
     if model_id and not dry_run:
         with errors_in_one_line("space", repo_id):
             HfApi().add_space_variable(repo_id, "MODEL_ID", model_id)

@@ -8,8 +8,9 @@ from operator import itemgetter
 import torch
 from torch import nn
 
+from gan.errors import first_line
 from gan.pipeline import AlbumCoverPipeline
-from train.cli import UserError, first_line
+from train.cli import UserError
 from train.metrics.evaluation import Evaluation, is_best, measure_of
 from train.train_gan.averages import Averages, mend_statistics
 from train.train_gan.data import ADAPTING_STEPS, Batches

@@ -10,7 +10,8 @@ from typing import TypeVar
 import torch
 from tqdm.auto import tqdm
 
-from train.cli import UserError, first_line
+from gan.errors import first_line
+from train.cli import UserError
 from train.train_gan.device import peak_memory
 from train.train_gan.health import Health, SkippedUpdates
 from train.train_gan.run_folder import EVALUATION, TRAINING, RunFolder

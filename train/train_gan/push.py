@@ -9,7 +9,8 @@ from threading import Thread
 
 from huggingface_hub.utils import disable_progress_bars
 
-from train.cli import UserError, first_line
+from gan.errors import first_line
+from train.cli import UserError
 from train.share.hub import HubError, claim_model, upload_model
 from train.share.run_facts import FILMS
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from train.cli import UserError, first_line
+from gan.errors import first_line
+from train.cli import UserError
 
 
 if TYPE_CHECKING:  # takes seconds to import, and --help needs the names alone

@@ -1,0 +1,52 @@
+"""Sources as a stream of labelled files, judged with a progress bar."""
+
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from train.prepare.items import Item, Place
+from train.prepare.labels import FOLDER, labelled
+from train.prepare.parts import make_parts
+from train.prepare.settings import Settings
+from train.prepare.sources import is_dataset, read_source
+
+
+TAR_BLOCK = 512
+
+
+def judge_pile(
+    sources: list[str], settings: Settings, folder: Path, num_workers: int, labels: str | None
+) -> list[Path]:
+    """Judge all files of the sources, with a progress bar; returns the parts that say what became of them."""
+    # Where a dataset's rows lie is no genre of theirs.
+    labels_of = {source: None if labels == FOLDER and is_dataset(source) else labels for source in sources}
+    items = (item for source in sources for item in labelled(read_source(source), labels_of[source]))
+    interval = 0.5 if sys.stderr.isatty() else 30
+    total = _bytes_of(sources)
+    with tqdm(
+        total=total, unit="B" if total else " files", unit_scale=True, mininterval=interval, disable=not sources
+    ) as bar:
+        files = 0
+
+        def on_done(chunk: list[Item]) -> None:
+            nonlocal files
+            files += len(chunk)
+            bar.set_postfix(files=f"{files:,}", refresh=False)
+            bar.update(sum(map(_bytes_on_disk, chunk)) if total else len(chunk))
+
+        return make_parts(items, settings, folder, num_workers, on_done)
+
+
+def _bytes_of(sources: list[str]) -> int | None:
+    """How much there is to read; None for datasets, which do not tell."""
+    paths = [Path(source) for source in sources]
+    if not all(path.exists() for path in paths):
+        return None
+    files = (file for path in paths for file in (path.rglob("*") if path.is_dir() else [path]))
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _bytes_on_disk(item: Item) -> int:
+    in_tar = isinstance(item.content, Place) and item.content.offset
+    return item.size + (TAR_BLOCK - item.size % TAR_BLOCK + TAR_BLOCK if in_tar else 0)

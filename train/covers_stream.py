@@ -102,7 +102,7 @@ def _open(dataset_name: str, split: str) -> IterableDataset:
     check_name(dataset_name)
     try:
         return load_dataset(dataset_name, split=split, streaming=True)
-    except Exception as error:  # as in gan/covers.py
+    except Exception as error:  # as in train/covers.py
         raise CoversError(f"--dataset_name {dataset_name} cannot be streamed ({first_line(error)})") from error
 
 

@@ -27,7 +27,7 @@ def keep_freed_memory() -> None:
     """Let glibc keep large blocks of memory that are freed, instead of giving them back to the system each time.
 
     Each step of a training frees and takes the same tensors. On two CPU cores that made `r3gan-cpu` a fifth faster and
-    `dcgan-64` a twentieth (`python -m train.benchmark train`). With another C library nothing happens.
+    `dcgan-64` a twentieth (`python -m train.benchmark speed`). With another C library nothing happens.
     """
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt

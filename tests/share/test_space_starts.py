@@ -6,20 +6,23 @@ import re
 import subprocess
 import sys
 import urllib.request
+from importlib.metadata import distribution
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
+from tests.helpers import programs
 from tests.helpers.hub_server import Hub
 from tests.helpers.serving import free_port, serving
 from tests.helpers.sharing import tiny_run
 
 
-ROOT = Path(__file__).parents[2]
 DOWNLOAD = "import sys; from huggingface_hub import snapshot_download as s; s('user/page', repo_type='space', "
 DOWNLOAD += "local_dir=sys.argv[1])"
 
 
 def test_what_a_space_receives_starts_from_its_requirements_alone(tmp_path: Path):
-    """Takes a minute or two, most of it pip's: uploaded, downloaded, installed, opened, asked for a cover."""
+    """It is uploaded, downloaded, opened and asked for a cover."""
     space, environment = tmp_path / "space", tmp_path / "environment"
     with Hub() as hub:
         mine = hub.environment(tmp_path / "sharer")
@@ -27,21 +30,36 @@ def test_what_a_space_receives_starts_from_its_requirements_alone(tmp_path: Path
             ["model", tiny_run(tmp_path / "run"), "--repo_id", "user/covers", "--license", "mit"],
             ["space", "--repo_id", "user/page", "--model_id", "user/covers", "--model_revision", "images-20480"],
         ):
-            subprocess.run([sys.executable, "-m", "train.share", *arguments], cwd=ROOT, env=mine, check=True)
+            programs.run([sys.executable, "-m", "train.share", *arguments], environment=mine).check_returncode()
         variables = hub.repos["space", "user/page"].variables
         stranger = hub.environment(tmp_path / "stranger", token=None)
-        subprocess.run([sys.executable, "-c", DOWNLOAD, space], env=stranger, check=True)
+        programs.run([sys.executable, "-c", DOWNLOAD, space], environment=stranger).check_returncode()
         assert variables == {"MODEL_ID": "user/covers", "MODEL_REVISION": "images-20480"}
 
-        subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-        install = ["-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", space / "requirements.txt"]
-        subprocess.run([environment / "bin/python", *install], check=True)
-
+        make_environment(environment, (space / "requirements.txt").read_text().splitlines())
         # first what the variables name, which leaves it in the cache; then the same with no network
         for more in ({}, {"HF_HUB_OFFLINE": "1"}):
             said, seeds = open_page(environment / "bin/python", space, stranger | variables | more)
             assert "showing the generator that ships" not in said
             assert seeds[0] != seeds[1] and all(picture.startswith(b"\x89PNG") for picture in seeds)
+
+
+def make_environment(folder: Path, requirements: list[str]) -> None:
+    """Make a virtual environment of these requirements and of what they need, linked from that of the tests."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    (libraries,) = folder.glob("lib/python*/site-packages")
+    wanted, there = [Requirement(line) for line in requirements], set()
+    while wanted:
+        requirement = wanted.pop()
+        found = distribution(requirement.name)
+        assert requirement.specifier.contains(found.version, prereleases=True), requirement
+        for extra in {"", *requirement.extras} - {extra for name, extra in there if name == found.name}:
+            there.add((found.name, extra))
+            needs = map(Requirement, found.requires or [])
+            wanted += [need for need in needs if not need.marker or need.marker.evaluate({"extra": extra})]
+        for name in {file.parts[0] for file in found.files} - {"..", "__pycache__"}:
+            if not (libraries / name).exists():
+                (libraries / name).symlink_to(found.locate_file(name))
 
 
 def open_page(python: Path, space: Path, environment: dict[str, str]) -> tuple[str, list[bytes]]:

@@ -26,6 +26,8 @@ from train import cli
 ROOT = Path(__file__).parents[2]
 # One thread, and none of its own that libraries start as they are imported: a fork has only the thread that forks.
 WITHOUT_THREADS = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
+PROGRAMS = [f"train.{name}.__main__" for name in ("train_gan", "prepare", "share", "benchmark")]
+PROGRAMS += ["train.evaluate", "train.copies"]
 # What torch.export imports only as it works.
 AT_WORK = ("networkx", "sympy.combinatorics", "torch.export._trace", "torch.export.pt2_archive._package")
 AT_WORK += ("torch._functorch.aot_autograd", "torch._inductor.ir")
@@ -274,15 +276,13 @@ def import_programs() -> None:
     from PIL import Image
 
     torch.set_num_threads(1)
-    for name in ("train_gan", "prepare", "share", "benchmark"):
-        importlib.import_module(f"train.{name}.__main__")
-        del sys.modules[f"train.{name}.__main__"]  # each runs anew
+    for name in PROGRAMS:
+        importlib.import_module(name)
     for name in AT_WORK:
         importlib.import_module(name)
     Image.init()
-    for name in ("evaluate", "copies"):
-        importlib.import_module(f"train.{name}")
-        del sys.modules[f"train.{name}"]
+    for name in PROGRAMS:
+        del sys.modules[name]  # it runs anew
     threads = len(os.listdir("/proc/self/task"))
     assert threads == 1, f"a fork would have one of {threads} threads"
     gc.collect()

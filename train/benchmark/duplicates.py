@@ -52,7 +52,7 @@ def benchmark_duplicates(args: argparse.Namespace) -> str:
     title = f"{args.fingerprints:,} fingerprints, {args.hash_distance} bits"
     print(f"{title:<36}{'seconds':>10}{'peak MB':>10}{'found %':>10}")
     for name in SEARCHES:
-        command = [sys.executable, "-m", "train.benchmark_duplicates", name]
+        command = [sys.executable, "-m", "train.benchmark.duplicates", name]
         command += [str(args.fingerprints), str(args.hash_distance)]
         done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
         if done.returncode:

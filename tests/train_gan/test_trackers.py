@@ -33,15 +33,15 @@ def test_tensorboard_gets_every_line_of_the_metrics(tiny_dataset: Path, tmp_path
     assert done.returncode == 0, done.stderr
     shown = scalars(run / "logs")
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    expected = {(name, line["images"]): value for line in lines for name, value in line.items() if name != "images"}
+    measured = [(line["images"], name, value) for line in lines for name, value in line.items()]
+    expected = {(name, images): value for images, name, value in measured if name not in ("images", "kind")}
     assert {("loss_g", 400), ("sliced_wasserstein", 200), ("seconds", 200)} <= expected.keys() == shown.keys()
     assert all(shown[key] == pytest.approx(value, rel=1e-6) for key, value in expected.items())
 
 
 def test_a_missing_package_is_one_line(tiny_dataset: Path, tmp_path: Path) -> None:
-    program = command(tiny_dataset, tmp_path / "run", "--report_to", "wandb")[
-        3:
-    ]  # without `python -m train.train_gan`
+    program = command(tiny_dataset, tmp_path / "run", "--report_to", "wandb")
+    program = program[3:]  # without `python -m train.train_gan`
     hidden = "import runpy, sys; sys.modules['wandb'] = None; runpy.run_module('train.train_gan', run_name='__main__')"
     done = launch([sys.executable, "-c", hidden, *program])
     line = "train.train_gan: --report_to wandb: its package is not installed; pip install wandb\n"
@@ -56,11 +56,11 @@ def test_a_tracker_that_fails_does_not_end_the_run(tmp_path: Path) -> None:
     options = tracker_options("tensorboard", tmp_path / "run")
     accelerator, said = Accelerator(cpu=True, **options), []
     start_tracker(accelerator, tmp_path / "run", {"learning_rate": [2e-4, 5e-5], "seed": 0})
-    report(accelerator, {"images": 8, "loss_d": 1.0}, said.append)
+    report(accelerator, 8, {"loss_d": 1.0}, said.append)
     (tracker,) = accelerator.trackers
     tracker.writer.add_scalar = None  # whatever goes wrong in there
     for images in (16, 24):
-        report(accelerator, {"images": images, "loss_d": 1.0}, said.append)
+        report(accelerator, images, {"loss_d": 1.0}, said.append)
     end_tracker(accelerator, said.append)
     tracker.finish()
     assert said == ["reporting failed, training goes on without it: 'NoneType' object is not callable"]

@@ -1,5 +1,5 @@
-"""Differentiable augmentation: "Training Generative Adversarial Networks with Limited Data" (Karras et al. 2020,
-https://arxiv.org/abs/2006.06676, appendix B), in the lighter selection that suits covers.
+"""Augment covers before the discriminator sees them, differentiably: "Training Generative Adversarial Networks with
+Limited Data" (Karras et al. 2020, https://arxiv.org/abs/2006.06676, appendix B), of which what suits covers is taken.
 
 The discriminator sees only augmented covers, real and generated ones alike, so it cannot learn a small dataset by
 heart; as long as each transformation is left out often enough, the generator still learns the covers themselves
@@ -17,7 +17,7 @@ import torch.nn.functional as F
 
 @dataclass(frozen=True)
 class Augmentation:
-    """One draw for a batch, so that both members of a real/generated pair get the same one.
+    """Hold the transformations drawn for a batch: both members of a real/generated pair get the same ones.
 
     Args:
         geometry: (N, 2, 3) affine maps from output to input coordinates, as `F.affine_grid` takes them.
@@ -33,12 +33,12 @@ class Augmentation:
         return Augmentation(self.geometry[part], self.colour[part], self.cutout[part])
 
     def moved(self, send: Callable[[torch.Tensor], torch.Tensor]) -> "Augmentation":
-        """The same draw, each tensor where `send` takes it."""
+        """Return the same transformations with each tensor passed through `send`, which moves it to a device."""
         return Augmentation(send(self.geometry), send(self.colour), send(self.cutout))
 
 
 def initial_probability(covers: int) -> float:
-    """A probability to begin with: 0.29 for 5,000 covers, 0.15 for 50,000, none from 100,000 on.
+    """Return the probability to begin with: 0.29 for 5,000 covers, 0.15 for 50,000, none from 100,000 on.
 
     The rule of thumb of lightweight-gan (Phil Wang, 2020), from its author's trials.
     """
@@ -46,11 +46,11 @@ def initial_probability(covers: int) -> float:
 
 
 class AdaptiveProbability:
-    """How often to augment: as often as held-out covers say (Karras et al. 2020, section 3.1).
+    """Adapt how often covers are augmented to how well held-out ones are recognised (Karras et al. 2020, section 3.1).
 
-    A discriminator that learns its covers by heart takes held-out ones for generated ones. The paper's r_v measures
-    that: 0 where they are taken for training covers, 1 where for generated ones. It compares logits only with each
-    other, so it suits relativistic losses, whose logits have no zero.
+    A discriminator that learns its training covers by heart takes held-out ones for generated ones. The paper's r_v
+    measures that: 0 where held-out covers get the logits of training covers, 1 where they get those of generated ones.
+    It compares logits only with each other, so it suits relativistic losses, whose logits have no zero.
 
     Args:
         probability: to begin with.
@@ -65,18 +65,18 @@ class AdaptiveProbability:
         self.r_v = 0.0
 
     def update(self, train: float, held_out: float, generated: float, images: int) -> None:
-        """Follow the mean logits of three kinds of covers, `images` after the last time."""
+        """Follow the mean logits of training, held-out and generated covers, `images` covers after the last call."""
         # a discriminator that does not tell training covers from generated ones has learnt nothing by heart
         self.r_v = (train - held_out) / (train - generated) if train > generated else 0.0
         step = images / self.IMAGES if self.r_v > self.TARGET else -images / self.IMAGES
         self.probability = min(self.MOST, max(0.0, self.probability + step))
 
     def state_dict(self) -> dict[str, float]:
-        """What a checkpoint holds."""
+        """Return what a checkpoint holds."""
         return dict(vars(self))
 
     def load_state_dict(self, state: dict[str, float]) -> None:
-        """The inverse."""
+        """Take what `state_dict` returned."""
         vars(self).update(state)
 
 

@@ -1,4 +1,4 @@
-"""Pictures one after the other: which of many, and as an MP4 file."""
+"""Choose pictures evenly from many, and write them as an MP4 film."""
 
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ SMALLEST_FILM = 512  # pixels; players show a smaller one as a stamp
 
 
 def evenly(values: list, most: int) -> list:
-    """At most `most` of `values`, evenly from the first to the last; of 1 or fewer the last, never none."""
+    """Return at most `most` of `values`, evenly from the first to the last; for a `most` below 2, the last alone."""
     if len(values) <= most:
         return values
     if most < 2:
@@ -22,10 +22,10 @@ def evenly(values: list, most: int) -> list:
 
 
 def mp4(images: list[Image.Image], frames_per_second: int) -> bytes:
-    """`images` as an H.264 film of at least 512 pixels, which every player takes; `FFMPEG` must be there.
+    """Return `images` as an H.264 film of at least 512 pixels, which every player takes. It needs `FFMPEG`.
 
     Raises:
-        subprocess.SubprocessError: ffmpeg refuses, or takes minutes.
+        subprocess.SubprocessError: ffmpeg refuses, or takes more than two minutes.
     """
     width, height = images[0].size
     side = max(SMALLEST_FILM, width + width % 2)  # an even number, as the format asks for

@@ -1,4 +1,4 @@
-"""Fingerprints of covers: equal for equal pixels, or alike for pictures that look alike."""
+"""Compute fingerprints of covers: equal ones for equal pixels, or similar ones for pictures that look alike."""
 
 import hashlib
 from functools import lru_cache
@@ -11,15 +11,15 @@ COLOURS_SIDE = 8
 
 
 def pixel_hash(picture: Image.Image) -> bytes:
-    """SHA-256 of the size and the RGB pixels: equal for equal pictures in any file format."""
+    """Return the SHA-256 of the size and the RGB pixels: the same for equal pictures in any file format."""
     return hashlib.sha256(b"%dx%d\n" % picture.size + picture.tobytes()).digest()
 
 
 def perceptual_hash(picture: Image.Image) -> int:
-    """64-bit DCT hash; few bits differ between two pictures that look alike.
+    """Return a 64-bit hash of which few bits differ between two pictures that look alike.
 
-    The 8 x 8 lowest frequencies of the picture in 32 x 32 greys, each against their median (the usual `phash`), the
-    lowest of all in the highest bit.
+    It is the usual `phash`: the picture in 32 x 32 greys, its 8 x 8 lowest frequencies by a discrete cosine transform,
+    one bit for each that is above their median. The lowest frequency is the highest bit.
     """
     grey = np.asarray(picture.convert("L").resize((32, 32), Image.Resampling.LANCZOS), dtype=np.float64)
     basis = _dct_basis()
@@ -35,5 +35,5 @@ def _dct_basis() -> np.ndarray:
 
 
 def colours(picture: Image.Image) -> bytes:
-    """The mean colours of 8 x 8 fields: 192 bytes, which tell apart what the grey `perceptual_hash` cannot."""
+    """Return the mean colours of 8 x 8 fields, 192 bytes: they tell apart what the grey `perceptual_hash` cannot."""
     return picture.resize((COLOURS_SIDE, COLOURS_SIDE), Image.Resampling.BOX).tobytes()

@@ -1,4 +1,4 @@
-"""Walking among latents: pure functions on tensors. (Seeds become latents in `gan.pipeline`, which travels alone.)"""
+"""Walk among latents: pure functions on tensors. (Seeds become latents in `gan.pipeline`, which travels alone.)"""
 
 import math
 
@@ -6,7 +6,7 @@ import torch
 
 
 def slerp(a: torch.Tensor, b: torch.Tensor, t: torch.Tensor | float) -> torch.Tensor:
-    """Spherical interpolation (White 2016, "Sampling Generative Networks", section 2.1).
+    """Interpolate along an arc (White 2016, "Sampling Generative Networks", section 2.1).
 
     Normal latents lie near a sphere; a straight line between two cuts through its inside, where the generator never
     trained. The direction turns at an even speed and the length goes from a's to b's.
@@ -28,7 +28,7 @@ def slerp(a: torch.Tensor, b: torch.Tensor, t: torch.Tensor | float) -> torch.Te
 
 
 def walk(a: torch.Tensor, b: torch.Tensor, frames: int) -> torch.Tensor:
-    """A loop from a to b and back, eased at both ends so that it can repeat without a jerk.
+    """Return a loop from a to b and back, eased at both ends so that it can repeat without a jerk.
 
     Args:
         a, b: (dim,) latents.
@@ -44,7 +44,7 @@ def walk(a: torch.Tensor, b: torch.Tensor, frames: int) -> torch.Tensor:
 
 
 def blend(corners: torch.Tensor, x: float, y: float) -> torch.Tensor:
-    """The latents at a place between four: along the upper edge and the lower one, then from the one to the other.
+    """Blend four latents at a place between them: along the upper and the lower edge, then from one to the other.
 
     Args:
         corners: (4, dim) upper left, upper right, lower left, lower right.
@@ -58,7 +58,7 @@ def blend(corners: torch.Tensor, x: float, y: float) -> torch.Tensor:
 
 
 def closed_path(points: torch.Tensor, frames: int, straight: bool = False) -> torch.Tensor:
-    """A loop through `points` and back to the first, each stretch with as many frames.
+    """Return a loop through `points` and back to the first, with as many frames on each stretch.
 
     The round path is the periodic cubic spline of Catmull and Rom (1974): it passes through every point and turns
     there without a corner. Like `slerp` it keeps out of the middle, where the generator never trained: the lengths
@@ -67,7 +67,7 @@ def closed_path(points: torch.Tensor, frames: int, straight: bool = False) -> to
     Args:
         points: (K, dim) with K of at least 2.
         frames: number of latents, at least K.
-        straight: straight lines between the points instead, as wide of the sphere as they are.
+        straight: whether to join the points by straight lines instead, which leave the sphere between them.
 
     Returns:
         (frames, dim): frame 0 is the first point, and so would be the frame after the last.
@@ -87,7 +87,7 @@ def closed_path(points: torch.Tensor, frames: int, straight: bool = False) -> to
 
 
 def child(parent: torch.Tensor, noise: torch.Tensor, difference: float) -> torch.Tensor:
-    """A step from `parent` towards `noise`, with the parent's length kept.
+    """Step from `parent` towards `noise`, keeping the parent's length.
 
     Args:
         parent: (dim,) or (N, dim) latents.
@@ -103,7 +103,7 @@ def child(parent: torch.Tensor, noise: torch.Tensor, difference: float) -> torch
 
 
 def cross(a: torch.Tensor, b: torch.Tensor, take_b: torch.Tensor) -> torch.Tensor:
-    """Children that have each number from one parent or the other, as genes; independent normal numbers stay so.
+    """Cross two parents: a child has each number from one or the other, as genes. Normal numbers stay normal.
 
     Args:
         a, b: (dim,) latents.
@@ -116,20 +116,20 @@ def cross(a: torch.Tensor, b: torch.Tensor, take_b: torch.Tensor) -> torch.Tenso
 
 
 def semantic_directions(generator: torch.nn.Module, count: int) -> torch.Tensor:
-    """The directions in which a generator's first layer turns latents into the most change, found without any data.
+    """Find the directions of latents that change a generator's first layer most, from its weights alone.
 
     SeFa (Shen and Zhou 2021, "Closed-Form Factorization of Latent Semantics in GANs", section 3.2): the eigenvectors
     of A^T A with the largest eigenvalues, where A is the weight of the first layer, the one that takes the latents.
 
     Args:
-        generator: its `config.latent_dim` tells the first layer by its inputs.
+        generator: whose first layer is the one that takes `config.latent_dim` inputs.
         count: how many, at most `latent_dim`.
 
     Returns:
         (count, latent_dim) unit vectors, the one that changes most first; of each, the largest number is positive.
 
     Raises:
-        ValueError: there is no such layer, or there are not so many directions.
+        ValueError: no layer takes the latents, or `count` is more than their number.
     """
     latent_dim = generator.config.latent_dim
     if not 1 <= count <= latent_dim:
@@ -141,7 +141,7 @@ def semantic_directions(generator: torch.nn.Module, count: int) -> torch.Tensor:
 
 
 def _first_weight(generator: torch.nn.Module, latent_dim: int) -> torch.Tensor:
-    """(outputs, latent_dim): how the first layer turns latents into features."""
+    """Return the (outputs, latent_dim) matrix by which the first layer turns latents into features."""
     for layer in generator.modules():
         if isinstance(layer, torch.nn.Linear) and layer.in_features == latent_dim:
             return layer.weight

@@ -1,4 +1,4 @@
-"""Adversarial losses and gradient penalties, one small function for each paper.
+"""Compute adversarial losses and gradient penalties, one small function for each paper.
 
 Logits are (N,) tensors, higher for "more real"; every loss is a scalar to be minimised.
 """
@@ -11,37 +11,37 @@ import torch.nn.functional as F
 
 
 def logistic_discriminator_loss(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
-    """-log sigmoid(D(x)) - log(1 - sigmoid(D(G(z)))) (Goodfellow et al. 2014, equation 1)."""
+    """Compute -log sigmoid(D(x)) - log(1 - sigmoid(D(G(z)))) (Goodfellow et al. 2014, equation 1)."""
     return F.softplus(-real).mean() + F.softplus(fake).mean()
 
 
 def logistic_generator_loss(real: torch.Tensor | None, fake: torch.Tensor) -> torch.Tensor:
-    """-log sigmoid(D(G(z))), the non-saturating form (Goodfellow et al. 2014, section 3). `real` is not needed."""
+    """Compute -log sigmoid(D(G(z))), the non-saturating form (Goodfellow et al. 2014, section 3), without `real`."""
     return F.softplus(-fake).mean()
 
 
 def wasserstein_discriminator_loss(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
-    """D(G(z)) - D(x) (Arjovsky et al. 2017, algorithm 1): minus an estimate of the Wasserstein distance."""
+    """Compute D(G(z)) - D(x) (Arjovsky et al. 2017, algorithm 1): minus an estimate of the Wasserstein distance."""
     return fake.mean() - real.mean()
 
 
 def wasserstein_generator_loss(real: torch.Tensor | None, fake: torch.Tensor) -> torch.Tensor:
-    """-D(G(z)) (Arjovsky et al. 2017, algorithm 1). `real` is not needed."""
+    """Compute -D(G(z)) (Arjovsky et al. 2017, algorithm 1), without `real`."""
     return -fake.mean()
 
 
 def relativistic_discriminator_loss(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
-    """softplus(D(G(z)) - D(x)), each generated cover judged against one real one (Huang et al. 2024, equation 2)."""
+    """Compute softplus(D(G(z)) - D(x)): each generated cover against one real one (Huang et al. 2024, equation 2)."""
     return F.softplus(fake - real).mean()
 
 
 def relativistic_generator_loss(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
-    """softplus(D(x) - D(G(z))), the same with the roles exchanged (Huang et al. 2024, section 2.1)."""
+    """Compute softplus(D(x) - D(G(z))): the same with the roles exchanged (Huang et al. 2024, section 2.1)."""
     return F.softplus(real - fake).mean()
 
 
 class Loss(NamedTuple):
-    """What the two networks minimise, and whether the generator's loss compares with real covers."""
+    """Pair what the two networks minimise; `compares`: whether the generator's loss compares with real covers."""
 
     discriminator: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     generator: Callable[[torch.Tensor | None, torch.Tensor], torch.Tensor]
@@ -57,13 +57,13 @@ LOSSES = {
 
 
 def zero_centred_penalty(logits: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
-    """Half the squared norm of the logits' gradient (Mescheder et al. 2018, equation 9), mean over the batch.
+    """Compute half the squared norm of the logits' gradient (Mescheder et al. 2018, equation 9), mean of the batch.
 
-    R1 on real covers, R2 on generated ones; R3GAN uses the sum of both at every step.
+    It is called R1 on real covers and R2 on generated ones; R3GAN uses the sum of both at every step.
 
     Args:
-        logits: (N,) of `images`.
-        images: (N, 3, H, W) that require a gradient.
+        logits: (N,) the discriminator's for `images`.
+        images: (N, 3, H, W), requiring a gradient.
     """
     (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     return gradient.square().sum((1, 2, 3)).mean() / 2
@@ -75,7 +75,7 @@ def one_centred_penalty(
     fake: torch.Tensor,
     mix: torch.Tensor,
 ) -> torch.Tensor:
-    """(||gradient of D|| - 1)^2 at points between real and generated covers (Gulrajani et al. 2017, equation 3).
+    """Compute (||gradient of D|| - 1)^2 between real and generated covers (Gulrajani et al. 2017, equation 3).
 
     Args:
         discriminator: (N, 3, H, W) to (N,) scores.

@@ -1,9 +1,9 @@
-"""Is a generated cover a copy? The training covers that look most like it, from an index that holds no pictures.
+"""Find the training covers that look most like a generated one, in an index that holds no pictures.
 
-A cover is described by what can be measured of any picture and from which none can be redrawn: in which directions its
-edges run in each of 4 x 4 fields (Oliva and Torralba 2001, "Modeling the Shape of the Scene", with gradients as in
-Dalal and Triggs 2005), and how often each colour occurs in 5 regions. The principal components of these are kept, a
-byte each, and the usual 64-bit perceptual hash.
+A cover is described by measurements from which it cannot be drawn again: in which directions its edges run in each of
+4 x 4 fields (Oliva and Torralba 2001, "Modeling the Shape of the Scene", with gradients as in Dalal and Triggs 2005),
+and how often each colour occurs in 5 regions. The index keeps the principal components of these, a byte each, and the
+usual 64-bit perceptual hash.
 """
 
 import json
@@ -30,18 +30,18 @@ LARGEST_INDEX = 110_000_000  # bytes, of two million covers
 
 
 class CopiesError(Exception):
-    """An index that cannot be read or built, in one line for the user."""
+    """Tell the user in one line why an index cannot be read or built."""
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A training cover near to the one asked about.
+    """Describe a training cover that is near to the one asked about.
 
     Args:
         cover: the first hexadecimal digits of the SHA-256 in the dataset's column `sha256`.
-        distance: of the descriptions; 0 for the same cover.
-        bits: of the 64 of the perceptual hashes that differ.
-        percentile: of 100 training covers so many have their own nearest other one at least as near as this.
+        distance: between the two descriptions; 0 for the same cover.
+        bits: how many of the 64 bits of their perceptual hashes differ.
+        percentile: how many of 100 training covers have their own nearest neighbour at least as near.
     """
 
     cover: str
@@ -51,7 +51,7 @@ class Neighbour:
 
 
 class Index:
-    """Descriptions of N training covers.
+    """Hold the descriptions of N training covers.
 
     Args:
         features: (N, COMPONENTS) int8.
@@ -59,7 +59,7 @@ class Index:
         names: (N, 5) uint8, the first bytes of each cover's SHA-256.
         basis: (D, COMPONENTS) float32, from descriptions to components.
         mean: (D,) float32, of all descriptions.
-        scale: of one step of a feature.
+        scale: by how much a component grows for one step of its feature.
         nearest: (PERCENTILES + 1,) float32, the percentiles of each cover's distance to the nearest other one.
     """
 
@@ -71,7 +71,7 @@ class Index:
         return len(self.features)
 
     def neighbours(self, cover: Image.Image, count: int = 5) -> list[Neighbour]:
-        """The `count` training covers nearest to `cover` (any mode, square), the nearest first."""
+        """Return the `count` training covers nearest to `cover` (any mode, square), the nearest first."""
         feature = _components(describe(cover)[None], self.mean, self.basis, self.scale)[0]
         distances = self.scale * _distances(self.features, feature[None])[:, 0]
         bits = np.bitwise_count(self.hashes ^ _hash(cover)).sum(1)
@@ -87,7 +87,7 @@ class Index:
         ]
 
     def save(self, file: str | Path) -> None:
-        """Write the index."""
+        """Write the index as a safetensors file."""
         arrays = {name: getattr(self, name) for name in ("features", "hashes", "names", "mean", "nearest")}
         arrays |= {"basis": self.basis.astype(np.float16), "scale": np.array([self.scale], np.float32)}
         save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, file, {"format": json.dumps(FORMAT)})
@@ -135,7 +135,7 @@ def load_index(file: str | Path) -> Index:
 
 
 def build_index(covers: Iterable[tuple[Image.Image, str]]) -> Index:
-    """Describe the covers that a generator learned from.
+    """Build the index of the covers that a generator learned from.
 
     Args:
         covers: each with its SHA-256 (64 hexadecimal digits), as in a prepared dataset's columns `image` and `sha256`.
@@ -165,7 +165,7 @@ def build_index(covers: Iterable[tuple[Image.Image, str]]) -> Index:
 
 
 def describe(cover: Image.Image) -> np.ndarray:
-    """(D,) float32: shares, as square roots, so that their distance is Hellinger's."""
+    """Return (D,) float32, the square roots of shares: the distance of two such vectors is Hellinger's."""
     smooth = Image.Resampling.BOX if cover.width > SIDE else Image.Resampling.BICUBIC
     small = cover.convert("RGB").resize((SIDE, SIDE), smooth)
     pixels = np.asarray(small, dtype=np.float32) / 255
@@ -173,12 +173,12 @@ def describe(cover: Image.Image) -> np.ndarray:
 
 
 def _hash(cover: Image.Image) -> np.ndarray:
-    """(8,) uint8: what `train.prepare` writes into the column `phash`."""
+    """Return (8,) uint8, the bytes of what `train.prepare` writes into the column `phash`."""
     return np.frombuffer(perceptual_hash(cover).to_bytes(8, "big"), np.uint8)
 
 
 def _edges(pixels: np.ndarray) -> np.ndarray:
-    """For each field the share of its edges that run in each direction, and how strong its edges are of all."""
+    """Return the share of all edges that lie in each field and run in each direction, as square roots."""
     grey = pixels @ np.array([0.299, 0.587, 0.114], np.float32)
     down, across = np.gradient(grey)
     strength = np.hypot(across, down)
@@ -195,7 +195,7 @@ def _edges(pixels: np.ndarray) -> np.ndarray:
 
 
 def _colours(pixels: np.ndarray) -> np.ndarray:
-    """For the whole and each quarter the share of each colour, of SHADES^3; neighbours share what is between them."""
+    """Return the share of SHADES^3 colours in the whole and in each quarter; pixels between two count for both."""
     position = pixels.reshape(-1, 3) * (SHADES - 1)
     lower = np.minimum(np.floor(position).astype(int), SHADES - 2)
     share = position - lower
@@ -215,7 +215,7 @@ def _components(descriptions: np.ndarray, mean: np.ndarray, basis: np.ndarray, s
 
 
 def _distances(features: np.ndarray, some: np.ndarray) -> np.ndarray:
-    """(N, M) Euclidean distances of int8 features."""
+    """Return the (N, M) Euclidean distances of int8 features."""
     a, b = features.astype(np.float32), some.astype(np.float32)
     squares = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
     return np.sqrt(np.maximum(squares, 0))

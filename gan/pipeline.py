@@ -1,5 +1,7 @@
-"""The pipeline that a stranger loads with diffusers alone. This file travels beside the weights, so it imports
-nothing of this project."""
+"""Draw covers from seeds: the pipeline that a stranger loads with diffusers alone.
+
+This file travels beside the weights, so it imports nothing of this project.
+"""
 
 import torch
 from diffusers import DiffusionPipeline, ImagePipelineOutput
@@ -10,7 +12,7 @@ LARGEST_SEED = 2**32 - 1
 
 
 def latents_from_seeds(seeds: list[int], latent_dim: int) -> torch.Tensor:
-    """The latent vector of each seed: for ever the same, on any machine and in any batch.
+    """Return the latent vector of each seed: for ever the same, on any machine and in any batch.
 
     Args:
         seeds: N integers from 0 to 4294967295.
@@ -32,12 +34,12 @@ def latents_from_seeds(seeds: list[int], latent_dim: int) -> torch.Tensor:
 
 
 def genres_of(synthesis: torch.nn.Module) -> list[str]:
-    """The names of the genres that a generator can be asked for, in the order of their labels; "any" comes after."""
+    """Return the genres that a generator can be asked for, in the order of their labels; the label after is "any"."""
     return list(getattr(synthesis.config, "genres", None) or [])
 
 
 class AlbumCoverPipeline(DiffusionPipeline):
-    """Draws album covers with a GAN's generator: one pass of one network.
+    """Draw album covers with a GAN's generator: one pass of one network.
 
     Args:
         synthesis: the generator, (N, latent_dim) latents to (N, 3, H, W) covers in -1..1; its config names
@@ -57,7 +59,7 @@ class AlbumCoverPipeline(DiffusionPipeline):
 
     @property
     def genres(self) -> list[str]:
-        """The names of the genres that can be asked for; empty where none can."""
+        """Return the names of the genres that can be asked for; none where the generator was trained without."""
         return genres_of(self.synthesis)
 
     @torch.no_grad()
@@ -98,7 +100,7 @@ class AlbumCoverPipeline(DiffusionPipeline):
     def prepare_latents(
         self, seeds: list[int] | int | None, latents: torch.Tensor | None = None, truncation: float = 1.0
     ) -> torch.Tensor:
-        """The (N, latent_dim) latents that such a call feeds to the network. Raises as the call does."""
+        """Return the (N, latent_dim) latents that such a call feeds to the network. Raises as the call does."""
         if (seeds is None) == (latents is None):
             raise ValueError("give either seeds or latents")
         if not 0 <= truncation <= 2:
@@ -113,7 +115,7 @@ class AlbumCoverPipeline(DiffusionPipeline):
         return latents * truncation
 
     def prepare_labels(self, genres: list[str | None] | str | None, count: int) -> torch.Tensor | None:
-        """The (count,) int64 labels that such a call feeds to the network; None where it takes none.
+        """Return the (count,) int64 labels that such a call feeds to the network; None where it takes none.
 
         Raises:
             ValueError: an unknown genre, not one for each of `count` covers, or a generator that knows none.

@@ -1,4 +1,4 @@
-"""A pipeline as a folder: written so that strangers load it with diffusers alone, read without running its code."""
+"""Write a pipeline folder that strangers load with diffusers alone, and read theirs without running its code."""
 
 import copy
 import functools
@@ -40,7 +40,7 @@ _exporting = threading.Lock()  # the traced program is one for all threads
 
 
 class PipelineError(Exception):
-    """A folder or Hub repository that holds no pipeline of this project, in one line for the user."""
+    """Tell the user in one line why a folder or Hub repository gives no pipeline of this project."""
 
 
 def save_pipeline(
@@ -115,8 +115,10 @@ def _move_in(new: Path, folder: Path) -> None:
 
 
 def halved(generator: torch.nn.Module) -> torch.nn.Module:
-    """A copy whose matrices and kernels are float16. What is added and scaled by stays float32: it is small, and a
-    running variance may be larger than float16 holds."""
+    """Return a copy whose matrices and kernels are float16.
+
+    Biases, gains and statistics stay float32: they are small, and a variance may be larger than float16 holds.
+    """
     generator = copy.deepcopy(generator)
     for weight in generator.parameters():
         if weight.ndim > 1:
@@ -127,7 +129,8 @@ def halved(generator: torch.nn.Module) -> torch.nn.Module:
 def export_generator(generator: torch.nn.Module, file: Path) -> None:
     """Write a torch.export program: `torch.export.load(file).module()(latents)` with any number of latents.
 
-    Of a generator with genres it is `(latents, labels)`, (N,) int64; the label after the last genre's is "any".
+    A generator with genres takes `(latents, labels)`, labels (N,) int64, of which the one after the last genre's is
+    "any".
     """
     content = io.BytesIO()  # torch ends the whole program where a full disk lets it write half a file
     with _exporting:
@@ -153,7 +156,8 @@ def _traced(network: type[torch.nn.Module], config: str) -> torch.export.Exporte
 
 
 def export_inputs(generator: torch.nn.Module) -> tuple[tuple[torch.Tensor, ...], tuple[dict, ...]]:
-    """Inputs to export a generator with: latents and, where it has genres, labels; and their dynamic shapes."""
+    """Return example inputs to export a generator with (latents, and labels where it has genres), and their dynamic
+    shapes."""
     latents = torch.zeros(2, generator.config.latent_dim)
     inputs = (latents, torch.zeros(2, dtype=torch.int64)) if genres_of(generator) else (latents,)
     covers = torch.export.Dim("covers", min=1)

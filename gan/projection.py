@@ -1,4 +1,4 @@
-"""A picture of one's own found in the generator: the latents whose cover comes nearest to it."""
+"""Find the latents whose cover comes nearest to a given picture."""
 
 import math
 import time
@@ -16,7 +16,7 @@ COARSE_WEIGHT = 2.0  # of the loss at half the size, against that at full size; 
 
 @dataclass(frozen=True)
 class Projection:
-    """The best so far of a search: `latents` (1, latent_dim) and their `loss`, and how far it has come, 0..1."""
+    """Hold the best `latents` (1, latent_dim) so far of a search, their `loss`, and its `progress`, 0..1."""
 
     latents: torch.Tensor
     loss: float
@@ -37,14 +37,14 @@ def project(
     gradient descent by Adam on the latents, from the likest few of many covers drawn at random.
 
     The loss is the mean difference at every size of a pyramid, so that layout and colour count before detail. Normal
-    latents all have nearly the same length, and what is drawn elsewhere is none of the generator's covers; so a prior
-    keeps them near it (Menon et al. 2020, "PULSE", section 3.2, restricts to that sphere).
+    latents all have nearly the same length, and the generator has learned to draw from no others; so a prior keeps
+    that length (Menon et al. 2020, "PULSE", section 3.2, search on that sphere alone).
 
     Args:
         generator: (N, latent_dim) latents to (N, 3, H, H) covers in -1..1, with a `config.latent_dim`.
         target: (3, H, H) in -1..1, on the generator's device.
-        steps: of Adam, at most.
-        seconds: after which the search ends; a step that has begun is finished.
+        steps: how many steps Adam takes at most.
+        seconds: how long to search; a step that has begun is finished.
         learning_rate: at the first step; it falls to zero along a cosine.
         prior: weight of the latents' length.
         seed: of the covers drawn at random.
@@ -85,7 +85,7 @@ def _likest(generator: torch.nn.Module, wanted: list[torch.Tensor], seed: int) -
 
 
 def _pyramid(covers: torch.Tensor) -> list[torch.Tensor]:
-    """The covers at full size, at half of it and so on down to 4 pixels."""
+    """Return the covers at full size, at half of it and so on down to 4 pixels."""
     levels = [covers]
     while levels[-1].shape[-1] > 4:
         levels.append(F.avg_pool2d(levels[-1], 2))
@@ -93,7 +93,7 @@ def _pyramid(covers: torch.Tensor) -> list[torch.Tensor]:
 
 
 def _difference(levels: list[torch.Tensor], wanted: list[torch.Tensor]) -> torch.Tensor:
-    """(N,) mean absolute differences, of 0..2, the coarser levels the heavier."""
+    """Return (N,) mean absolute differences, 0..2, in which the coarser levels weigh more."""
     total, weights = 0.0, 0.0
     for number, (level, want) in enumerate(zip(levels, wanted, strict=True)):
         weight = COARSE_WEIGHT ** min(number, 2)

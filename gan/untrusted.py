@@ -1,4 +1,4 @@
-"""Bounds for what a stranger's files may say, all checked before time or memory is spent on it.
+"""Check what a stranger's files say against bounds, before time or memory is spent on it.
 
 A generator from the Hub is a configuration and weights. Whoever wrote them may ask for a network of any size, for
 files that never end, or for lists in lists in lists; here stands what is let in, and everything else is refused.

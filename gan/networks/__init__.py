@@ -1,4 +1,4 @@
-"""The published architectures, one self-contained file each: a generator and its discriminator."""
+"""Collect the published architectures, one self-contained file each: a generator and its discriminator."""
 
 from gan.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from gan.networks.r3gan import R3GANDiscriminator, R3GANGenerator

@@ -1,4 +1,4 @@
-"""DCGAN: "Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks"
+"""Build DCGAN: "Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks"
 (Radford, Metz, Chintala 2016, https://arxiv.org/abs/1511.06434).
 
 Four rules make it (section 3): strided convolutions instead of pooling; batch normalisation in both networks, but not
@@ -20,7 +20,7 @@ NORMALISATIONS = ("batch", "spectral", "none")  # of the discriminator
 
 
 def _channels(resolution: int, width: int) -> list[int]:
-    """Channels of the feature maps from 4x4 up to resolution/2, e.g. 512, 256, 128, 64 for 64 px and width 64."""
+    """Return the channels of the maps from 4x4 up to resolution/2: 512, 256, 128, 64 for 64 px and width 64."""
     if resolution < 8 or resolution & (resolution - 1):
         raise ValueError(f"resolution must be a power of two from 8 on, not {resolution}")
     stages = resolution.bit_length() - 3
@@ -28,7 +28,7 @@ def _channels(resolution: int, width: int) -> list[int]:
 
 
 def _initialise(module: nn.Module) -> None:
-    """Section 4: weights from N(0, 0.02); the normalisation's gain, as in the authors' code, from N(1, 0.02)."""
+    """Draw weights from N(0, 0.02) (section 4), and the normalisation's gain from N(1, 0.02) (the authors' code)."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.normal_(module.weight, 0.0, 0.02)
     elif isinstance(module, nn.BatchNorm2d):
@@ -36,25 +36,25 @@ def _initialise(module: nn.Module) -> None:
 
 
 class GenreEmbedding(nn.Embedding):
-    """A vector for each genre, the last one for "any". All start at zero: a run begins as if there were no genres."""
+    """Embed genres; the last vector is that of "any". All start at zero: a run begins as if there were no genres."""
 
     def __init__(self, genres: Sequence[str], features: int):
         super().__init__(len(genres) + 1, features, _weight=torch.zeros(len(genres) + 1, features))
 
     def forward(self, labels: torch.Tensor | None) -> torch.Tensor:
-        """(N,) int64 to (N, features); None to (1, features), that of "any"."""
+        """Turn (N,) int64 labels into (N, features); None gives (1, features), the vector of "any"."""
         return self.weight[-1:] if labels is None else super().forward(labels)
 
 
 class DCGANGenerator(ModelMixin, ConfigMixin):
-    """Latents to covers.
+    """Generate covers from latents.
 
     Args:
         resolution: height and width of a cover in pixels, a power of two.
         width: channels of the last hidden layer; each layer towards the latents has twice as many.
         latent_dim: length of a latent vector.
-        genres: names of what can be asked for, or none. An embedding concatenated with the latents (Mirza and Osindero
-            2014, section 3.2) adds a vector to the first layer's output; here that vector is learned.
+        genres: names of the genres that can be asked for, if any. To concatenate an embedding with the latents (Mirza
+            and Osindero 2014, section 3.2) adds a vector to the first layer's output: here that vector is learned.
     """
 
     @register_to_config
@@ -72,9 +72,9 @@ class DCGANGenerator(ModelMixin, ConfigMixin):
         self.genre_embedding = GenreEmbedding(genres, channels[0] * 4 * 4) if genres else None
 
     def forward(self, latents: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
-        """(N, latent_dim) normal latents to (N, 3, resolution, resolution) covers in -1..1.
+        """Turn (N, latent_dim) normal latents into (N, 3, resolution, resolution) covers in -1..1.
 
-        `labels`: (N,) int64 in 0..len(genres), the last one is "any"; None: all of them "any".
+        `labels`: (N,) int64 in 0..len(genres), of which the last means "any"; None means "any" for all covers.
         """
         latents = latents[:, :, None, None]
         if self.genre_embedding is None:
@@ -83,19 +83,19 @@ class DCGANGenerator(ModelMixin, ConfigMixin):
 
 
 class DCGANDiscriminator(ModelMixin, ConfigMixin):
-    """Covers to logits: above zero means "looks like a real cover".
+    """Judge covers by logits: above zero means "looks like a real cover".
 
     Real and generated covers must go through it in separate batches: batch normalisation would otherwise mix them.
 
     Args:
         resolution: height and width of a cover in pixels, a power of two.
         width: channels of the first layer; each layer after it has twice as many.
-        genres: as in `DCGANGenerator`. Each has a logit of its own, linear in the pooled features, added to that of
-            all (Miyato and Koyama 2018, "cGANs with Projection Discriminator", section 3).
+        genres: as in `DCGANGenerator`. Each adds a logit of its own, linear in the pooled features, to the common one
+            (Miyato and Koyama 2018, "cGANs with Projection Discriminator", section 3).
         normalisation: batch; spectral, which divides each layer's weights by their largest singular value (Miyato et
-            al. 2018, "Spectral Normalization for Generative Adversarial Networks", section 2); or none, where a
-            gradient penalty keeps the logits smooth instead (Gulrajani et al. 2017, section 4: the penalty is one of
-            each cover, which batch normalisation would mix with the others).
+            al. 2018, "Spectral Normalization for Generative Adversarial Networks", section 2); or none, for recipes
+            whose gradient penalty keeps the logits smooth instead. Such a penalty is defined for each cover alone, and
+            batch normalisation would mix it with the others (Gulrajani et al. 2017, section 4).
     """
 
     @register_to_config
@@ -120,7 +120,7 @@ class DCGANDiscriminator(ModelMixin, ConfigMixin):
         self.genre_embedding = GenreEmbedding(genres, channels[-1]) if genres else None
 
     def forward(self, covers: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
-        """(N, 3, resolution, resolution) covers in -1..1 to (N,) logits; `labels` as in `DCGANGenerator`."""
+        """Turn (N, 3, resolution, resolution) covers in -1..1 into (N,) logits; `labels` as in `DCGANGenerator`."""
         features = self.layers[:-1](covers)
         with torch.autocast(features.device.type, enabled=False):  # only differences of logits count: no rounding here
             features = features.float()

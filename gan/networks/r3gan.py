@@ -1,8 +1,8 @@
-"""R3GAN's networks: "The GAN is dead; long live the GAN! A Modern Baseline GAN" (Huang et al. 2024,
+"""Build R3GAN's networks: "The GAN is dead; long live the GAN! A Modern Baseline GAN" (Huang et al. 2024,
 https://arxiv.org/abs/2501.05441, section 4 and appendix D).
 
-A ResNeXt without normalisation: nothing keeps batch statistics, so real and generated covers may share a batch, and
-what is drawn for one seed never depends on its neighbours. Both networks are mirror images of each other.
+They are ResNeXts without normalisation. Nothing keeps batch statistics, so real and generated covers may share a
+batch, and the cover of a seed never depends on its neighbours. The two networks mirror each other.
 """
 
 import math
@@ -27,7 +27,7 @@ def _conv(channels_in: int, channels_out: int, kernel: int, gain: float, groups:
 
 
 def _channels(resolution: int, width: int, max_width: int) -> list[int]:
-    """Channels from 4x4 up to `resolution`, e.g. 384, 384, 384, 384, 192 for 64 px, width 192, at most 384."""
+    """Return the channels from 4x4 up to `resolution`: 384, 384, 384, 384, 192 for 64 px, width 192, at most 384."""
     if resolution < 8 or resolution & (resolution - 1):
         raise ValueError(f"resolution must be a power of two from 8 on, not {resolution}")
     stages = resolution.bit_length() - 2
@@ -35,18 +35,18 @@ def _channels(resolution: int, width: int, max_width: int) -> list[int]:
 
 
 class GenreEmbedding(nn.Embedding):
-    """A vector for each genre, the last one for "any". All start at zero: a run begins as if there were no genres."""
+    """Embed genres; the last vector is that of "any". All start at zero: a run begins as if there were no genres."""
 
     def __init__(self, genres: Sequence[str], features: int):
         super().__init__(len(genres) + 1, features, _weight=torch.zeros(len(genres) + 1, features))
 
     def forward(self, labels: torch.Tensor | None) -> torch.Tensor:
-        """(N,) int64 to (N, features); None to (1, features), that of "any"."""
+        """Turn (N,) int64 labels into (N, features); None gives (1, features), the vector of "any"."""
         return self.weight[-1:] if labels is None else super().forward(labels)
 
 
 class ResidualBlock(nn.Module):
-    """1x1 to twice the channels, grouped 3x3, 1x1 back, added to the input (section 4.2).
+    """Add to the input: a 1x1 convolution to twice the channels, a grouped 3x3 one, a 1x1 one back (section 4.2).
 
     The last convolution starts at zero and the others are scaled down with depth (Fixup, Zhang et al. 2019), so that
     the network starts as the identity: that is what replaces normalisation.
@@ -67,18 +67,18 @@ class ResidualBlock(nn.Module):
 
 
 def _doubling(size: int) -> torch.Tensor:
-    """(2 * size, size): each pixel becomes two, three quarters of it and one of the next (bilinear interpolation).
+    """Return the (2 * size, size) matrix of bilinear interpolation: a new pixel is 3/4 of one and 1/4 of the next.
 
-    Its transpose, halved, is the [1, 3, 3, 1] / 8 filter at every second pixel; beyond an edge the edge goes on.
+    Its transpose, halved, is the [1, 3, 3, 1] / 8 filter at every second pixel; edge pixels are repeated outwards.
     """
     return F.interpolate(torch.eye(size)[None], scale_factor=2.0, mode="linear", align_corners=False)[0].T.contiguous()
 
 
 def _resample(x: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
-    """(N, C, H, H) to (N, C, H', H') by an (H', H) `matrix` for rows and for columns.
+    """Resample (N, C, H, H) to (N, C, H', H'), rows and columns by the (H', H) `matrix`.
 
-    As products, because their derivatives of every order are products, too, quick in every precision, and leave the
-    layout in memory as it is. PyTorch's padding and interpolation change it, and with it all convolutions' speed.
+    Matrix products have matrix products as derivatives of every order: quick in every precision, and the layout in
+    memory stays. PyTorch's padding and interpolation change the layout, which makes all convolutions slower.
     """
     count, channels, size, _ = x.shape
     new = len(matrix)
@@ -88,7 +88,7 @@ def _resample(x: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
 
 
 class Upsample(nn.Module):
-    """A 1x1 convolution where channels change, then twice the size; bilinear is the paper's [1, 3, 3, 1] filter."""
+    """Change channels by a 1x1 convolution, then double the size bilinearly (the paper's [1, 3, 3, 1] filter)."""
 
     def __init__(self, channels_in: int, channels_out: int, size: int):
         super().__init__()
@@ -100,7 +100,7 @@ class Upsample(nn.Module):
 
 
 class Downsample(nn.Module):
-    """Half the size by the [1, 3, 3, 1] filter, the antialiased bilinear one, then 1x1 where channels change."""
+    """Halve the size by the [1, 3, 3, 1] filter (antialiased bilinear), then change channels by a 1x1 convolution."""
 
     def __init__(self, channels_in: int, channels_out: int, size: int):
         super().__init__()
@@ -112,7 +112,7 @@ class Downsample(nn.Module):
 
 
 class R3GANGenerator(ModelMixin, ConfigMixin):
-    """Latents to covers.
+    """Generate covers from latents.
 
     Args:
         resolution: height and width of a cover in pixels, a power of two.
@@ -121,8 +121,8 @@ class R3GANGenerator(ModelMixin, ConfigMixin):
         blocks: residual blocks in each stage.
         group_size: channels in each group of the 3x3 convolutions (its authors' code: 16 for FFHQ, 32 for ImageNet).
         latent_dim: length of a latent vector.
-        genres: names of what can be asked for, or none. The embedding that its authors' code concatenates with the
-            latents adds a vector to the first layer's output; here that vector is learned.
+        genres: names of the genres that can be asked for, if any. The authors' code concatenates an embedding with the
+            latents, which adds a vector to the first layer's output: here that vector is learned.
     """
 
     @register_to_config
@@ -151,12 +151,12 @@ class R3GANGenerator(ModelMixin, ConfigMixin):
         self.genre_embedding = GenreEmbedding(genres, widths[0]) if genres else None
 
     def forward(self, latents: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
-        """(N, latent_dim) normal latents to (N, 3, resolution, resolution) covers, about -1..1 (not clipped).
+        """Turn (N, latent_dim) normal latents into (N, 3, resolution, resolution) covers, about -1..1 (not clipped).
 
-        `labels`: (N,) int64 in 0..len(genres), the last one is "any"; None: all of them "any".
+        `labels`: (N,) int64 in 0..len(genres), of which the last means "any"; None means "any" for all covers.
         """
         scale = self.scale(latents)
-        precision = scale.dtype  # which all that is added to it has from here on
+        precision = scale.dtype  # bfloat16 under autocast, which adding float32 vectors must not undo
         if self.genre_embedding is not None:
             scale = scale + self.genre_embedding(labels)
         x = self.basis * scale[:, :, None, None]
@@ -164,12 +164,12 @@ class R3GANGenerator(ModelMixin, ConfigMixin):
 
 
 class R3GANDiscriminator(ModelMixin, ConfigMixin):
-    """Covers to logits, of which only differences mean something (the loss is relativistic).
+    """Judge covers by logits of which only differences mean something (the loss is relativistic).
 
     Args:
         resolution, width, max_width, blocks, group_size: as in `R3GANGenerator`.
-        genres: as in `R3GANGenerator`. Each has a logit of its own, linear in the pooled features, added to that of
-            all (Miyato and Koyama 2018, "cGANs with Projection Discriminator", section 3).
+        genres: as in `R3GANGenerator`. Each adds a logit of its own, linear in the pooled features, to the common one
+            (Miyato and Koyama 2018, "cGANs with Projection Discriminator", section 3).
     """
 
     @register_to_config
@@ -198,7 +198,7 @@ class R3GANDiscriminator(ModelMixin, ConfigMixin):
         self.genre_embedding = GenreEmbedding(genres, widths[0]) if genres else None
 
     def forward(self, covers: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
-        """(N, 3, resolution, resolution) covers to (N,) logits; `labels` as in `R3GANGenerator`."""
+        """Turn (N, 3, resolution, resolution) covers into (N,) logits; `labels` as in `R3GANGenerator`."""
         features = self.basis(self.layers(self.from_rgb(covers))).flatten(1)
         with torch.autocast(features.device.type, enabled=False):  # only differences of logits count: no rounding here
             features = features.float()

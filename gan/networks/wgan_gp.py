@@ -1,4 +1,4 @@
-"""WGAN-GP's residual networks: "Improved Training of Wasserstein GANs" (Gulrajani et al. 2017,
+"""Build WGAN-GP's residual networks: "Improved Training of Wasserstein GANs" (Gulrajani et al. 2017,
 https://arxiv.org/abs/1704.00028, appendix F: the 64x64 ResNet).
 
 The critic has layer normalisation, never batch normalisation: the gradient penalty is defined for each sample alone
@@ -16,7 +16,7 @@ from torch import nn
 
 
 def _channels(resolution: int, width: int) -> list[int]:
-    """Channels from 4x4 up to `resolution`, e.g. 512, 512, 256, 128, 64 for 64 px and width 64."""
+    """Return the channels from 4x4 up to `resolution`: 512, 512, 256, 128, 64 for 64 px and width 64."""
     if resolution < 8 or resolution & (resolution - 1):
         raise ValueError(f"resolution must be a power of two from 8 on, not {resolution}")
     stages = resolution.bit_length() - 2
@@ -24,7 +24,7 @@ def _channels(resolution: int, width: int) -> list[int]:
 
 
 def _initialise(module: nn.Module) -> None:
-    """As in the authors' code: Glorot and Bengio 2010, with twice the variance where a ReLU comes before."""
+    """Draw weights as the authors' code does: by Glorot and Bengio 2010, with twice the variance after a ReLU."""
     for name, layer in module.named_modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             after_relu = name.endswith(("conv1", "conv2", "to_rgb"))
@@ -34,13 +34,13 @@ def _initialise(module: nn.Module) -> None:
 
 
 class GenreEmbedding(nn.Embedding):
-    """A vector for each genre, the last one for "any". All start at zero: a run begins as if there were no genres."""
+    """Embed genres; the last vector is that of "any". All start at zero: a run begins as if there were no genres."""
 
     def __init__(self, genres: Sequence[str], features: int):
         super().__init__(len(genres) + 1, features, _weight=torch.zeros(len(genres) + 1, features))
 
     def forward(self, labels: torch.Tensor | None) -> torch.Tensor:
-        """(N,) int64 to (N, features); None to (1, features), that of "any"."""
+        """Turn (N,) int64 labels into (N, features); None gives (1, features), the vector of "any"."""
         return self.weight[-1:] if labels is None else super().forward(labels)
 
 
@@ -80,14 +80,14 @@ class DownBlock(nn.Module):
 
 
 class WGANGPGenerator(ModelMixin, ConfigMixin):
-    """Latents to covers.
+    """Generate covers from latents.
 
     Args:
         resolution: height and width of a cover in pixels, a power of two.
         width: channels at full resolution; doubled at each halving of the size, up to 8 times.
         latent_dim: length of a latent vector.
-        genres: names of what can be asked for, or none. An embedding concatenated with the latents (Mirza and Osindero
-            2014, section 3.2) adds a vector to the first layer's output; here that vector is learned.
+        genres: names of the genres that can be asked for, if any. To concatenate an embedding with the latents (Mirza
+            and Osindero 2014, section 3.2) adds a vector to the first layer's output: here that vector is learned.
     """
 
     @register_to_config
@@ -102,9 +102,9 @@ class WGANGPGenerator(ModelMixin, ConfigMixin):
         self.genre_embedding = GenreEmbedding(genres, channels[0] * 4 * 4) if genres else None
 
     def forward(self, latents: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
-        """(N, latent_dim) normal latents to (N, 3, resolution, resolution) covers in -1..1.
+        """Turn (N, latent_dim) normal latents into (N, 3, resolution, resolution) covers in -1..1.
 
-        `labels`: (N,) int64 in 0..len(genres), the last one is "any"; None: all of them "any".
+        `labels`: (N,) int64 in 0..len(genres), of which the last means "any"; None means "any" for all covers.
         """
         x = self.first(latents)
         if self.genre_embedding is not None:
@@ -114,13 +114,13 @@ class WGANGPGenerator(ModelMixin, ConfigMixin):
 
 
 class WGANGPDiscriminator(ModelMixin, ConfigMixin):
-    """Covers to scores without bounds (the paper's critic): higher means closer to the real covers.
+    """Judge covers by scores without bounds (the paper's critic): higher means closer to the real covers.
 
     Args:
         resolution: height and width of a cover in pixels, a power of two.
         width: channels at full resolution; doubled at each halving of the size, up to 8 times.
-        genres: as in `WGANGPGenerator`. Each has a logit of its own, linear in the pooled features, added to that of
-            all (Miyato and Koyama 2018, "cGANs with Projection Discriminator", section 3).
+        genres: as in `WGANGPGenerator`. Each adds a logit of its own, linear in the pooled features, to the common one
+            (Miyato and Koyama 2018, "cGANs with Projection Discriminator", section 3).
     """
 
     @register_to_config
@@ -134,7 +134,7 @@ class WGANGPDiscriminator(ModelMixin, ConfigMixin):
         self.genre_embedding = GenreEmbedding(genres, channels[-1]) if genres else None
 
     def forward(self, covers: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
-        """(N, 3, resolution, resolution) covers in -1..1 to (N,) scores; `labels` as in `WGANGPGenerator`."""
+        """Turn (N, 3, resolution, resolution) covers in -1..1 into (N,) scores; `labels` as in `WGANGPGenerator`."""
         features = self.blocks(self.first(covers))
         with torch.autocast(features.device.type, enabled=False):  # scores grow without bounds: no rounding here
             features = features.float()

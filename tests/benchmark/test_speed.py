@@ -1,4 +1,7 @@
+"""The programs that time training, really run at tiny size."""
+
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,10 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from tests.helpers import programs
 from train.benchmark import __main__ as benchmark
 from train.benchmark import speed
-from train.benchmark.speed import flops_of_a_cover, sprint_speeds
-from train.benchmark.start import draw_dataset, start_again_and_again
-from train.benchmark.steps import rounds
-from train.cli import UserError, run
+from train.benchmark.speed import WAYS, flops_of_a_cover, others_computing, rounds, sprint_speeds
+from train.cli import UserError
 from train.train_gan.recipes import Recipe
 
 
@@ -26,7 +27,7 @@ def test_it_prints_the_loop_beside_the_mathematics_and_the_sprint(tmp_path, monk
         "{network: dcgan, resolution: 16, loss: logistic, train_batch_size: 4, "
         "generator: {width: 4, latent_dim: 4}, discriminator: {width: 4}}"
     )
-    ended = programs.call(benchmark.main, "train.benchmark", "train", "--steps", 2, "--config", config)
+    ended = programs.call(benchmark.main, "train.benchmark", "speed", "--steps", 2, "--config", config)
     assert not ended.returncode, ended.stderr
     assert "cover/s" not in ended.stderr  # the run's own progress bar
     rows = re.findall(r"^(.{30,}?) +4 +([\d.]+) +[\d.]+", ended.stdout, re.M)
@@ -75,17 +76,45 @@ def test_rounds_are_sums_of_laps():
     assert rounds([1, 2, 3, 4], 2) == [3, 5, 7]
 
 
-def test_starts_are_timed_by_starting(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.argv", ["train.benchmark", "start", "--covers", "70", "--repeats", "1"])
-    run(benchmark.main, "train.benchmark")
-    heading, row, last = capsys.readouterr().out.splitlines()
-    assert heading.split()[:2] == ["covers", "first"] and last.endswith("1 later starts, medians")
-    covers, first, later = map(float, row.split())
-    assert covers == 70 and min(first, later) > 0
+def test_busy_shows_how_threads_wait_alone_and_beside_others(monkeypatch, capsys):
+    monkeypatch.setattr(speed, "LOAD", 1)
+    monkeypatch.setattr(sys, "argv", ["train.benchmark", "speed", "--busy", "--steps", "1", "--config", "tiny"])
+    assert "wait passively" in benchmark.main()
+    heading, *rows = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"covers/s +alone +beside [2-9]\d* others +slower", heading)
+    assert [row.split("  ")[0] for row in rows] == [f"tiny, {name}" for name in WAYS]
+    for row in rows:
+        alone, beside, slower = row[40:].replace("x", "").split()
+        assert float(alone) > 0 and float(beside) > 0
+        assert float(slower) == pytest.approx(float(alone) / float(beside), abs=0.06, rel=0.05)
 
 
-def test_a_start_that_fails_is_told(tmp_path: Path) -> None:
-    draw_dataset(tmp_path / "covers", 70)
-    (tmp_path / "run-0").write_text("a file")
-    with pytest.raises(UserError, match=r"training failed: .*is a file; name a folder"):
-        next(start_again_and_again(tmp_path, 0))
+def test_other_programs_end_with_the_measurement():
+    with pytest.raises(KeyboardInterrupt), others_computing(2) as processes:
+        assert [process.poll() for process in processes] == [None, None]
+        raise KeyboardInterrupt
+    assert all(process.returncode is not None for process in processes)
+
+
+def test_every_file_with_a_main_is_a_program(monkeypatch, capsys):
+    files = {file.stem for file in Path(speed.__file__).parent.glob("*.py") if "\ndef main(" in file.read_text()}
+    found = benchmark.programs()
+    assert found.keys() == files - {"__main__"} and {"speed", "losses", "generate"} <= found.keys()
+    monkeypatch.setattr(sys, "argv", ["train.benchmark", "--help"])
+    with pytest.raises(SystemExit) as end:
+        benchmark.main()
+    said = " ".join(capsys.readouterr().out.split())
+    assert end.value.code == 0 and all(line in said for line in found.values())
+
+
+def test_the_old_name_of_speed_is_understood(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["train.benchmark", "train", "--steps", "0"])
+    with pytest.raises(UserError, match="--steps must be at least 1"):
+        benchmark.main()
+
+
+def test_a_cover_is_timed(monkeypatch, capsys, tiny_pipeline_folder):
+    monkeypatch.setattr(sys, "argv", ["train.benchmark", "generate", "--model", str(tiny_pipeline_folder)])
+    assert "seeds to pictures" in benchmark.main()
+    rows = capsys.readouterr().out.splitlines()
+    assert [int(row.split()[0]) for row in rows] == [1, 16, 64] and all(float(row.split()[4]) > 0 for row in rows)

@@ -1,4 +1,4 @@
-"""What the search for copies takes among a million covers, what it finds, and what it confuses.
+"""Measure what the search for copies takes among a million covers, what it finds and what it confuses.
 
 `python -m train.benchmark duplicates` starts this module by itself for the search, so that only the search's own
 memory is counted.
@@ -33,19 +33,17 @@ CLUSTER = 4
 GOAL_SECONDS, GOAL_MB = 60, 2000
 
 
-def add_parser(programs: argparse._SubParsersAction) -> None:
-    """Add the program to those of `train.benchmark`."""
-    parser = programs.add_parser("duplicates", help="what the search for copies takes, finds and confuses")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the program's flags."""
     add = parser.add_argument
     add("sources", nargs="*", metavar="SOURCE", help="covers to change and to compare; without, they are drawn")
     add("--fingerprints", type=int, default=1_000_000, help="how many to search among")
     add("--hash_distance", type=int, default=8, help="bits of 64 that may differ in that search")
     add("--covers", type=int, default=300, help="covers to change, spread over the sources")
     add("--resolution", type=int, default=128, help="width and height of the prepared covers")
-    parser.set_defaults(function=benchmark_duplicates)
 
 
-def benchmark_duplicates(args: argparse.Namespace) -> str:
+def main(args: argparse.Namespace) -> str:
     """Print what the search takes, which changed covers are found, and how many pairs of a pile are called copies."""
     if args.fingerprints < 100 or args.covers < 2 or args.hash_distance not in range(12):
         raise UserError("--fingerprints must be 100 or more, --covers 2 or more, --hash_distance 0 to 11")
@@ -75,7 +73,7 @@ def benchmark_duplicates(args: argparse.Namespace) -> str:
 
 
 def search(name: str, count: int, distance: int) -> tuple[float, int, float]:
-    """Run a search over planted clusters: seconds, the process's peak memory in bytes, and the share that it found."""
+    """Search planted clusters; return the seconds, the process's peak memory in bytes, and the share found."""
     covers, planted = plant(count, distance)
     begin = time.perf_counter()
     found = SEARCHES[name](covers, planted, distance)
@@ -84,7 +82,7 @@ def search(name: str, count: int, distance: int) -> tuple[float, int, float]:
 
 
 def plant(count: int, distance: int) -> tuple[Fingerprints, np.ndarray]:
-    """`count` random fingerprints of which a tenth are in clusters of copies, wherever they lie.
+    """Return `count` random fingerprints of which a tenth are in clusters of copies, scattered among the others.
 
     Returns:
         the fingerprints, and (4, K) int64: in each column the places of an original and of three copies of it, which
@@ -132,7 +130,7 @@ SEARCHES = {"similar_hashes": _search_pairs, "find_copies": _search_copies}
 
 
 def different_covers(sources: list[str], settings: Settings, changed: int) -> tuple[Fingerprints, list[bytes]]:
-    """The covers of the sources, of equal ones the first, and the files of `changed` of them, evenly spread."""
+    """Return the covers of the sources without equal ones, and the files of `changed` of them, evenly spread."""
     drawn = (Item(str(seed), _bmp(draw_cover(seed, DRAWN_SIDE))) for seed in range(changed))
     kept: dict[bytes, tuple[Item, Cover]] = {}
     for item in read_sources(sources) if sources else drawn:
@@ -157,7 +155,7 @@ def _fingerprints(covers: list[Cover]) -> Fingerprints:
 
 
 def recall(contents: list[bytes], settings: Settings) -> dict[str, np.ndarray]:
-    """By change, the share of covers found again: (10,), with the colours at each distance, then without."""
+    """Return by change the (10,) shares of covers found again: with colours at each distance, then without."""
     found: dict[str, list[np.ndarray]] = {}
     following = contents[1:] + contents[:1]
     for content, other in zip(contents, following, strict=True):
@@ -174,7 +172,7 @@ def recall(contents: list[bytes], settings: Settings) -> dict[str, np.ndarray]:
 
 
 def pairs_called_copies(covers: Fingerprints) -> np.ndarray:
-    """(10,): how many pairs are, with the colours at each distance, then without."""
+    """Return (10,): how many pairs are called copies with colours at each distance, then without."""
     hashes, cell = np.unique(covers.phash, return_inverse=True)
     order = np.argsort(cell, kind="stable")
     members = np.split(order, np.cumsum(np.bincount(cell))[:-1])
@@ -189,7 +187,7 @@ def pairs_called_copies(covers: Fingerprints) -> np.ndarray:
 
 
 def _neighbours(pairs: np.ndarray, members: list[np.ndarray]) -> Iterator[tuple[int, np.ndarray]]:
-    """Every cover with those after it whose hash is equal or near: `members` are the covers by hash."""
+    """Yield every cover with those after it whose hash is equal or near; `members` are the covers by hash."""
     ends = np.searchsorted(pairs[:, 0], np.arange(len(members) + 1))
     for cell, own in enumerate(members):
         near = [members[other] for other in pairs[ends[cell] : ends[cell + 1], 1]]

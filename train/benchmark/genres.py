@@ -1,9 +1,9 @@
-"""Whether a genre that was asked for can be told from the covers drawn: judged by what tells genres of real covers.
+"""Show whether a genre that was asked for can be told from the covers drawn.
 
     python -m train.benchmark genres --dataset_name covers-genres --model runs/genres/pipeline
 
-The judge is a logistic regression on the features of gan/cover_features.py, trained on real covers alone. Genres are
-hard to tell from a small picture, so its success on held-out real covers stands beside that on generated ones.
+The judge is a logistic regression on the features of train/metrics/features.py, trained on real covers alone. Genres
+are hard to tell from a small picture, so its success on held-out real covers stands beside that on generated ones.
 """
 
 import argparse
@@ -26,18 +26,16 @@ DECAY = 1e-2  # of the weights: chosen on held-out covers among 1e-4 to 3e-2, wh
 ITERATIONS = 200
 
 
-def add_parser(programs: argparse._SubParsersAction) -> None:
-    """Add the program to those of `train.benchmark`."""
-    parser = programs.add_parser("genres", help="whether covers of a genre that was asked for are told for it")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the program's flags."""
     parser.add_argument(
         "--dataset_name", required=True, help="folder written by train.prepare --labels, or such on the Hub"
     )
     parser.add_argument("--model", help="pipeline folder or Hub id; default: the generator that ships")
     parser.add_argument("--num_images", type=int, default=256, help="generated covers of each genre")
-    parser.set_defaults(function=benchmark_genres)
 
 
-def benchmark_genres(args: argparse.Namespace) -> str:
+def main(args: argparse.Namespace) -> str:
     """Print how often the judge is right about real and generated covers of each genre."""
     if args.num_images < 1:
         raise UserError(f"--num_images must be at least 1, not {args.num_images}")
@@ -79,13 +77,13 @@ def benchmark_genres(args: argparse.Namespace) -> str:
 
 
 def of_genre(covers: Covers, label: int) -> torch.Tensor:
-    """All covers of a genre, (N, H, H, 3) uint8."""
+    """Return all covers of a genre, (N, H, H, 3) uint8."""
     chosen = covers.of_genre(label)
     return chosen[range(len(chosen))]
 
 
 class Judge:
-    """Logistic regression, every genre weighing the same however many covers it has.
+    """Tell genres by logistic regression in which every genre weighs the same, however many covers it has.
 
     Args:
         features: (N, D) of each genre.
@@ -111,7 +109,7 @@ class Judge:
 
     @torch.no_grad()
     def __call__(self, features: torch.Tensor) -> torch.Tensor:
-        """(N, D) features to (N,) int64, the genre that each cover looks like most."""
+        """Return (N,) int64, the genre that each cover looks like most, for (N, D) features."""
         return self.linear(self._normalised(features)).argmax(1)
 
     def _normalised(self, features: torch.Tensor) -> torch.Tensor:

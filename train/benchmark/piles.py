@@ -1,4 +1,4 @@
-"""Piles to measure with: drawn, or made of the pictures of somebody's own covers."""
+"""Make piles to measure with: drawn ones, or of the pictures of somebody's own covers."""
 
 from collections.abc import Iterator
 from itertools import chain, islice
@@ -31,7 +31,7 @@ def draw_cover(seed: int, side: int) -> Image.Image:
 
 
 def read_sources(sources: list[str]) -> Iterator[Item]:
-    """Every file of the sources. Raises UserError before the first where one cannot be read."""
+    """Iterate over every file of the sources. Raises UserError at once where a source cannot be read."""
     sources = expand(sources)
     for source in sources:
         check_source(source, Path("nowhere"))
@@ -39,7 +39,7 @@ def read_sources(sources: list[str]) -> Iterator[Item]:
 
 
 def large_pictures(sources: list[str], side: int, count: int) -> list[Image.Image]:
-    """The first `count` pictures of the sources that are at least `side` pixels high and wide, square.
+    """Return the first `count` pictures of the sources that are at least `side` pixels high and wide, cut square.
 
     Raises:
         UserError: there is none.

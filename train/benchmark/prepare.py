@@ -1,4 +1,4 @@
-"""How fast `train.prepare` is beside what people used before it, all measured in one run on the same JPEGs.
+"""Measure `train.prepare` beside what people used before it, all in one run on the same JPEGs.
 
 Two ways were usual. In 2018 a pile went through `identify`, `jhead`, `fdupes` and `mogrify`. Later many used the
 `dataset_tool.py` of StyleGAN2-ADA and StyleGAN3, whose way is followed here in a few lines.
@@ -43,19 +43,17 @@ TOGETHER, OLD_TOOL = "the four tools together", "dataset_tool's way, one process
 LARGER, WARM = ", four times the files", ", without start-up"
 
 
-def add_parser(programs: argparse._SubParsersAction) -> None:
-    """Add the program to those of `train.benchmark`."""
-    parser = programs.add_parser("prepare", help="covers a second of train.prepare and of what was used before it")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the program's flags."""
     add = parser.add_argument
     add("sources", nargs="*", metavar="SOURCE", help="where the pictures come from; without, they are drawn")
     add("--files", type=int, default=1024, help="JPEGs to make of them; 512 or more for each core")
     add("--side", type=int, default=500, help="their width and height in pixels")
     add("--resolution", type=int, default=128, help="width and height of the covers in pixels")
     add("--repeats", type=int, default=3, help="rounds to take the median of")
-    parser.set_defaults(function=benchmark_prepare)
 
 
-def benchmark_prepare(args: argparse.Namespace) -> str:
+def main(args: argparse.Namespace) -> str:
     """Print what each way takes, what one cover costs, what memory it needs, and how that compares to the goals."""
     if args.files < 4 or args.side < 32 or args.repeats < 1 or not 16 <= args.resolution <= 1024:
         raise UserError("--files must be 4 or more, --side 32 or more, --repeats 1 or more, --resolution 16 to 1024")
@@ -98,12 +96,12 @@ def benchmark_prepare(args: argparse.Namespace) -> str:
 
 
 def ours(workers: int) -> str:
-    """What our program is called in the table."""
+    """Return what our program is called in the table."""
     return f"train.prepare, {workers} worker{'s' * (workers > 1)}"
 
 
 def compare(pile: Path, resolution: int, cores: int, repeats: int, scratch: Path) -> dict[str, float]:
-    """Print what our program and its predecessors take for a quarter of the pile; returns covers a second by name.
+    """Print what our program and its predecessors take for a quarter of the pile; return covers a second by name.
 
     Ours is measured with the whole pile, too, of which a fourth is given. Without start-up, its own and its workers',
     is a third of what the whole takes more than the quarter. The tools have none: each file costs them the same.
@@ -139,21 +137,21 @@ def compare(pile: Path, resolution: int, cores: int, repeats: int, scratch: Path
 
 
 def timed(work: Callable[..., object], *arguments: object) -> np.ndarray:
-    """Seconds on the clock, and of the processor, the programs that it starts and waits for included: (2,)."""
+    """Return (2,): the seconds that `work` takes on the clock and on the processor, programs it starts included."""
     before = np.array([time.perf_counter(), sum(os.times()[:4])])
     work(*arguments)
     return np.array([time.perf_counter(), sum(os.times()[:4])]) - before
 
 
 def program(folders: list[Path], resolution: int, workers: int, scratch: Path) -> list[str]:
-    """The command line of the real program, with a new output folder."""
+    """Return the command line of the real program, with a new output folder."""
     output_dir = tempfile.mkdtemp(dir=scratch)
     options = ["--output_dir", output_dir, "--resolution", resolution, "--num_workers", workers]
     return [sys.executable, "-m", "train.prepare", *map(str, [*folders, *options])]
 
 
 def run(command: list[str], folder: Path) -> None:
-    """Run a program in `folder`; UserError where it fails."""
+    """Run a program in `folder`. Raises UserError where it fails."""
     root = str(Path(__file__).parents[2])
     ended = subprocess.run(
         command, cwd=folder, env=os.environ | {"PYTHONPATH": root}, capture_output=True, text=True, errors="replace"
@@ -164,7 +162,7 @@ def run(command: list[str], folder: Path) -> None:
 
 
 def dataset_tool(folder: Path, resolution: int, archive: Path) -> None:
-    """What StyleGAN3's dataset_tool.py does with `--transform=center-crop`: one process, PNGs into a zip."""
+    """Do what StyleGAN3's dataset_tool.py does with `--transform=center-crop`: one process, PNGs into a zip."""
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as stored:
         for number, path in enumerate(sorted(folder.iterdir())):
             pixels = np.array(Image.open(path).convert("RGB"))
@@ -178,7 +176,7 @@ def dataset_tool(folder: Path, resolution: int, archive: Path) -> None:
 
 
 def profile(files: list[Path], settings: Settings, repeats: int, scratch: Path) -> dict[str, float]:
-    """Milliseconds of processor time that one cover costs, by what is done; waiting for the disk does not count."""
+    """Return the milliseconds of processor time that each stage of one cover costs, without waits for the disk."""
     clock = time.process_time
     items = [Item(file.name, Place(str(file), 0, file.stat().st_size, 0)) for file in files]
     outcomes = [parts.judge(item, settings) for item in items]
@@ -212,7 +210,7 @@ def profile(files: list[Path], settings: Settings, repeats: int, scratch: Path) 
 
 
 def print_costs(title: str, costs: dict[str, float]) -> None:
-    """Print a table of milliseconds, and of what share of all each is."""
+    """Print a table of milliseconds and of each one's share of all."""
     print(f"\n{title:<52}{'ms':>10}{'share':>10}")
     for stage, cost in (costs | {"all": sum(costs.values())}).items():
         print(f"{stage:<52}{cost:>10.3f}{cost / sum(costs.values()):>10.1%}")
@@ -220,7 +218,7 @@ def print_costs(title: str, costs: dict[str, float]) -> None:
 
 
 def peaks(command: list[str], folder: Path) -> tuple[int, int]:
-    """Run a program: the most memory in bytes that it held itself, and that the largest of its workers held."""
+    """Run a program; return the most bytes of memory that it held itself, and that the largest of its workers held."""
     own = largest = 0
     with subprocess.Popen(
         command, cwd=Path(__file__).parents[2], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -237,7 +235,7 @@ def peaks(command: list[str], folder: Path) -> tuple[int, int]:
 
 
 def peak_memory(pid: int | str = "self") -> int:
-    """The most memory that a process ever held, in bytes; 0 where nobody knows (it has ended, or is not on Linux).
+    """Return the most bytes of memory that a process ever held; 0 where it has ended, or where Linux does not tell.
 
     Not from `getrusage`, which counts for a new program what its parent held.
     """

@@ -1,4 +1,4 @@
-"""What the time of our training goes to: reading, augmentation, both networks, the optimisers, by kind of operator."""
+"""Show what the time of a training goes to: reading, both networks, optimisers, by kind of operator."""
 
 import argparse
 import dataclasses
@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from datasets import Dataset
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from train.benchmark.steps import PICTURES
+from train.benchmark.speed import PICTURES
 from train.cli import UserError
 from train.covers import Covers
 from train.train_gan import loop
@@ -35,16 +35,14 @@ KINDS = {
 }
 
 
-def add_parser(programs: argparse._SubParsersAction) -> None:
-    """Add the program to those of `train.benchmark`."""
-    parser = programs.add_parser("profile", help="what the time of a recipe's training goes to")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the program's flags."""
     parser.add_argument("--config", required=True, help="a recipe")
     parser.add_argument("--train_batch_size", type=int, help="default: the recipe's")
     parser.add_argument("--steps", type=int, default=5, help="steps to look at")
-    parser.set_defaults(function=benchmark_profile)
 
 
-def benchmark_profile(args: argparse.Namespace) -> str:
+def main(args: argparse.Namespace) -> str:
     """Print the share of each kind of operator in the time of a recipe's training."""
     if args.steps < 1:
         raise UserError(f"--steps must be at least 1, not {args.steps}")
@@ -64,7 +62,7 @@ def benchmark_profile(args: argparse.Namespace) -> str:
 
 
 def time_by_kind(recipe: Recipe, accelerator: Accelerator, bf16: bool, steps: int) -> tuple[float, Counter[str]]:
-    """Seconds of `steps` steps of the whole loop, in all and by kind of operator.
+    """Return the seconds of `steps` steps of the whole loop, in all and by kind of operator.
 
     The kinds' seconds add up to all of them: what no operator took is `REST`. On a GPU they are the GPU's.
     """
@@ -96,7 +94,7 @@ def time_by_kind(recipe: Recipe, accelerator: Accelerator, bf16: bool, steps: in
 
 
 class WatchedCovers(Covers):
-    """Covers whose reading the profiler sees: most of it is none of PyTorch's operators."""
+    """Show the profiler when covers are read: most of that is none of PyTorch's operators."""
 
     def __getitem__(self, indices: list[int]) -> torch.Tensor:
         with record_function(READING):
@@ -104,7 +102,7 @@ class WatchedCovers(Covers):
 
 
 def kind_of(event: torch.autograd.profiler_util.FunctionEvent) -> str:
-    """What an operator is for, by its name and its place among others."""
+    """Return what an operator is for, by its name and by the operators around it."""
     outer, around = event.cpu_parent, [event.name]
     while outer is not None:
         around.append(outer.name)

@@ -1,4 +1,4 @@
-"""Our training step beside those of R3GAN's own code and StyleGAN2-ADA's, on this machine, in turn.
+"""Race our training step against that of R3GAN's own code and of StyleGAN2-ADA's.
 
 Their losses and networks run as they are, imported from clones that the user names; nothing of theirs is kept here.
 Their training loops run on CUDA alone, so what those do around a step is left out, and of ours as well: reading,
@@ -27,7 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gan.errors import first_line
 from gan.networks.r3gan import ResidualBlock
-from train.benchmark.steps import random_batch
+from train.benchmark.speed import random_batch
 from train.cli import UserError
 from train.train_gan.device import can_bf16, device_name, use_whole_device
 from train.train_gan.recipes import Recipe, load_recipe
@@ -51,7 +51,7 @@ PHASES = {"Gmain": 1, "Greg": 4, "Dmain": 1, "Dreg": 16}
 
 @dataclass(frozen=True)
 class Contender:
-    """One whose steps are timed.
+    """Describe one whose steps are timed.
 
     Args:
         name: for the table.
@@ -66,19 +66,17 @@ class Contender:
     macs: float
 
 
-def add_parser(programs: argparse._SubParsersAction) -> None:
-    """Add the program to those of `train.benchmark`."""
-    parser = programs.add_parser("race", help="covers a second of our step, R3GAN's own code and StyleGAN2-ADA's")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the program's flags."""
     for flag, (origin, _) in CLONES.items():
         parser.add_argument(flag, type=Path, help=f"a clone of {origin}")
     parser.add_argument("--config", default="r3gan-cpu", help="a recipe of an R3GAN: resolution, widths and batch")
     parser.add_argument("--train_batch_size", type=int, help="default: the recipe's")
     parser.add_argument("--mixed_precision", choices=("no", "bf16"), help="one of them alone; default: what is there")
     parser.add_argument("--steps", type=int, default=10, help="steps of each to take the median of")
-    parser.set_defaults(function=benchmark_race)
 
 
-def benchmark_race(args: argparse.Namespace) -> str:
+def main(args: argparse.Namespace) -> str:
     """Print, for each precision, covers a second of all, and how many times as fast as theirs our step is."""
     recipe = load_recipe(args.config, {"train_batch_size": args.train_batch_size})
     if recipe.network != "r3gan":
@@ -133,7 +131,7 @@ def laps_in_turn(contenders: list[Contender], steps: int) -> list[list[float]]:
 
 
 def seconds(work: Callable[[], object], device: torch.device) -> float:
-    """What `work` takes, until the device has done it."""
+    """Return the seconds that `work` takes, until the device has done it."""
     begin = time.perf_counter()
     work()
     if device.type == "cuda":
@@ -142,7 +140,7 @@ def seconds(work: Callable[[], object], device: torch.device) -> float:
 
 
 def check_clone(flag: str, clone: Path) -> None:
-    """Raises UserError where `clone` does not hold the code that `flag` asks for."""
+    """Raise UserError where `clone` does not hold the code that `flag` asks for."""
     origin, files = CLONES[flag]
     if missing := [file for file in files if not (clone / file).is_file()]:
         raise UserError(f"{flag} {clone}: holds no {missing[0]}; name a clone of {origin}")
@@ -150,7 +148,7 @@ def check_clone(flag: str, clone: Path) -> None:
 
 @contextmanager
 def importing(flag: str, clone: Path) -> Iterator[None]:
-    """Inside, modules are imported from a clone; then their names are free again: both clones use the same ones.
+    """Import modules from a clone while it is entered; afterwards their names are free: both clones use the same.
 
     Raises:
         UserError: a module or a class is not there, or does not run here.
@@ -176,7 +174,7 @@ def importing(flag: str, clone: Path) -> Iterator[None]:
 def contender(
     name: str, networks: Sequence[nn.Module], lap: Callable[[], float], *inputs: tuple[torch.Tensor, ...]
 ) -> Contender:
-    """A contender whose networks are measured: `inputs` are those of the generator, then of the discriminator."""
+    """Return a contender with its networks measured; `inputs` are the generator's, then the discriminator's."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         for network, arguments in zip(networks, inputs, strict=True):
             network(*arguments)
@@ -185,7 +183,7 @@ def contender(
 
 
 def ours(trainer: Trainer, batch: Batch) -> Contender:
-    """This project's step."""
+    """Return this project's contender."""
     networks = (trainer.gan.generator, trainer.gan.discriminator)
 
     def lap() -> float:
@@ -195,7 +193,7 @@ def ours(trainer: Trainer, batch: Batch) -> Contender:
 
 
 def r3gan_arguments(recipe: Recipe, bf16: bool) -> tuple[dict, dict]:
-    """What R3GAN's own classes take for the networks of a recipe: of the generator, then of the discriminator.
+    """Return what R3GAN's own classes take for the networks of a recipe: for the generator, then the discriminator.
 
     Half precision is in all stages but the smallest, in four at most, as in its published settings.
     """
@@ -222,7 +220,7 @@ def r3gan_arguments(recipe: Recipe, bf16: bool) -> tuple[dict, dict]:
 
 
 def r3gan(clone: Path, recipe: Recipe, batch: Batch, bf16: bool) -> Contender:
-    """The step of R3GAN's own code: its losses and penalties, with the networks of our recipe as it builds them."""
+    """Return R3GAN's own code as a contender: its losses and penalties, our recipe's networks as it builds them."""
     device = batch.real.device
     with importing("--r3gan", clone):
         module = importlib.import_module("training.networks")
@@ -250,7 +248,7 @@ def r3gan(clone: Path, recipe: Recipe, batch: Batch, bf16: bool) -> Contender:
 
 
 def stylegan2(clone: Path, recipe: Recipe, batch: Batch, fp16: bool) -> Contender:
-    """The step of StyleGAN2-ADA's own code, with as many channels at each size as our networks have.
+    """Return StyleGAN2-ADA's own code as a contender, with as many channels at each size as our networks have.
 
     The networks are others, as its `auto` settings make them. A lap is the mean of a round of its lazy penalties.
     """
@@ -287,13 +285,13 @@ def stylegan2(clone: Path, recipe: Recipe, batch: Batch, fp16: bool) -> Contende
 
 
 def adam(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The optimiser that both of their training loops make."""
+    """Return the optimiser that both of their training loops make."""
     betas = (recipe.adam_beta1, recipe.at("adam_beta2", 0))
     return torch.optim.Adam(network.parameters(), recipe.at("learning_rate", 0), betas, eps=1e-8)
 
 
 def update(network: nn.Module, optimizer: torch.optim.Optimizer, accumulate: Callable[[], None]) -> None:
-    """One network's step: its gradients alone are computed."""
+    """Take one network's step: only its own gradients are computed."""
     optimizer.zero_grad()
     network.requires_grad_(True)
     accumulate()

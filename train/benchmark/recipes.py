@@ -1,4 +1,4 @@
-"""Which recipe gives the best covers in the same time: each trains as long, on the same covers and the same machine.
+"""Find which recipe gives the best covers in the same time, on the same covers and the same machine.
 
     python -m train.benchmark recipes --dataset_name covers-64 --output_dir runs/compare --minutes 10 \\
         --recipe dcgan-64 r3gan-cpu "r3gan-cpu {gradient_penalty_weight: [2.0, 0.2]}"
@@ -38,17 +38,15 @@ SLOW = 30  # seconds after which fewer must do
 LONGEST = 1.2  # of the time, where the machine became slower than it was in the beginning
 
 
-def add_parser(programs: argparse._SubParsersAction) -> None:
-    """Add the program to those of `train.benchmark`."""
-    parser = programs.add_parser("recipes", help="which recipe gives the best covers in the same time")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the program's flags."""
     parser.add_argument("--recipe", nargs="+", required=True, help='names, or "name {key: value, ...}" to change some')
     parser.add_argument("--dataset_name", required=True, help="folder written by train.prepare, or a Hub dataset")
     parser.add_argument("--minutes", type=float, default=10, help="of training, for each recipe")
     parser.add_argument("--output_dir", type=Path, required=True, help="for scores and sheets; goes on where it was")
-    parser.set_defaults(function=benchmark_recipes)
 
 
-def benchmark_recipes(args: argparse.Namespace) -> str:
+def main(args: argparse.Namespace) -> str:
     """Train each recipe for as long, and print a table of how good their covers are."""
     if args.minutes <= 0:
         raise UserError(f"--minutes must be more than 0, not {args.minutes:g}")
@@ -70,7 +68,7 @@ def benchmark_recipes(args: argparse.Namespace) -> str:
 
 
 def read(text: str) -> Recipe:
-    """A recipe as the command line names it: its name, and what differs from it as YAML.
+    """Read a recipe as the command line names it: its name, and what differs from it as YAML.
 
     Raises:
         UserError: no such recipe, or what follows is no `{key: value}`.
@@ -126,7 +124,7 @@ def trained(text: str, recipe: Recipe, args: argparse.Namespace, accelerator: Ac
 
 
 class Stopwatch:
-    """Seconds of training: of the wall on a GPU, of each of its threads on a CPU."""
+    """Count the seconds of training: on the clock for a GPU, of the processor for each thread of a CPU."""
 
     def __init__(self, device: torch.device):
         threads = torch.get_num_threads()
@@ -135,12 +133,12 @@ class Stopwatch:
 
     @property
     def seconds(self) -> float:
-        """Since the beginning."""
+        """Return the seconds since the beginning."""
         return self._clock() - self._began
 
 
 def speed(trainer: Trainer, covers: Covers, held_out: Covers) -> float:
-    """Covers a second of the first steps."""
+    """Return the covers a second of the first steps."""
     stopwatch, laps = Stopwatch(trainer.accelerator.device), []
     batch, every = trainer.recipe.train_batch_size, trainer.recipe.discriminator_steps
 
@@ -155,7 +153,7 @@ def speed(trainer: Trainer, covers: Covers, held_out: Covers) -> float:
 
 
 def table(scores: list[dict]) -> str:
-    """Markdown, the best first."""
+    """Return a Markdown table of the scores, the best first."""
     columns = ("recipe", "covers shown", "seconds", "fd_covers", "precision", "recall", "SWD")
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for line in sorted(scores, key=lambda line: line["fd_covers"]):

@@ -1,7 +1,8 @@
-"""How fast recipes train here: beside their bare mathematics, beside the trainer of a 2022 sprint, beside the machine.
+"""Measure how fast recipes train here: beside their bare mathematics, a trainer of 2022, the machine, and other work.
 
-That trainer (PyTorch's DCGAN example under accelerate, as HugGAN's participants ran it) is followed in a few lines:
-float32, NCHW, an optimiser that is not fused, pictures decoded again in every epoch, a loss read at every step.
+That trainer (PyTorch's DCGAN example under accelerate, as participants of Hugging Face's HugGAN sprint ran it) is
+followed in a few lines: float32, NCHW, an optimiser that is not fused, pictures decoded again in every epoch, a loss
+read at every step.
 """
 
 import argparse
@@ -9,9 +10,13 @@ import dataclasses
 import io
 import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,38 +29,57 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from gan.losses import LOSSES
 from train.benchmark.piles import draw_cover
-from train.benchmark.steps import PICTURES, paired_speeds, random_batch
 from train.cli import UserError
-from train.covers import Covers
-from train.train_gan.device import can_bf16, device_name, use_whole_device
+from train.covers import Covers, to_float
+from train.train_gan import loop
+from train.train_gan.averages import Averages
+from train.train_gan.data import Batches
+from train.train_gan.device import can_bf16, cpu_threads, device_name, use_whole_device
+from train.train_gan.loop import Run, after_step
+from train.train_gan.monitor import Monitor
 from train.train_gan.recipes import CONFIGS, Recipe, load_recipe
+from train.train_gan.run_folder import RunFolder
 from train.train_gan.state import build
-from train.train_gan.steps import Trainer
+from train.train_gan.steps import Batch, Trainer
+from train.train_gan.stop import Stop
 
 
 # of the table, with their widths
 COLUMNS = {
     "batch": 6, "covers/s": 10, "bare": 10, "loop costs": 12, "reading": 10, "of the peak": 13, "GB": 8,
 }  # fmt: skip
+PICTURES = 512  # to train on
+BLOCK = 5  # steps before one waits for a GPU, which is given work ahead
 DRAWN = 16  # different pictures for the sprint's way
 FEW, MANY, ROW_SIDE = 5_000, 1_000_000, 32
 MATRIX = {"cpu": 2048, "cuda": 8192}  # side; large enough for the best
+LOAD = 4  # other programs on each core of a busy machine
+# How threads wait for each other's share of a convolution. The first is what libgomp does where nobody says anything.
+WAYS = {
+    "all threads, spinning": {"GOMP_SPINCOUNT": "300000"},
+    "all threads, passive": {"OMP_WAIT_POLICY": "PASSIVE"},
+    "one thread": {"OMP_NUM_THREADS": "1"},
+}
 
 
-def add_parser(programs: argparse._SubParsersAction) -> None:
-    """Add the program to those of `train.benchmark`."""
-    parser = programs.add_parser("train", help="covers a second of recipes, beside others and beside the machine")
-    parser.add_argument("--config", nargs="*", help="recipes; default: all")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the program's flags."""
+    parser.add_argument("--config", nargs="*", help="recipes; default: all, with --busy tiny")
     parser.add_argument("--train_batch_size", type=int, help="default: the recipe's")
     parser.add_argument("--steps", type=int, default=10, help="steps to take the median of")
-    parser.set_defaults(function=benchmark_train)
+    parser.add_argument(
+        "--busy", action="store_true", help="instead: how threads should wait where others compute, too"
+    )
 
 
-def benchmark_train(args: argparse.Namespace) -> str:
+def main(args: argparse.Namespace) -> str:
     """Print covers a second of each recipe, what the loop around the mathematics costs, and how others compare."""
     if args.steps < 1:
         raise UserError(f"--steps must be at least 1, not {args.steps}")
+    if args.busy:
+        return busy(args)
     device = Accelerator(mixed_precision="no").device
     use_whole_device(device)
     threads = torch.get_num_threads() if device.type == "cpu" else 0
@@ -88,8 +112,168 @@ def benchmark_train(args: argparse.Namespace) -> str:
     return f"on {where}; medians of {args.steps} steps; `accelerate launch` gives a program one thread, ours takes all"
 
 
+def busy(args: argparse.Namespace) -> str:
+    """Print covers a second by how threads wait, on this machine as it is and beside other programs.
+
+    Each in a process of its own, because OpenMP reads its settings once, when torch is loaded.
+    """
+    if sys.platform != "linux":
+        raise UserError("--busy compares settings of Linux's OpenMP, libgomp; elsewhere there is another one")
+    others = LOAD * max(2, cpu_threads())
+    print(f"{'covers/s':<40}{'alone':>10}{f'beside {others} others':>20}{'slower':>10}")
+    for config in args.config or ["tiny"]:
+        load_recipe(config, {"train_batch_size": args.train_batch_size})  # a mistake is told at once
+        for name, settings in WAYS.items():
+            alone = speed_in_a_process(config, args, settings)
+            with others_computing(others):
+                beside = speed_in_a_process(config, args, settings)
+            print(f"{f'{config}, {name}':<40}{alone:>10.1f}{beside:>20.1f}{alone / beside:>9.1f}x", flush=True)
+    return (
+        f"medians of {args.steps} steps of the whole loop; these programs wait passively unless OMP_WAIT_POLICY is set"
+    )
+
+
+@contextmanager
+def others_computing(count: int) -> Iterator[list[subprocess.Popen]]:
+    """Keep `count` other processes computing while it is entered."""
+    processes = [subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def speed_in_a_process(config: str, args: argparse.Namespace, settings: dict[str, str]) -> float:
+    """Return covers a second of a recipe's whole loop in a new process with these settings of OpenMP alone."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_", "KMP_"))}
+    environment = kept | {"PYTHONPATH": str(Path(__file__).parents[2])} | settings
+    command = [sys.executable, "-m", "train.benchmark.speed", config, args.steps, args.train_batch_size or ""]
+    done = subprocess.run([*map(str, command)], env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise UserError(f"training failed: {(done.stderr.strip().splitlines() or [''])[-1]}", 1)
+    return float(done.stdout.split()[-1])
+
+
+def speed_of_this_process(config: str, steps: str, train_batch_size: str) -> float:
+    """Return covers a second of a recipe's whole loop, for `speed_in_a_process`."""
+    device = Accelerator(mixed_precision="no").device
+    use_whole_device(device)
+    recipe = load_recipe(config, {"train_batch_size": int(train_batch_size) if train_batch_size else None})
+    return paired_speeds(recipe, int(steps), can_bf16(device)).whole
+
+
+def random_batch(trainer: Trainer) -> Batch:
+    """Draw once what a step is computed from, where the networks are."""
+    recipe, device = trainer.recipe, next(trainer.gan.generator.parameters()).device
+    size, shape = recipe.train_batch_size, (recipe.train_batch_size, recipe.resolution, recipe.resolution, 3)
+    real, others = (to_float(torch.randint(0, 256, shape, dtype=torch.uint8)).to(device) for _ in range(2))
+    latents = torch.randn(size, trainer.gan.generator.config.latent_dim, device=device)
+    compares = LOSSES[recipe.loss].compares
+    return Batch(latents, real, others if compares else None, (None, None), torch.rand(size, 1, 1, 1, device=device))
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Say how fast a recipe trains.
+
+    Args:
+        whole: covers a second of the whole loop.
+        bare: covers a second of its mathematics alone.
+        reading: share of the loop's time in which the program reads covers, beside which a GPU goes on computing.
+        memory: bytes of a GPU's that steps take at most, without augmentation and the covers that are kept there; 0 on
+            a CPU, whose program holds much else.
+    """
+
+    whole: float
+    bare: float
+    reading: float
+    memory: int
+
+
+class TimedCovers(Covers):
+    """Note the seconds that reading each batch of covers takes; a copy in a GPU's memory adds to the same list."""
+
+    def __init__(self, pixels: Dataset, resolution: int):
+        super().__init__(pixels, resolution)
+        self.laps: list[float] = []
+
+    def batch(self, position: int, size: int, stream: int = 0) -> torch.Tensor:
+        """As `Covers.batch`."""
+        begin = time.perf_counter()
+        pixels = super().batch(position, size, stream)
+        self.laps.append(time.perf_counter() - begin)
+        return pixels
+
+
+def paired_speeds(recipe: Recipe, steps: int, bf16: bool) -> Timed:
+    """Time the whole loop and its bare mathematics, a few steps of each in turn: medians of `steps` rounds of each.
+
+    The whole reads covers, draws latents, augments with the recipe's first probability, averages the weights, and
+    shows and logs; evaluations and checkpoints, which come once in minutes, are left out. The bare one takes the same
+    steps on one batch that is there, without augmentation, average or logging.
+    """
+    accelerator = Accelerator(mixed_precision="no")
+    device = accelerator.device
+    size, block = recipe.train_batch_size, BLOCK if device.type == "cuda" else 1
+    round_ = recipe.discriminator_steps * block  # several discriminator steps for one of the generator go together
+    warm = 2 * block
+    images = (round_ * steps + warm) * size
+    recipe = dataclasses.replace(recipe, total_images=images, checkpointing_images=10 * images)
+    pixels = Dataset.from_dict({"pixels": [os.urandom(3 * recipe.resolution**2) for _ in range(PICTURES)]})
+    covers = TimedCovers(pixels, recipe.resolution)
+    trainer = Trainer(build(recipe, device), recipe, accelerator, bf16)
+    memory = peak_of_a_step(trainer) if device.type == "cuda" else 0
+    without = dataclasses.replace(recipe, ema_sigma=[])
+    bare = Trainer(build(without, device), without, accelerator, bf16)
+    batch = random_batch(bare)
+    laps: list[list[float]] = [[], [], []]
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder, open(os.devnull, "w") as nowhere:
+        with redirect_stderr(nowhere):
+            run_folder, stop = RunFolder(Path(folder)), Stop()
+            monitor = Monitor(trainer, run_folder, 0, 0.0, stop)
+            monitor.speed_said = True
+            averages = Averages(trainer.gan.ema, recipe.ema_sigma)
+            whole_loop = Run(trainer, Batches(trainer, covers), run_folder, monitor, averages, stop)
+            whole_loop.evaluation_images = recipe.checkpointing_images
+        began = time.perf_counter()
+        for images, measured in loop.steps(trainer, whole_loop.batches, 0):
+            after_step(whole_loop, images, measured)
+            if images // size % block:
+                continue
+            measured["loss_d"].item()  # waits for the device
+            middle = time.perf_counter()
+            for step in range(block):
+                last = bare.step(batch, images - (block - step) * size)
+            last["loss_d"].item()
+            end = time.perf_counter()
+            for lap, seconds in zip(laps, (middle - began, end - middle, sum(covers.laps)), strict=True):
+                lap.append(seconds)
+            covers.laps.clear()
+            began = time.perf_counter()
+        monitor.bar.close()
+    every = recipe.discriminator_steps
+    whole, alone, reading = (statistics.median(rounds(times[warm // block :], every)) for times in laps)
+    return Timed(round_ * size / whole, round_ * size / alone, reading / whole, memory)
+
+
+def peak_of_a_step(trainer: Trainer) -> int:
+    """Return the most bytes of a GPU's memory that two steps take."""
+    torch.cuda.reset_peak_memory_stats()
+    batch, every = random_batch(trainer), trainer.recipe.discriminator_steps
+    for step in range(2 * every):
+        trainer.step(batch, step * trainer.recipe.train_batch_size)
+    return torch.cuda.max_memory_allocated()
+
+
+def rounds(laps: list[float], length: int) -> list[float]:
+    """Return the sums of `length` laps each, from every lap on."""
+    return [sum(laps[i : i + length]) for i in range(len(laps) - length + 1)]
+
+
 def matrix_speed(device: torch.device, bf16: bool) -> float:
-    """Multiplications and additions a second in products of square matrices: what convolutions can reach at best."""
+    """Return multiplications and additions a second in products of square matrices: a bound for convolutions."""
     kind, products = ("cuda", 5) if device.type == "cuda" else ("cpu", 1)
     side = MATRIX[kind]
     a, b = torch.randn(2, side, side, device=device, dtype=torch.bfloat16 if bf16 else torch.float32)
@@ -104,7 +288,7 @@ def matrix_speed(device: torch.device, bf16: bool) -> float:
 
 
 class Work(TorchDispatchMode):
-    """While it is entered, counts multiplications in convolutions and matrix products.
+    """Count multiplications in convolutions and matrix products while it is entered.
 
     PyTorch's own counter does not follow second derivatives, nor the groups of a convolution on the way back.
     """
@@ -114,7 +298,7 @@ class Work(TorchDispatchMode):
         self.macs = 0
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        """What every operator of torch goes through."""
+        """Count, and compute: every operator of torch goes through here."""
         out, aten = function(*args, **(kwargs or {})), torch.ops.aten
         if function is aten.convolution.default:
             images, weight, transposed = args[0], args[1], args[6]
@@ -129,7 +313,7 @@ class Work(TorchDispatchMode):
 
 
 def flops_of_a_cover(recipe: Recipe) -> float:
-    """Multiplications and additions in convolutions and products that one cover costs, a whole round of steps long."""
+    """Return the multiplications and additions that one cover costs in convolutions and products, mean of a round."""
     size, every = 2 * recipe.gradient_penalty_every, recipe.discriminator_steps
     small = dataclasses.replace(recipe, train_batch_size=size)
     trainer = Trainer(build(small, torch.device("cpu")), small, Accelerator(mixed_precision="no"), bf16=False)
@@ -141,7 +325,7 @@ def flops_of_a_cover(recipe: Recipe) -> float:
 
 
 class Decoded(torch.utils.data.Dataset):
-    """JPEGs that are decoded, scaled and normalised whenever they are asked for."""
+    """Decode, scale and normalise JPEGs anew whenever they are asked for."""
 
     def __init__(self, files: list[bytes], resolution: int):
         self.files, self.resolution = files, resolution
@@ -156,7 +340,7 @@ class Decoded(torch.utils.data.Dataset):
 
 
 def sprint_speeds(recipe: Recipe, steps: int, device: torch.device, threads: int) -> Iterator[float]:
-    """Covers a second of the sprint's way at the same networks and batch, step by step; the first two left out.
+    """Yield covers a second of the sprint's way at the same networks and batch, step by step after the first two.
 
     Args:
         recipe: a DCGAN's.
@@ -204,7 +388,7 @@ def sprint_speeds(recipe: Recipe, steps: int, device: torch.device, threads: int
 
 
 def loader_seconds(count: int, size: int = 128, batches: int = 200) -> float:
-    """Seconds to read one of `count` covers from a memory-mapped set, its share of an epoch's shuffling included."""
+    """Return the seconds to read one of `count` memory-mapped covers, with its share of an epoch's shuffling."""
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         path = Path(folder) / "pixels.arrow"
         rows = pyarrow.table({"pixels": [os.urandom(3 * ROW_SIDE**2) for _ in range(min(count, 5_000))]})
@@ -221,3 +405,7 @@ def loader_seconds(count: int, size: int = 128, batches: int = 200) -> float:
             covers.batch(number * size, size)
             laps.append(time.perf_counter() - begin)
         return statistics.median(laps) / size + order / count
+
+
+if __name__ == "__main__":
+    print(speed_of_this_process(*sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""Whether the yardsticks see what is wrong with covers: real ones, damaged more and more, against held-out ones.
+"""Show whether the yardsticks see what is wrong with covers: real ones, damaged more and more.
 
 python -m train.benchmark yardstick --dataset_name covers-64 --genres genres-64 --model runs/first/pipeline
 """
@@ -36,9 +36,8 @@ WIDTH = 46  # letters of the first column
 Rows = Iterator[tuple[str, str, torch.Tensor]]  # fault, strength, covers
 
 
-def add_parser(programs: argparse._SubParsersAction) -> None:
-    """Add the program to those of `train.benchmark`."""
-    parser = programs.add_parser("yardstick", help="whether fd_covers sees what is wrong with covers")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the program's flags."""
     add = parser.add_argument
     add("--dataset_name", required=True, help="folder written by train.prepare, or a Hub dataset")
     add("--genres", help="a prepared dataset with the column genre: all but one of them are left out")
@@ -46,10 +45,9 @@ def add_parser(programs: argparse._SubParsersAction) -> None:
     add("--model", nargs="*", default=[], help="pipelines beside the one that ships, as folders or Hub ids")
     add("--features", type=Path, default=WEIGHTS, help="what train.train_features wrote")
     add("--num_images", type=int, default=2048, help="covers to compare, at most")
-    parser.set_defaults(function=benchmark_yardstick)
 
 
-def benchmark_yardstick(args: argparse.Namespace) -> str:
+def main(args: argparse.Namespace) -> str:
     """Print both distances from held-out covers for real ones, for each fault and strength, and for generators."""
     try:
         network = load_features(args.features)
@@ -88,7 +86,7 @@ def benchmark_yardstick(args: argparse.Namespace) -> str:
 
 
 def faults_shown(real: torch.Tensor) -> Rows:
-    """Damage of the kinds that the network was shown while it learned."""
+    """Yield covers with damage of the kinds that the network was shown while it learned."""
     for sigma in (0.5, 1, 2):
         yield "blur", f"{sigma} px", blur(real, sigma)
     for deviation in (5, 15, 40):
@@ -100,7 +98,7 @@ def faults_shown(real: torch.Tensor) -> Rows:
 
 
 def faults_unseen(real: torch.Tensor) -> Rows:
-    """Damage that it was not shown."""
+    """Yield covers with damage of kinds that the network was never shown."""
     for levels in (3, 8, 20):
         yield "checkerboard", f"{levels} grey levels", checkerboard(real, levels)
     for contrast in (0.8, 0.5, 0.2):
@@ -111,7 +109,7 @@ def faults_unseen(real: torch.Tensor) -> Rows:
 
 
 def non_covers(real: torch.Tensor) -> Rows:
-    """Pictures that are no covers among the real ones."""
+    """Yield real covers with pictures among them that are none."""
     count = len(real)
     others = {
         "drawn shapes": torch.stack([torch.from_numpy(np.array(draw_cover(k, SIDE))) for k in range(count)]),
@@ -124,7 +122,7 @@ def non_covers(real: torch.Tensor) -> Rows:
 
 
 def dropped_modes(train: Covers, count: int) -> Rows:
-    """Real covers, but not all kinds of them; strength is what is left."""
+    """Yield real covers, but not all kinds of them; the strength is what is left."""
     real = train.batch(0, count)
     for copies in (2, 10, 50):
         yield "each cover repeated", f"{copies} times", real[: -(-count // copies)].repeat(copies, 1, 1, 1)[:count]
@@ -135,9 +133,9 @@ def dropped_modes(train: Covers, count: int) -> Rows:
 
 
 def clusters(covers: torch.Tensor) -> torch.Tensor:
-    """(N,) which of 20 clusters each cover belongs to: k-means on edges and colours as gan/copies.py describes them.
+    """Return (N,) int64, which of 20 clusters each cover belongs to: k-means on the descriptions of gan/nearest.py.
 
-    On those and not on the network's features, so that these do not judge by themselves.
+    Not on the features of the network that is judged, so that it does not judge itself.
     """
     points = torch.from_numpy(np.stack([describe(Image.fromarray(cover.numpy())) for cover in covers]))
     centres = points[torch.randperm(len(points), generator=seeded(0, 5))[:CLUSTERS]]
@@ -149,13 +147,13 @@ def clusters(covers: torch.Tensor) -> torch.Tensor:
 
 
 def mixed_in(real: torch.Tensor, others: torch.Tensor, share: float) -> torch.Tensor:
-    """As many covers as `real`, the last `share` of them `others`."""
+    """Return as many covers as `real`, the last `share` of them taken from `others`."""
     count = round(share * len(real))
     return torch.cat([real[: len(real) - count], others[len(real) - count :]])
 
 
 def read_genres(name: str, count: int) -> dict[str, torch.Tensor]:
-    """`count` covers of each genre that has as many. Raises UserError: there is none, or no column `genre`."""
+    """Return `count` covers of each genre with as many. Raises UserError: no genre has, or no column `genre`."""
     covers = load_covers(name, SIDE)
     dataset = load_dataset(name)["train"]
     if "genre" not in dataset.features:
@@ -172,7 +170,7 @@ def read_genres(name: str, count: int) -> dict[str, torch.Tensor]:
 
 
 class Table:
-    """Prints a row for each set of covers.
+    """Print a row for each set of covers.
 
     Args:
         distances: from the held-out covers.

@@ -86,8 +86,8 @@ class WGANGPGenerator(ModelMixin, ConfigMixin):
         resolution: height and width of a cover in pixels, a power of two.
         width: channels at full resolution; doubled at each halving of the size, up to 8 times.
         latent_dim: length of a latent vector.
-        genres: names of the genres that can be asked for, if any. To concatenate an embedding with the latents (Mirza
-            and Osindero 2014, section 3.2) adds a vector to the first layer's output: here that vector is learned.
+        genres: names of the genres that can be asked for, if any. Concatenating an embedding with the latents (Mirza
+            and Osindero 2014, section 3.2) adds a vector to the first layer's output; here that vector is learned.
     """
 
     @register_to_config

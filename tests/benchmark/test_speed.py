@@ -107,6 +107,12 @@ def test_every_file_with_a_main_is_a_program(monkeypatch, capsys):
     assert end.value.code == 0 and all(line in said for line in found.values())
 
 
+def test_the_manual_names_every_program_and_no_other():
+    manual = (Path(speed.__file__).parent / "README.md").read_text()
+    assert set(re.findall(r"^\| `(\w+)` \|", manual.split("\n## ")[0], re.M)) == benchmark.programs().keys()
+    assert set(re.findall(r"train\.benchmark (\w+)", manual)) <= benchmark.programs().keys()
+
+
 def test_the_old_name_of_speed_is_understood(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["train.benchmark", "train", "--steps", "0"])
     with pytest.raises(UserError, match="--steps must be at least 1"):

@@ -111,6 +111,7 @@ def _move_in(new: Path, folder: Path) -> None:
     for left in [*before, *(folder / "synthesis").iterdir()]:
         if left.relative_to(folder) not in files and not left.is_dir():
             left.unlink(missing_ok=True)
+    (new / INDEX).chmod(0o644)
     (new / INDEX).replace(folder / INDEX)
 
 

@@ -72,7 +72,7 @@ class Index:
 
     def neighbours(self, cover: Image.Image, count: int = 5) -> list[Neighbour]:
         """Return the `count` training covers nearest to `cover` (any mode, square), the nearest first."""
-        feature = _components(describe(cover)[None], self.mean, self.basis, self.scale)[0]
+        feature = _components(description(cover)[None], self.mean, self.basis, self.scale)[0]
         distances = self.scale * _distances(self.features, feature[None])[:, 0]
         bits = np.bitwise_count(self.hashes ^ _hash(cover)).sum(1)
         order = np.lexsort((bits, distances))[:count]
@@ -110,7 +110,7 @@ def load_index(file: str | Path) -> Index:
             if (stored.metadata() or {}).get("format") != json.dumps(FORMAT):
                 raise CopiesError(f"{file.name}: made by another version; build it anew")
             size = (shapes.get("features") or [0])[0]
-            length = len(describe(Image.new("RGB", (SIDE, SIDE))))
+            length = len(description(Image.new("RGB", (SIDE, SIDE))))
             expected = {
                 "features": ((size, COMPONENTS), np.int8), "hashes": ((size, 8), np.uint8),
                 "names": ((size, 5), np.uint8), "basis": ((length, COMPONENTS), np.float16),
@@ -145,7 +145,7 @@ def build_index(covers: Iterable[tuple[Image.Image, str]]) -> Index:
     """
     descriptions, hashes, names = [], [], []
     for cover, sha256 in covers:
-        descriptions.append(describe(cover))
+        descriptions.append(description(cover))
         hashes.append(_hash(cover))
         names.append(np.frombuffer(bytes.fromhex(sha256[:10]), np.uint8))
     if len(descriptions) < 2:
@@ -164,7 +164,7 @@ def build_index(covers: Iterable[tuple[Image.Image, str]]) -> Index:
     return Index(features, np.stack(hashes), np.stack(names), basis, mean, scale, percentiles)
 
 
-def describe(cover: Image.Image) -> np.ndarray:
+def description(cover: Image.Image) -> np.ndarray:
     """Return (D,) float32, the square roots of shares: the distance of two such vectors is Hellinger's."""
     smooth = Image.Resampling.BOX if cover.width > SIDE else Image.Resampling.BICUBIC
     small = cover.convert("RGB").resize((SIDE, SIDE), smooth)

@@ -59,7 +59,7 @@ def test_the_work_of_second_derivatives_is_counted(every: int, passes: float):
     # for a real and a generated cover; the generator's step adds 3
     sizes = {"width": 8, "max_width": 16, "blocks": 2, "group_size": 8}
     networks = {"generator": sizes | {"latent_dim": 4}, "discriminator": sizes}
-    penalty = {"gradient_penalty": "zero-centred", "gradient_penalty_every": every}
+    penalty = {"gradient_penalty": "zero-centred", "gradient_penalty_weight": 1.0, "gradient_penalty_every": every}
     recipe = Recipe("r3gan", 16, "relativistic", train_batch_size=4, **networks, **penalty)
     generator, discriminator = forward_flops(recipe)
     assert flops_of_a_cover(recipe) == pytest.approx(3 * generator + passes * discriminator, rel=0.05)

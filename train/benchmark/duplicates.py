@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from train.benchmark.piles import draw_cover, read_sources
-from train.benchmark.prepare import peak_memory
+from train.benchmark.prepare import peak_of_process
 from train.cli import UserError
 from train.prepare.clean import Cover, NoCover, decode, prepare_cover
 from train.prepare.duplicates import Fingerprints, alike, contrast_of, find_copies, similar_hashes
@@ -78,7 +78,7 @@ def search(name: str, count: int, distance: int) -> tuple[float, int, float]:
     begin = time.perf_counter()
     found = SEARCHES[name](covers, planted, distance)
     seconds = time.perf_counter() - begin
-    return seconds, peak_memory(), found()
+    return seconds, peak_of_process(), found()
 
 
 def plant(count: int, distance: int) -> tuple[Fingerprints, np.ndarray]:

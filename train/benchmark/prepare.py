@@ -113,15 +113,15 @@ def compare(pile: Path, resolution: int, cores: int, repeats: int, scratch: Path
     laps: dict[str, list[np.ndarray]] = {}
     for _ in range(repeats):
         for workers in sorted({1, cores}):
-            once = timed(run, program(quarters[:1], resolution, workers, scratch), scratch)
-            four_times = timed(run, program(quarters, resolution, workers, scratch), scratch)
+            once = timed(run_program, program(quarters[:1], resolution, workers, scratch), scratch)
+            four_times = timed(run_program, program(quarters, resolution, workers, scratch), scratch)
             laps.setdefault(ours(workers), []).append(once)
             laps.setdefault(ours(workers) + LARGER, []).append(four_times / 4)
             laps.setdefault(ours(workers) + WARM, []).append((four_times - once) / 3)
         laps.setdefault(OLD_TOOL, []).append(timed(dataset_tool, folder, resolution, scratch / "tool.zip"))
         copy = shutil.copytree(folder, scratch / "copy")
         for name, line in tools.items():
-            laps.setdefault(name, []).append(timed(run, ["sh", "-c", line.format(resolution)], copy))
+            laps.setdefault(name, []).append(timed(run_program, ["sh", "-c", line.format(resolution)], copy))
         shutil.rmtree(copy)
     spent = {name: np.median(rounds, axis=0) for name, rounds in laps.items()}
     if len(tools) == len(TOOLS):
@@ -150,7 +150,7 @@ def program(folders: list[Path], resolution: int, workers: int, scratch: Path) -
     return [sys.executable, "-m", "train.prepare", *map(str, [*folders, *options])]
 
 
-def run(command: list[str], folder: Path) -> None:
+def run_program(command: list[str], folder: Path) -> None:
     """Run a program in `folder`. Raises UserError where it fails."""
     root = str(Path(__file__).parents[2])
     ended = subprocess.run(
@@ -224,17 +224,17 @@ def peaks(command: list[str], folder: Path) -> tuple[int, int]:
         command, cwd=Path(__file__).parents[2], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         while process.poll() is None:
-            own = max(own, peak_memory(process.pid))
+            own = max(own, peak_of_process(process.pid))
             for children in Path(f"/proc/{process.pid}/task").glob("*/children"):
                 try:
-                    largest = max(largest, 0, *(peak_memory(int(child)) for child in children.read_text().split()))
+                    largest = max(largest, 0, *(peak_of_process(int(child)) for child in children.read_text().split()))
                 except OSError:  # the thread has just ended
                     continue
             time.sleep(0.02)
     return own, largest
 
 
-def peak_memory(pid: int | str = "self") -> int:
+def peak_of_process(pid: int | str = "self") -> int:
     """Return the most bytes of memory that a process ever held; 0 where it has ended, or where Linux does not tell.
 
     Not from `getrusage`, which counts for a new program what its parent held.

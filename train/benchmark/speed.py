@@ -324,7 +324,7 @@ def flops_of_a_cover(recipe: Recipe) -> float:
     return 2 * work.macs / size / every
 
 
-class Decoded(torch.utils.data.Dataset):
+class JPEGs(torch.utils.data.Dataset):
     """Decode, scale and normalise JPEGs anew whenever they are asked for."""
 
     def __init__(self, files: list[bytes], resolution: int):
@@ -355,7 +355,7 @@ def sprint_speeds(recipe: Recipe, steps: int, device: torch.device, threads: int
         draw_cover(seed, 2 * recipe.resolution).save(file := io.BytesIO(), "JPEG", quality=90)
         files.append(file.getvalue())
     loader = torch.utils.data.DataLoader(
-        Decoded(files * (PICTURES // DRAWN) * steps, recipe.resolution),
+        JPEGs(files * (PICTURES // DRAWN) * steps, recipe.resolution),
         recipe.train_batch_size,
         shuffle=True,
         drop_last=True,

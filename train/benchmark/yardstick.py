@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors import SafetensorError
 
 from gan.errors import first_line
-from gan.nearest import describe
+from gan.nearest import description
 from gan.pipeline_folder import PipelineError, load_pipeline
 from train.benchmark.piles import draw_cover
 from train.cli import UserError
@@ -137,7 +137,7 @@ def clusters(covers: torch.Tensor) -> torch.Tensor:
 
     Not on the features of the network that is judged, so that it does not judge itself.
     """
-    points = torch.from_numpy(np.stack([describe(Image.fromarray(cover.numpy())) for cover in covers]))
+    points = torch.from_numpy(np.stack([description(Image.fromarray(cover.numpy())) for cover in covers]))
     centres = points[torch.randperm(len(points), generator=seeded(0, 5))[:CLUSTERS]]
     for _ in range(20):
         nearest = torch.cdist(points, centres).argmin(1)

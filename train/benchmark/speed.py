@@ -9,6 +9,7 @@ import argparse
 import dataclasses
 import io
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -229,7 +230,11 @@ def paired_speeds(recipe: Recipe, steps: int, bf16: bool) -> Timed:
     bare = Trainer(build(without, device), without, accelerator, bf16)
     batch = random_batch(bare)
     laps: list[list[float]] = [[], [], []]
-    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder, open(os.devnull, "w") as nowhere:
+    with (
+        tempfile.TemporaryDirectory(prefix="benchmark-") as folder,
+        open(os.devnull, "w") as nowhere,
+        signals_given_back(),
+    ):
         with redirect_stderr(nowhere):
             run_folder, stop = RunFolder(Path(folder)), Stop()
             monitor = Monitor(trainer, run_folder, 0, 0.0, stop)
@@ -239,7 +244,8 @@ def paired_speeds(recipe: Recipe, steps: int, bf16: bool) -> Timed:
             whole_loop.evaluation_images = recipe.checkpointing_images
         began = time.perf_counter()
         for images, measured in loop.steps(trainer, whole_loop.batches, 0):
-            after_step(whole_loop, images, measured)
+            if after_step(whole_loop, images, measured):
+                raise KeyboardInterrupt  # what asks a run to stop ends the measurement
             if images // size % block:
                 continue
             measured["loss_d"].item()  # waits for the device
@@ -256,6 +262,17 @@ def paired_speeds(recipe: Recipe, steps: int, bf16: bool) -> Timed:
     every = recipe.discriminator_steps
     whole, alone, reading = (statistics.median(rounds(times[warm // block :], every)) for times in laps)
     return Timed(round_ * size / whole, round_ * size / alone, reading / whole, memory)
+
+
+@contextmanager
+def signals_given_back() -> Iterator[None]:
+    """Let signals do after it what they did before, whoever listens to them meanwhile: a run does."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def peak_of_a_step(trainer: Trainer) -> int:

@@ -10,7 +10,8 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from train.cli import Parser, run
+from gan.errors import Parser
+from train.cli import run
 
 
 OLD_NAMES = {"train": "speed"}
@@ -36,7 +37,8 @@ def main() -> str:
         if arguments[:1] == [name]:
             module = import_module(f"train.benchmark.{name}")
             module.add_arguments(program)
-    return module.main(parser.parse_args(arguments))
+    args = parser.parse_args(arguments)  # which ends the program, unless one was chosen
+    return module.main(args)
 
 
 if __name__ == "__main__":

@@ -145,7 +145,7 @@ def export_generator(generator: torch.nn.Module, file: Path) -> None:
 
 @functools.lru_cache(maxsize=1)  # a run writes one generator again and again, and to trace it takes seconds
 def _traced(network: type[torch.nn.Module], config: str) -> torch.export.ExportedProgram:
-    """The program of a network that was built from this configuration, in JSON; its weights are anything."""
+    """Return the program of a network built from `config`, JSON; it holds weights of no meaning."""
     with torch.random.fork_rng(devices=[]):
         generator = network.from_config(json.loads(config)).eval()
     inputs, shapes = export_inputs(generator)

@@ -47,7 +47,9 @@ def shipped(tmp_path: Path) -> Path:
 
 
 def test_the_best_ships_in_half_the_bytes_and_nothing_stays_of_the_one_before(run_folder: Path, shipped: Path):
+    before = {file.name for file in run_folder.iterdir()}
     images, gap = ship(run_folder, shipped)
+    assert {file.name for file in run_folder.iterdir()} == before
     pipe = gan.load_pipeline(shipped)
     assert type(pipe.synthesis).__name__ == "R3GANGenerator"
     assert {value.dtype for value in load_file(shipped / WEIGHTS).values() if value.ndim > 1} == {torch.float16}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gan.pipeline_folder import COVERS_INDEX, PRETRAINED, PipelineError, load_pipeline, save_pipeline
+from gan.pipeline_folder import COVERS_INDEX, PRETRAINED, PipelineError, halved, load_pipeline, save_pipeline
 from train.cli import Parser, UserError, run
 from train.metrics.evaluation import is_best
 from train.train_gan.run_folder import draw_sheet
@@ -41,14 +41,11 @@ def ship(run_folder: Path, target: Path) -> tuple[int, float]:
     if not best:
         raise UserError(f"{run_folder}: its metrics.jsonl does not tell which covers were best")
     images = best[-1]
-    shipped = run_folder / "shipped"
-    save_pipeline(pipeline, shipped, for_strangers=False, half=True)
-    sheets = [draw_sheet(drawn.synthesis) for drawn in (pipeline, load_pipeline(shipped))]
+    sheets = [draw_sheet(drawn) for drawn in (pipeline.synthesis, halved(pipeline.synthesis).float())]
     gap = float(np.abs(np.subtract(*(np.asarray(sheet, np.int16) for sheet in sheets))).mean())
+    save_pipeline(pipeline, target, for_strangers=False, half=True)
     for name in OF_THE_ONE_BEFORE:
         (target / name).unlink(missing_ok=True)
-    shutil.rmtree(target / "synthesis", ignore_errors=True)
-    shutil.copytree(shipped, target, dirs_exist_ok=True)
     (target / "config.json").write_bytes(config)
     if (run_folder / "film.webp").is_file():
         shutil.copy(run_folder / "film.webp", target)

@@ -126,7 +126,7 @@ def show(contenders: list[Contender], laps: list[list[float]], batch: int) -> No
 
 
 def laps_in_turn(contenders: list[Contender], steps: int) -> list[list[float]]:
-    """Seconds of `steps` steps of each: one of the first, one of the second, and round again."""
+    """Return the seconds of `steps` steps of each: one of the first, one of the second, and round again."""
     return [[contender.lap() for contender in contenders] for _ in range(WARMING + steps)][WARMING:]
 
 

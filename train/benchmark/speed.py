@@ -201,7 +201,7 @@ class TimedCovers(Covers):
         self.laps: list[float] = []
 
     def batch(self, position: int, size: int, stream: int = 0) -> torch.Tensor:
-        """As `Covers.batch`."""
+        """Read a batch as `Covers.batch` does, and note the seconds."""
         begin = time.perf_counter()
         pixels = super().batch(position, size, stream)
         self.laps.append(time.perf_counter() - begin)

@@ -1,4 +1,4 @@
-"""`app.py` as a program of its own."""
+"""The page, as a program of its own or in this process."""
 
 import re
 import socket
@@ -6,6 +6,11 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+
+if TYPE_CHECKING:
+    import gradio
 
 
 ROOT = Path(__file__).parents[2]
@@ -15,6 +20,16 @@ def free_port() -> str:
     """The number of a port that nobody listens at."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         return str(free.getsockname()[1])
+
+
+@contextmanager
+def launched(page: "gradio.Blocks") -> Iterator[str]:
+    """Show a page from this process; yields its address."""
+    from gan.studio import launch_options  # here, because most that ask for a port need no page
+
+    _, address, _ = page.launch(server_port=int(free_port()), prevent_thread_lock=True, quiet=True, **launch_options())
+    yield address
+    page.close()
 
 
 @contextmanager

@@ -5,7 +5,6 @@ import http.client
 import io
 import json
 import logging
-import socket
 import subprocess
 import urllib.parse
 import urllib.request
@@ -22,11 +21,12 @@ from gan import load_pipeline
 from gan.film import FFMPEG, SMALLEST_FILM
 from gan.latents import blend, closed_path, slerp, walk
 from gan.pipeline import LARGEST_SEED, AlbumCoverPipeline
-from gan.studio import build_page, launch_options
+from gan.studio import build_page
 from gan.studio.model import Model
 from gan.studio.shell.body_limit import LARGEST_BODY
 from gan.studio.tabs.crate import SIDE, Crate
 from tests.helpers.pictures import pixels, same
+from tests.helpers.serving import launched
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +42,8 @@ def model(pipeline: AlbumCoverPipeline) -> Model:
 @pytest.fixture(scope="module")
 def client(pipeline: AlbumCoverPipeline, tmp_path_factory: pytest.TempPathFactory):
     page = build_page(pipeline, "user/covers", "v1")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    _, address, _ = page.launch(server_port=port, prevent_thread_lock=True, quiet=True, **launch_options())
-    yield Client(address, verbose=False, download_files=tmp_path_factory.mktemp("downloads"))
-    page.close()
+    with launched(page) as address:
+        yield Client(address, verbose=False, download_files=tmp_path_factory.mktemp("downloads"))
 
 
 OURS = {

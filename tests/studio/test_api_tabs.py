@@ -1,7 +1,6 @@
 """The tabs Breed, Finish and Yours as programs call them, through the real client."""
 
 import logging
-import socket
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +12,10 @@ from PIL import Image
 from gan import load_pipeline
 from gan.nearest import build_index
 from gan.pipeline import AlbumCoverPipeline
-from gan.studio import build_page, launch_options
+from gan.studio import build_page
 from gan.studio.address import from_png
 from tests.helpers.drawn import bomb, draw_cover
+from tests.helpers.serving import launched
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +28,8 @@ def client(pipeline: AlbumCoverPipeline, tmp_path_factory: pytest.TempPathFactor
     covers = [*(draw_cover(seed, 32) for seed in range(40)), pipeline(seeds=[1]).images[0]]
     index = build_index((cover, f"{number:064x}"[::-1]) for number, cover in enumerate(covers))
     page = build_page(pipeline, "user/covers", "v1", index=index)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    _, address, _ = page.launch(server_port=port, prevent_thread_lock=True, quiet=True, **launch_options())
-    yield Client(address, verbose=False, download_files=tmp_path_factory.mktemp("downloads"))
-    page.close()
+    with launched(page) as address:
+        yield Client(address, verbose=False, download_files=tmp_path_factory.mktemp("downloads"))
 
 
 def test_the_endpoints_are_documented(client: Client):

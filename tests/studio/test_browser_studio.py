@@ -1,7 +1,6 @@
 """The tabs Breed, Finish and Yours as a visitor has them, in a real Chromium."""
 
 import re
-import socket
 from pathlib import Path
 
 import pytest
@@ -10,9 +9,10 @@ from playwright.sync_api import expect
 
 from gan import load_pipeline
 from gan.nearest import build_index
-from gan.studio import build_page, launch_options
+from gan.studio import build_page
 from gan.studio.address import from_png
 from tests.helpers.drawn import draw_cover
+from tests.helpers.serving import launched
 
 
 CUT_OFF = """[...document.querySelectorAll('button, input, .sleeve img, .details, table')]
@@ -34,11 +34,8 @@ def address(tiny_pipeline_folder: Path):
     page = build_page(
         pipeline, "user/covers", index=build_index((cover, f"{n:064x}") for n, cover in enumerate(covers))
     )
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    _, address, _ = page.launch(server_port=port, prevent_thread_lock=True, quiet=True, **launch_options())
-    yield address
-    page.close()
+    with launched(page) as address:
+        yield address
 
 
 @pytest.fixture

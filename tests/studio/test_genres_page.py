@@ -2,7 +2,6 @@
 
 import base64
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,12 +9,14 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
+import app
 from gan import load_pipeline
 from gan.pipeline import AlbumCoverPipeline
+from gan.studio import build_page
 from gan.studio.files import cover_png
 from gan.studio.model import Model
 from tests.helpers.pictures import same
-from tests.helpers.serving import free_port, serving
+from tests.helpers.serving import launched
 from tests.helpers.tiny import GENRES
 from tests.helpers.visiting import CUT_OFF, NAMELESS, PAINTED, details
 
@@ -35,8 +36,8 @@ def pipeline(model: Model) -> AlbumCoverPipeline:
 
 @pytest.fixture(scope="module")
 def served(genres_folder: Path):
-    """The address of `app.py --model <folder>`."""
-    with serving([sys.executable, "app.py", "--model", str(genres_folder), "--port", free_port()]) as (address, _, _):
+    """The address of the page that `app.py --model <folder>` shows."""
+    with launched(build_page(**app.choose_model(str(genres_folder), None))) as address:
         yield address
 
 

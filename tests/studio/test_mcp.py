@@ -4,7 +4,6 @@ import asyncio
 import base64
 import io
 import json
-import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,22 +13,21 @@ import pytest
 from PIL import Image
 
 from gan import load_pipeline
-from gan.studio import build_page, launch_options
+from gan.studio import build_page
 
 
 pytest.importorskip("mcp")
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 
+from tests.helpers.serving import launched
+
 
 @pytest.fixture(scope="module")
 def address(tiny_pipeline_folder: Path):
     page = build_page(load_pipeline(tiny_pipeline_folder), "user/covers")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    _, address, _ = page.launch(server_port=port, prevent_thread_lock=True, quiet=True, **launch_options())
-    yield address
-    page.close()
+    with launched(page) as address:
+        yield address
 
 
 def ask(address: str, tool: str, **arguments: object):

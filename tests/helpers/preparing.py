@@ -22,7 +22,7 @@ SIDE = 64
 def start(*arguments: object, **environment: str) -> CompletedProcess[str]:
     """Run the program as a process of its own."""
     command = [sys.executable, "-m", "train.prepare", *map(str, arguments)]
-    return programs.run(command, environment=os.environ | environment)
+    return programs.run(command, environment=os.environ | environment, genuine=True)
 
 
 def program(*arguments: object) -> tuple[int, str]:

@@ -2,7 +2,7 @@
 
 Python imports the trainer for five seconds before it trains tiny networks for one. A fork is still a real process: it
 has its own number, arguments, folder, environment, standard streams and session, and ends by signals like any other.
-Where the start itself is looked at, tests say `genuine=True` or use `subprocess`.
+Once for each program tests say `genuine=True`, because a fork would not miss what the program forgets to import.
 """
 
 import atexit

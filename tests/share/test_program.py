@@ -40,8 +40,10 @@ class Shared:
     output: str
 
 
-def run(environment: dict[str, str], *arguments: str | Path, folder: Path = ROOT) -> subprocess.CompletedProcess:
-    return programs.run([sys.executable, *arguments], folder=folder, environment=environment)
+def run(
+    environment: dict[str, str], *arguments: str | Path, folder: Path = ROOT, genuine: bool = False
+) -> subprocess.CompletedProcess:
+    return programs.run([sys.executable, *arguments], folder=folder, environment=environment, genuine=genuine)
 
 
 def covers(pipeline: gan.AlbumCoverPipeline) -> np.ndarray:
@@ -62,7 +64,7 @@ def shared(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Shared:
     for seed, target in enumerate((first, other)):
         gan.save_pipeline(tiny_pipeline("r3gan", seed), target, for_strangers=False)
     to = ("--repo_id", "user/covers", "--license", "mit", "--onnx")
-    done = run(hub.environment(folder / "sharer"), "-m", "train.share", "model", first, *to)
+    done = run(hub.environment(folder / "sharer"), "-m", "train.share", "model", first, *to, genuine=True)
     assert done.returncode == 0, done.stderr
     files = {p.relative_to(other).as_posix(): p.read_bytes() for p in other.rglob("*") if p.is_file()}
     hub.repos["model", "user/covers"].commit(files, "another", "next")

@@ -39,6 +39,7 @@ def pile(tmp_path_factory) -> Path:
     return write_tar(folder / "pile.tar", files | {"small.jpg": encode(draw_cover(99, 40), "JPEG"), "a.jpg": b"none"})
 
 
+@pytest.mark.slow
 def test_prepare_prints_what_every_way_takes():
     done = launch("prepare", "--files", 8, "--side", 80, "--resolution", 32, "--repeats", 1)
     assert done.returncode == 0, done.stderr

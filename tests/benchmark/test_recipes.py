@@ -21,6 +21,7 @@ def launch(*arguments: object) -> subprocess.CompletedProcess[str]:
     return programs.call(benchmark.main, "train.benchmark", "recipes", *arguments)
 
 
+@pytest.mark.slow
 def test_each_recipe_trains_as_long_and_none_twice(tiny_dataset: Path, tmp_path: Path) -> None:
     arguments = ("--dataset_name", tiny_dataset, "--minutes", 0.05, "--output_dir", tmp_path / "compare", "--recipe")
     done = launch(*arguments, "tiny")

@@ -34,6 +34,7 @@ def launch(*arguments: object) -> subprocess.CompletedProcess[str]:
     return programs.call(benchmark.main, "train.benchmark", "yardstick", *arguments)
 
 
+@pytest.mark.slow
 def test_the_table_holds_every_fault_and_the_generator(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("train.benchmark.yardstick.SLICED", 8)  # most of the time is theirs
     done = launch("--dataset_name", prepared, "--genres", prepared, "--genre_images", 40, "--num_images", 40)

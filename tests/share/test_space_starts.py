@@ -9,6 +9,7 @@ import urllib.request
 from importlib.metadata import distribution
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 
 from tests.helpers import programs
@@ -21,6 +22,7 @@ DOWNLOAD = "import sys; from huggingface_hub import snapshot_download as s; s('u
 DOWNLOAD += "local_dir=sys.argv[1])"
 
 
+@pytest.mark.slow
 def test_what_a_space_receives_starts_from_its_requirements_alone(tmp_path: Path):
     """It is uploaded, downloaded, opened and asked for a cover."""
     space, environment = tmp_path / "space", tmp_path / "environment"

@@ -20,6 +20,7 @@ from tests.helpers.load import line
 from tests.helpers.serving import free_port, serving
 
 
+pytestmark = pytest.mark.slow
 LOAD_SECONDS = float(os.environ.get("LOAD_SECONDS", "4"))  # 60 for the manual's figures
 FIRST = "performance.getEntriesByName('first-cover').at(-1).startTime / 1000"
 

@@ -10,6 +10,7 @@ from tests.helpers.runs import command, launch, launch_two, weights
 
 
 @pytest.mark.parametrize("config", ["tiny", "normalised"])
+@pytest.mark.slow
 def test_two_processes_through_the_real_launcher_do_what_one_does(
     config: str, tiny_dataset: Path, tmp_path: Path
 ) -> None:

@@ -1,4 +1,9 @@
-"""Compute fingerprints of covers: equal ones for equal pixels, or similar ones for pictures that look alike."""
+"""Hashes of covers, and what makes two of them alike.
+
+Two covers are near copies where few bits of their perceptual hashes differ and their mean colours are alike as well:
+the hash sees greys only, so that by itself it takes all records of a label for one whose covers differ in colour and
+lettering.
+"""
 
 import hashlib
 from functools import lru_cache
@@ -8,6 +13,10 @@ from PIL import Image
 
 
 COLOURS_SIDE = 8
+# How far apart the colours of two fields may be on average (root mean square), as a share of the covers' own contrast.
+# The second number, in levels of 255, is what a recompression may add where there is no contrast at all.
+ALIKE_SHARE, ALIKE_NOISE = 0.5, 4.0
+ROWS_AT_ONCE = 50_000
 
 
 def pixel_hash(picture: Image.Image) -> bytes:
@@ -37,3 +46,37 @@ def _dct_basis() -> np.ndarray:
 def colours(picture: Image.Image) -> bytes:
     """Return the mean colours of 8 x 8 fields, 192 bytes: they tell apart what the grey `perceptual_hash` cannot."""
     return picture.resize((COLOURS_SIDE, COLOURS_SIDE), Image.Resampling.BOX).tobytes()
+
+
+def alike(colours: np.ndarray, contrast: np.ndarray, one: int, others: np.ndarray) -> np.ndarray:
+    """Return which covers have colours like those of one cover.
+
+    Args:
+        colours: (N, 192) uint8, of all covers.
+        contrast: (N,) of all covers, see `contrast_of`.
+        one: index of the cover.
+        others: (M,) indices of the covers to compare with it.
+
+    Returns:
+        (M,) bool.
+    """
+    difference = colours[others].astype(np.int32) - colours[one]
+    error = np.sqrt((difference**2).sum(1) / colours.shape[1])
+    return error <= ALIKE_SHARE * (np.sqrt((contrast[others] + contrast[one]) / 2) + ALIKE_NOISE)
+
+
+def contrast_of(colours: np.ndarray) -> np.ndarray:
+    """Return the contrast of each cover: how its fields vary around their mean colour.
+
+    Args:
+        colours: (N, 192) uint8.
+
+    Returns:
+        (N,) variances, averaged over red, green and blue.
+    """
+    size = colours.shape[1] // 3
+    contrast = np.empty(len(colours))
+    for begin in range(0, len(colours), ROWS_AT_ONCE):
+        fields = colours[begin : begin + ROWS_AT_ONCE].reshape(-1, size, 3).astype(np.int32)
+        contrast[begin : begin + ROWS_AT_ONCE] = (size * (fields**2).sum(1) - fields.sum(1) ** 2).mean(1) / size**2
+    return contrast

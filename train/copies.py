@@ -3,124 +3,53 @@
     python -m train.copies --model runs/first/pipeline --dataset_name covers-64 --output_dir copies
 
 It writes copies.json, which the generator's card reads where it lies beside `pipeline/`, and pairs.png, the nearest
-pairs to look at. That picture shows real covers: it is not for sharing.
+pairs to look at. That picture shows real covers: it is not for sharing. With `--index` the pipeline folder gets the
+index by which the page tells copies: measurements of the training covers, no pictures.
 """
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
+from datasets import load_dataset
 from PIL import Image
 from tqdm.auto import tqdm
 
-from gan.pipeline_folder import PipelineError, load_pipeline
+from gan.errors import first_line
+from gan.nearest import CopiesError, build_index
+from gan.pipeline_folder import COVERS_INDEX, PRETRAINED, PipelineError, load_pipeline
 from train.cli import Parser, UserError, check_output_dir, run
 from train.covers import Covers, CoversError, load_covers
-from train.metrics.evaluation import COPY_BITS, Prints, draw
-from train.metrics.features import CoverFeatures, load_features
+from train.evaluate import shown_images
+from train.files import replacing
+from train.metrics.copies import QUANTILES, Nearest, nearest, summary
+from train.metrics.evaluation import draw
+from train.metrics.features import load_features
+from train.metrics.schema import Copies
 
 
-QUANTILES = (0.0, 0.01, 0.1, 0.5, 0.9)
 PAIRS = 32
 PAIR_SIDE = 64  # pixels of a cover in the picture of the pairs
 
 
-class Described(Prints):
-    """What N covers, (N, H, H, 3) uint8, are compared by: as `Prints`, and their features (N, 64)."""
-
-    def __init__(self, covers: torch.Tensor, network: CoverFeatures):
-        super().__init__(covers)
-        self.features = network.of(covers)
-
-
-@dataclass
-class Nearest:
-    """The training covers nearest to each of N covers.
-
-    Args:
-        bits: (N,) of 64, in which the perceptual hashes differ.
-        by_bits: (N,) which training cover that is.
-        distance: (N,) of the features.
-        by_distance: (N,) which training cover that is.
-        copied: (N,) bool: whether any training cover is a copy, as train.prepare understands it.
-    """
-
-    bits: np.ndarray
-    by_bits: np.ndarray
-    distance: np.ndarray
-    by_distance: np.ndarray
-    copied: np.ndarray
-
-
-def nearest(covers: Described, train: Covers, network: CoverFeatures, at_once: int = 1_000) -> Nearest:
-    """Compare `covers` with every training cover, `at_once` of these at a time, so that memory stays small."""
-    count = len(covers.hashes)
-    found = Nearest(
-        bits=np.full(count, 65),
-        by_bits=np.zeros(count, np.int64),
-        distance=np.full(count, np.inf, np.float32),
-        by_distance=np.zeros(count, np.int64),
-        copied=np.zeros(count, bool),
-    )
-    for begin in tqdm(range(0, len(train), at_once), desc="Comparing", unit="part"):
-        known = Described(train[range(begin, min(begin + at_once, len(train)))], network)
-        bits = np.bitwise_count(covers.hashes[:, None] ^ known.hashes).astype(np.int64)
-        _keep_nearer(found.bits, found.by_bits, bits, begin)
-        _keep_nearer(found.distance, found.by_distance, torch.cdist(covers.features, known.features).numpy(), begin)
-        found.copied |= covers.copies(known, bits <= COPY_BITS)
-    return found
-
-
-def _keep_nearer(least: np.ndarray, which: np.ndarray, distances: np.ndarray, begin: int) -> None:
-    """Where a row of (N, M) `distances` holds less than `least`, (N,), keep that and whose it is."""
-    nearer = distances.min(1) < least
-    which[nearer] = begin + distances.argmin(1)[nearer]
-    least[nearer] = distances.min(1)[nearer]
-
-
-def summary(generated: Nearest, held_out: Nearest, train: int) -> dict:
-    """What copies.json holds: `samples`, `nearest_bits` and `found`, which the card reads, and what they stand beside.
-
-    Args:
-        generated, held_out: the covers nearest to generated and to held-out ones.
-        train: how many training covers there are.
-    """
-    facts: dict = {"training_covers": train}
-    for prefix, one in (("", generated), ("held_out_", held_out)):
-        facts |= {
-            f"{prefix}samples": len(one.bits),
-            f"{prefix}nearest_bits": int(one.bits.min()),
-            f"{prefix}found": int(one.copied.sum()),
-            f"{prefix}bits": _quantiles(one.bits),
-            f"{prefix}feature_distance": _quantiles(one.distance),
-        }
-    for name in ("bits", "distance"):
-        values, limit = getattr(generated, name), np.quantile(getattr(held_out, name), 0.01)
-        facts[f"nearer_than_1%_of_held_out_by_{name}"] = round(float((values < limit).mean()), 5)
-        facts[f"held_out_nearer_than_that_by_{name}"] = round(float((getattr(held_out, name) < limit).mean()), 5)
-    return facts
-
-
-def _quantiles(values: np.ndarray) -> dict[str, float]:
-    return {f"{q:.0%}": round(float(np.quantile(values, q)), 3) for q in QUANTILES}
-
-
-def table(facts: dict) -> str:
-    """The same for people."""
+def table(found: Copies) -> str:
+    """Return the quantiles for people."""
     lines = [f"{'to the nearest training cover':<34}" + "".join(f"{f'{q:.0%}':>8}" for q in QUANTILES)]
-    for prefix, who in (("", "generated"), ("held_out_", "held-out")):
-        for key, what in (("bits", "bits of 64"), ("feature_distance", "features")):
-            values = facts[prefix + key].values()
-            lines.append(f"{f'{who}, {what}':<34}" + "".join(f"{value:>8.2f}" for value in values))
+    for who, what, values in (
+        ("generated", "bits of 64", found.bits),
+        ("generated", "features", found.feature_distance),
+        ("held-out", "bits of 64", found.held_out_bits),
+        ("held-out", "features", found.held_out_feature_distance),
+    ):
+        lines.append(f"{f'{who}, {what}':<34}" + "".join(f"{value:>8.2f}" for value in values.values()))
     return "\n".join(lines)
 
 
 def draw_pairs(covers: torch.Tensor, train: Covers, found: Nearest) -> Image.Image:
-    """The nearest pairs, generated left, training cover right: 16 by features, then 16 by hash, copies first."""
+    """Draw the nearest pairs, generated left, training cover right: 16 by features, then 16 by hash, copies first."""
     by_features = np.argsort(found.distance)
     by_hash = np.lexsort((found.distance, found.bits, ~found.copied))
     chosen = [(i, found.by_distance[i]) for i in by_features[: PAIRS // 2]]
@@ -133,18 +62,43 @@ def draw_pairs(covers: torch.Tensor, train: Covers, found: Nearest) -> Image.Ima
     return Image.fromarray(torch.cat(rows, 1).permute(1, 2, 0).numpy())
 
 
+def write_index(folder: Path, dataset_name: str) -> str:
+    """Write the index of all training covers into a pipeline folder; return what was written, for people.
+
+    Raises:
+        UserError: the dataset was not prepared by train.prepare, or holds fewer than 2 covers.
+    """
+    try:
+        covers = load_dataset(dataset_name, split="train").select_columns(["image", "sha256"])
+    except Exception as error:  # datasets raises its own, the Hub client's, pyarrow's and the system's errors
+        raise UserError(f"--index: {dataset_name} was not prepared by train.prepare ({first_line(error)})") from error
+    try:
+        index = build_index((row["image"], row["sha256"]) for row in tqdm(covers, desc="Describing", unit="cover"))
+    except CopiesError as error:
+        raise UserError(f"--index: {error}") from error
+    with replacing(folder / COVERS_INDEX) as file:
+        index.save(file.name)
+    return f"{folder / COVERS_INDEX}: {len(index):,} covers, {(folder / COVERS_INDEX).stat().st_size / 1e6:.1f} MB"
+
+
 def main() -> str:
-    """Run the program; returns its last line."""
+    """Run the program; return its last line."""
     parser = Parser(prog="train.copies", description=__doc__.strip().splitlines()[0])
     parser.add_argument("--model", help="pipeline folder or Hub id; default: the generator that ships")
     parser.add_argument("--revision", help="branch, tag or commit of a Hub model")
     parser.add_argument("--dataset_name", required=True, help="the prepared dataset that it learned from")
     parser.add_argument("--num_images", type=int, default=10_000, help="generated covers to look for")
     parser.add_argument("--output_dir", type=Path, required=True, help="where copies.json and pairs.png go")
+    parser.add_argument(
+        "--index", action="store_true", help=f"also write {COVERS_INDEX} into the pipeline folder, for the page"
+    )
     args = parser.parse_args()
     if args.num_images < 1:
         raise UserError(f"--num_images must be at least 1, not {args.num_images}")
     check_output_dir(args.output_dir, "copies.json")
+    folder = Path(args.model or PRETRAINED)
+    if args.index and not (folder / "model_index.json").is_file():
+        raise UserError(f"--index: --model {folder} is not a pipeline folder on this disk")
     device = Accelerator().device
     try:
         generator = load_pipeline(args.model, args.revision).to(device).synthesis
@@ -153,20 +107,20 @@ def main() -> str:
         )
     except (PipelineError, CoversError) as error:
         raise UserError(str(error)) from error
-    network = load_features().to(device)
-    drawn = draw(generator, args.num_images)
+    drawn = draw(generator, args.num_images, progress=True)
     both = torch.cat([drawn, validation.batch(0, len(validation))])
-    found = nearest(Described(both, network), train, network)
-    parts = (slice(None, len(drawn)), slice(len(drawn), None))
-    generated, held_out = (Nearest(**{name: values[part] for name, values in vars(found).items()}) for part in parts)
-    facts = summary(generated, held_out, len(train))
+    near = nearest(both, train, load_features().to(device))
+    generated, held_out = near[: len(drawn)], near[len(drawn) :]
+    found = summary(generated, held_out, len(train), shown_images(args.model, args.revision, type(generator)))
     args.output_dir.mkdir(parents=True, exist_ok=True)
     draw_pairs(drawn, train, generated).save(args.output_dir / "pairs.png")
-    (args.output_dir / "copies.json").write_text(json.dumps(facts, indent=2) + "\n")
-    print(table(facts))
+    (args.output_dir / "copies.json").write_text(json.dumps(found.as_dict(), indent=2) + "\n")
+    print(table(found))
+    if args.index:
+        print(write_index(folder, args.dataset_name))
     return (
-        f"{args.output_dir}: of {len(drawn):,} generated covers {facts['found']:,} are copies of one of the "
-        f"{len(train):,} training covers, of {len(held_out.bits):,} held-out ones {facts['held_out_found']:,}; "
+        f"{args.output_dir}: of {len(drawn):,} generated covers {found.found:,} are copies of one of the "
+        f"{len(train):,} training covers, of {found.held_out_samples:,} held-out ones {found.held_out_found:,}; "
         "look at pairs.png"
     )
 

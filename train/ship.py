@@ -14,7 +14,7 @@ import numpy as np
 
 from gan.pipeline_folder import COVERS_INDEX, PRETRAINED, PipelineError, halved, load_pipeline, save_pipeline
 from train.cli import Parser, UserError, run
-from train.metrics.evaluation import is_best
+from train.metrics.best import is_best
 from train.train_gan.run_folder import draw_sheet
 
 
@@ -55,7 +55,7 @@ def ship(run_folder: Path, target: Path) -> tuple[int, float]:
 
 
 def main() -> str:
-    """Run the program; returns its last line."""
+    """Run the program; return its last line."""
     parser = Parser(prog="train.ship", description=__doc__.strip().splitlines()[0])
     parser.add_argument("run_folder", type=Path, help="folder of a run that has ended")
     args = parser.parse_args()

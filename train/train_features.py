@@ -65,7 +65,7 @@ def train_features(covers: Covers, images: int, batch: int, seed: int, device: t
 
 
 def damage(covers: torch.Tensor, random: torch.Generator) -> torch.Tensor:
-    """(N, 64, 64, 3) uint8 covers, of which the last quarter is blurred, noisy, bad JPEGs, or cut and shuffled."""
+    """Blur the last quarter of (N, 64, 64, 3) uint8 covers, add noise, save as bad JPEGs, or cut and shuffle."""
     faults = [
         lambda part, strength: blur(part, 0.3 + 1.7 * strength),
         lambda part, strength: noise(part, 2 + 40 * strength, random),
@@ -80,7 +80,7 @@ def damage(covers: torch.Tensor, random: torch.Generator) -> torch.Tensor:
 
 
 def two_views(covers: torch.Tensor, random: torch.Generator) -> list[torch.Tensor]:
-    """(N, 64, 64, 3) uint8 covers as (N, 3, 64, 64) and (N, 3, 40, 40) in -1..1, each in colours of its own.
+    """Return two views of (N, 64, 64, 3) uint8 covers: (N, 3, 64, 64) and (N, 3, 40, 40), each in other colours.
 
     A part is cut out, never scaled, so that it shows the same grain as the whole.
     """
@@ -92,7 +92,7 @@ def two_views(covers: torch.Tensor, random: torch.Generator) -> list[torch.Tenso
 
 
 def in_other_colours(images: torch.Tensor, random: torch.Generator) -> torch.Tensor:
-    """(N, 3, H, W) in -1..1 with contrast, saturation, brightness and tint a little different for each."""
+    """Change contrast, saturation, brightness and tint of each of (N, 3, H, W) images in -1..1 a little."""
     contrast, saturation, brightness = torch.rand(3, len(images), 1, 1, 1, generator=random)
     tint = torch.rand(len(images), 3, 1, 1, generator=random)
     grey = images.mean(1, keepdim=True)
@@ -101,7 +101,7 @@ def in_other_colours(images: torch.Tensor, random: torch.Generator) -> torch.Ten
 
 
 def barlow_twins(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """The paper's equation 1, of two (N, D): their cross-correlation should be the identity."""
+    """Return the paper's equation 1 for two views' (N, D): their cross-correlation should be the identity."""
     a, b = ((z - z.mean(0)) / z.std(0).clamp_min(1e-4) for z in (a, b))
     correlation = a.T @ b / len(a)
     same = (1 - correlation.diagonal()).square().sum()
@@ -125,7 +125,7 @@ def settle(network: CoverFeatures, covers: Covers, device: torch.device) -> Cove
 
 
 def main() -> str:
-    """Run the program; returns its last line."""
+    """Run the program; return its last line."""
     parser = Parser(prog="train.train_features", description=__doc__.strip().splitlines()[0])
     parser.add_argument("--dataset_name", required=True, help="folder written by train.prepare, or a Hub dataset")
     parser.add_argument("--output_file", required=True, type=Path, help="where the weights go (.safetensors)")

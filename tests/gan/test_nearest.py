@@ -2,8 +2,6 @@
 
 import io
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +11,8 @@ from safetensors.numpy import load_file, save_file
 
 from gan import load_pipeline
 from gan.nearest import CopiesError, Index, build_index, load_index
-from gan.pipeline_folder import COVERS_INDEX, PRETRAINED, save_pipeline
-from tests.helpers import programs
+from gan.pipeline_folder import COVERS_INDEX, PRETRAINED
 from tests.helpers.drawn import draw_cover
-from train.share.hub import upload_model
 
 
 def name(seed: int) -> str:
@@ -117,20 +113,3 @@ def test_the_generator_that_ships_has_one() -> None:
     assert len(index) == covers
     nearest = [index.neighbours(cover)[0] for cover in load_pipeline()(seeds=list(range(16))).images]
     assert all(one.distance > 0.1 for one in nearest)
-
-
-def test_the_program(tiny_dataset: Path, tiny_pipeline_folder: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "pipeline"
-    save_pipeline(load_pipeline(tiny_pipeline_folder), folder, for_strangers=False)
-
-    def run(*arguments: object) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-m", "train.index_covers", *map(str, arguments)]
-        return programs.run(command)
-
-    done = run("--model", folder, "--dataset_name", tiny_dataset)
-    assert done.returncode == 0 and "94 covers" in done.stdout.splitlines()[-1]
-    assert len(load_index(folder / COVERS_INDEX)) == 94
-    assert COVERS_INDEX in upload_model(folder, "user/covers", dry_run=True).sizes
-    for model, dataset in ((tmp_path, tiny_dataset), (folder, "no/ne")):
-        done = run("--model", model, "--dataset_name", dataset)
-        assert done.returncode == 2 and "Traceback" not in done.stderr

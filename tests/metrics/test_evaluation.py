@@ -1,6 +1,6 @@
 """What is measured while training."""
 
-import hashlib
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,9 +10,10 @@ from datasets import Dataset
 
 from tests.helpers.drawn import draw_cover
 from train.covers import Covers, to_float
-from train.evaluate import evaluate, table
+from train.evaluate import table
 from train.metrics.evaluation import Evaluation
-from train.metrics.inception import FILES, NVIDIA, FeatureDistances, features, load_inception
+from train.metrics.inception import FeatureDistances, features
+from train.metrics.schema import Copies
 
 
 def drawn(seeds: range) -> Covers:
@@ -35,7 +36,7 @@ class Copyist(torch.nn.Module):
 def test_all_held_out_covers_serve_the_features_and_256_the_patches() -> None:
     train, held_out = drawn(range(300)), drawn(range(300, 600))
     scores = Evaluation(train, held_out)(Copyist(train.batch(0, 300)))
-    assert (scores["held_out"], scores["feature_covers"]) == (256, 300)
+    assert (scores["patch_covers"], scores["count"]) == (256, 300)
 
 
 def test_real_covers_measure_better_than_grey_ones_and_copies_are_counted() -> None:
@@ -43,32 +44,32 @@ def test_real_covers_measure_better_than_grey_ones_and_copies_are_counted() -> N
     evaluation = Evaluation(train, held_out)
     copyist, grey = Copyist(train.batch(0, 60)), Copyist(torch.full((60, 16, 16, 3), 128, dtype=torch.uint8))
     good, bad = evaluation(copyist), evaluation(grey)
-    assert good["held_out"] == good["feature_covers"] == 60
+    assert good["patch_covers"] == good["count"] == 60
     assert good["sliced_wasserstein"] < bad["sliced_wasserstein"] / 2
     assert good["fd_covers"] < bad["fd_covers"] / 2 and good["recall_covers"] > bad["recall_covers"] == 0
     assert good["pairwise_distance"] > 50 and bad["pairwise_distance"] == 0
     assert good["real_pairwise_distance"] == bad["real_pairwise_distance"] > 50
     assert bad["real_fd_covers"] == good["real_fd_covers"] == pytest.approx(good["fd_covers"], rel=0.02)
-    gap = evaluation.held_out_gap(lambda covers, labels: 1.0 if torch.equal(covers, evaluation.known[0]) else -0.5)
-    assert gap == 1.5 and torch.equal(evaluation.known[0], train.batch(0, 60))
-    copies = evaluation.copies(copyist)
-    assert copies["held_out_found"] < 10
-    del copies["held_out_found"]
-    assert copies == {"samples": 60, "nearest_bits": 0, "found": 60, "training_covers": 60}
+    gap = evaluation.held_out_gap(lambda covers, labels: 1.0 if torch.equal(covers, train.batch(0, 60)) else -0.5)
+    assert gap == 1.5
+    copies = Copies.from_dict(evaluation.copies(copyist))
+    assert (copies.samples, copies.nearest_bits, copies.found, copies.training_covers) == (60, 0, 60, 60)
+    assert set(copies.bits.values()) == {0} and copies.feature_distance is None
+    assert copies.held_out_samples == 60 and copies.held_out_found < 10 and copies.held_out_bits["50%"] > 0
 
 
 def test_where_none_are_held_out_the_training_covers_serve() -> None:
     train = drawn(range(60))
     evaluation = Evaluation(train, None)
     scores = evaluation(Copyist(train.batch(0, 60)))
-    assert scores["fd_covers"] == pytest.approx(0, abs=0.01) and scores["held_out"] == 0
-    assert "real_fd_covers" not in scores
+    assert scores["fd_covers"] == pytest.approx(0, abs=0.01)
+    assert scores["real_pairwise_distance"] == scores["pairwise_distance"] and "real_fd_covers" not in scores
     copies = evaluation.copies(Copyist(train.batch(0, 60)))
-    assert copies == {"samples": 60, "nearest_bits": 0, "found": 60, "training_covers": 60}
+    assert copies["found"] == 60 and not [name for name in copies if name.startswith("held_out")]
 
 
 def test_a_copy_is_alike_in_colour_too_and_found_among_all_covers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("train.metrics.evaluation.AT_ONCE", 7)  # several parts, the last a short one
+    monkeypatch.setattr("train.metrics.copies.AT_ONCE", 7)  # several parts, the last a short one
     train = drawn(range(60))
     evaluation = Evaluation(train, drawn(range(100, 160)))
     some = train[[3, 57]]
@@ -84,24 +85,14 @@ def test_a_copy_is_alike_in_colour_too_and_found_among_all_covers(monkeypatch: p
 class Means(torch.nn.Module):
     """In place of Inception: the mean colours of three parts of a cover."""
 
-    def forward(self, covers: torch.Tensor, return_features: bool = False) -> torch.Tensor:
+    def forward(self, covers: torch.Tensor) -> torch.Tensor:
         """(N, 3, H, W) uint8 to (N, 9)."""
         return covers.float().unflatten(2, (-1, 4)).mean(dim=(3, 4))[:, :, :3].flatten(1) / 255
 
 
-@pytest.fixture
-def network_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What is taken for NVIDIA's file."""
-    file = tmp_path / "network.pt"
-    torch.jit.script(Means()).save(str(file))
-    monkeypatch.setitem(FILES, hashlib.sha256(file.read_bytes()).hexdigest(), FILES[NVIDIA])
-    return file
-
-
-def test_a_copyist_has_the_features_of_its_covers(network_file: Path) -> None:
+def test_a_copyist_has_the_features_of_its_covers() -> None:
     train = drawn(range(60))
-    network = load_inception(str(network_file))
-    distances = FeatureDistances(network, train, torch.device("cpu"))
+    distances = FeatureDistances(Means(), train, torch.device("cpu"))
     copyist, others = (distances(Copyist(covers.batch(0, 60))) for covers in (train, drawn(range(100, 160))))
     assert copyist["fid"] == pytest.approx(0, abs=1e-3) and copyist["precision"] == copyist["recall"] == 1
     assert others["fid"] > 0.01 and others["kid"] > copyist["kid"] and others["inception_covers"] == 60
@@ -109,30 +100,35 @@ def test_a_copyist_has_the_features_of_its_covers(network_file: Path) -> None:
     assert evaluation.features(Copyist(train.batch(0, 60)))["fid"] == copyist["fid"]
 
 
-def test_train_evaluate_measures_it_too(network_file: Path) -> None:
+def test_the_trainer_and_train_evaluate_measure_the_same() -> None:
     train, held_out = drawn(range(60)), drawn(range(100, 130))
-    network = load_inception(str(network_file))
     copyist = Copyist(train.batch(0, 60))
-    plain = evaluate(copyist, train, held_out, 30)
-    scores = evaluate(copyist, train, held_out, 30, FeatureDistances(network, train, torch.device("cpu")))
-    new = {name: scores[name] for name in scores.keys() - plain.keys()}
-    assert new.keys() == {"fid", "kid", "precision", "recall", "inception_covers"} and new["inception_covers"] == 60
-    assert plain["count"] == 30 and "Inception" not in table(plain)
+    scores = Evaluation(train, held_out, count=30, patch_covers=30).measure(copyist)
+    line = Evaluation(train, held_out)(copyist)
+    assert line == scores.as_line() and line.keys() == scores.as_dict().keys()
+    assert line["sliced_wasserstein"] == scores.sliced_wasserstein["mean"] > 0
+    assert scores.sliced_wasserstein.keys() == {"16", "mean"} == scores.real_sliced_wasserstein.keys()
+    assert scores.count == 30 and "Inception" not in table(scores)
+
+
+def test_the_table_shows_what_inception_measured() -> None:
+    train, held_out = drawn(range(60)), drawn(range(100, 130))
+    copyist = Copyist(train.batch(0, 60))
+    found = FeatureDistances(Means(), train, torch.device("cpu"))(copyist)
+    assert found.keys() == {"fid", "kid", "precision", "recall", "inception_covers"}
+    scores = replace(Evaluation(train, held_out).measure(copyist), **found)
     assert "by Inception, 60 generated against as many training covers:" in table(scores)
     assert [line.split() for line in table(scores).splitlines() if line.startswith("precision  ")] == [
         ["precision", "1.0000"]
     ]
 
 
-def test_only_the_known_files_are_read(tmp_path: Path, network_file: Path, capsys: pytest.CaptureFixture) -> None:
-    other, damaged = tmp_path / "other.pt", tmp_path / "damaged.pt"
-    torch.jit.script(torch.nn.ReLU()).save(str(other))
-    damaged.write_bytes(network_file.read_bytes()[:-1])
-    both = "neither NVIDIA's inception-2015-12-05.pt nor torch-fidelity's weights-inception-2015-12-05-6726825d.pth"
+def test_only_the_known_file_is_read(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    other = tmp_path / "other.pt"
+    other.write_bytes(b"other weights")
     for source, complaint in (
-        (str(other), both),
-        (str(damaged), both),
-        (str(network_file) + "x", "No such file"),
+        (str(other), "not the file weights-inception-2015-12-05-6726825d.pth"),
+        (str(other) + "x", "No such file"),
         ("hf://user", "a file on the Hub reads hf://user/repository/file"),
     ):
         assert features(source, drawn(range(8)), torch.device("cpu")) is None

@@ -14,8 +14,7 @@ import torch
 
 from train.cli import UserError
 from train.covers import seeded
-from train.metrics.inception import FIDELITY, FILES, load_inception
-from train.metrics.inception_v3 import InceptionV3, scale
+from train.metrics.inception import InceptionV3, load_inception, scale
 
 
 SHAPES = {  # of a few of the 564 parts, in every kind of block
@@ -80,7 +79,7 @@ def weights_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture
 def known(weights_file: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The file's name; it is taken for torch-fidelity's."""
-    monkeypatch.setitem(FILES, hashlib.sha256(weights_file.read_bytes()).hexdigest(), FILES[FIDELITY])
+    monkeypatch.setattr("train.metrics.inception.SHA256", hashlib.sha256(weights_file.read_bytes()).hexdigest())
     return str(weights_file)
 
 
@@ -99,7 +98,7 @@ def test_its_features_are_those_of_torch_fidelity(known: str) -> None:
     assert not network.training and not any(parameter.requires_grad for parameter in network.parameters())
     for side, expected in FEATURES.items():
         with torch.inference_mode():
-            found = network(covers(side), return_features=True)
+            found = network(covers(side))
         assert found.shape == (2, 2048) and found.dtype == torch.float32
         assert torch.allclose(found[:, 102::389], torch.tensor(expected), rtol=1e-4, atol=1e-5)
 
@@ -116,7 +115,7 @@ def test_covers_are_scaled_as_tensorflow_1_does() -> None:
 def test_weights_that_are_cut_short_are_refused(known: str, tmp_path: Path) -> None:
     cut = tmp_path / "weights-inception-2015-12-05-6726825d.pth"
     cut.write_bytes(Path(known).read_bytes()[:1_000_000])
-    with pytest.raises(UserError, match=r"neither NVIDIA's .* nor torch-fidelity's .*-6726825d.pth \(its SHA-256"):
+    with pytest.raises(UserError, match=r"not the file .*-6726825d.pth \(its SHA-256"):
         load_inception(str(cut))
 
 
@@ -133,7 +132,7 @@ class Program:
 def test_no_program_in_them_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file, trace = tmp_path / "weights.pth", tmp_path / "trace"
     torch.save({"fc.weight": Program(trace)}, file)
-    monkeypatch.setitem(FILES, hashlib.sha256(file.read_bytes()).hexdigest(), FILES[FIDELITY])
+    monkeypatch.setattr("train.metrics.inception.SHA256", hashlib.sha256(file.read_bytes()).hexdigest())
     with pytest.raises(UnpicklingError):
         load_inception(str(file))
     assert not trace.exists()

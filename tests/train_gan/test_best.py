@@ -14,7 +14,7 @@ from accelerate import Accelerator
 
 from gan import load_pipeline
 from tests.helpers.trainers import finish_at, run_of, small, trainer
-from train.metrics.evaluation import is_best, measure_of
+from train.metrics.best import is_best, measure_of
 from train.train_gan.averages import with_standing_statistics
 from train.train_gan.loop import after_step, catch_up, save_checkpoint
 from train.train_gan.recipes import load_recipe

@@ -28,12 +28,13 @@ def test_a_run_leaves_what_the_manual_says(straight: Path) -> None:
     assert [line["images"] for line in lines] == [200, 400, 400, 600, 800, 800]
     shown = {"loss_g", "loss_d", "images_per_second", "seconds", "augmentation", "r_v", "gradient_norm_g"}
     assert shown <= lines[-2].keys()
-    measured = {"images", "ema_sigma", "sliced_wasserstein", "held_out", "seconds"}
+    measured = {"images", "ema_sigma", "sliced_wasserstein", "patch_covers", "seconds"}
     measured |= {"pairwise_distance", "real_pairwise_distance", "held_out_gap", "real_fd_covers"}
-    measured |= {"fd_covers", "precision_covers", "recall_covers", "feature_covers"}
+    measured |= {"fd_covers", "precision_covers", "recall_covers", "count"}
+    measured |= {"real_sliced_wasserstein", "real_precision_covers", "real_recall_covers"}
     assert lines[-1].keys() == measured
-    best = min((line for line in lines if "held_out" in line), key=lambda line: line["fd_covers"])
-    assert best["held_out"] == 26 and len(load_pipeline(straight / "best")(seeds=[1]).images) == 1
+    best = min((line for line in lines if "fd_covers" in line), key=lambda line: line["fd_covers"])
+    assert best["count"] == 26 and len(load_pipeline(straight / "best")(seeds=[1]).images) == 1
     assert json.loads((straight / "config.json").read_text())["network"] == "r3gan"
     copies = json.loads((straight / "copies.json").read_text())
     assert copies["images"] == 800 and copies["samples"] == 26 and copies["found"] == 0 < copies["nearest_bits"]

@@ -17,11 +17,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from gan.fingerprints import alike, contrast_of
 from train.benchmark.piles import draw_cover, read_sources
 from train.benchmark.prepare import peak_of_process
 from train.cli import UserError
 from train.prepare.clean import Cover, NoCover, decode, prepare_cover
-from train.prepare.duplicates import Fingerprints, alike, contrast_of, find_copies, similar_hashes
+from train.prepare.duplicates import Fingerprints, find_copies, similar_hashes
 from train.prepare.items import Item
 from train.prepare.parts import judge
 from train.prepare.settings import Settings

@@ -1,4 +1,4 @@
-"""How good the covers are: distances that need no downloaded network, and those on the features of one."""
+"""Distances between two sets of covers: between their patches, and between features that a network gives of them."""
 
 import torch
 import torch.nn.functional as F
@@ -31,7 +31,7 @@ def laplacian_pyramid(images: torch.Tensor) -> dict[int, torch.Tensor]:
 
 
 def sliced_wasserstein(real: torch.Tensor, fake: torch.Tensor, seed: int = 0) -> dict[int, float]:
-    """Distance between the small patches of two sets of covers, for each size of detail.
+    """Return the distance between the small patches of two sets of covers, for each size of detail.
 
     Karras et al. 2018, "Progressive Growing of GANs", section 5: 7x7 patches of each level of a Laplacian pyramid,
     normalised for each colour, compared by the sliced Wasserstein distance (Rabin et al. 2011). Ours takes 64 patches
@@ -63,7 +63,7 @@ def _bands(images: torch.Tensor) -> dict[int, torch.Tensor]:
 
 
 def _descriptors(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """(N * 64, 147) random patches, each colour with mean 0 and deviation 1 over all of them."""
+    """Return (N * 64, 147) random patches, each colour with mean 0 and deviation 1 over all of them."""
     count, _, side, _ = images.shape
     corners = torch.randint(0, side - PATCH + 1, (2, count * PATCHES_PER_IMAGE), generator=generator)
     image = torch.arange(count).repeat_interleave(PATCHES_PER_IMAGE)
@@ -85,8 +85,7 @@ def _sliced_distance(a: torch.Tensor, b: torch.Tensor, generator: torch.Generato
 
 
 def pairwise_distance(covers: torch.Tensor) -> float:
-    """How different covers are from one another: mean RMS difference of neighbours in the list, in grey levels of
-    0..255.
+    """Return how different covers are: the mean RMS difference of neighbours in the list, in grey levels of 0..255.
 
     A generator that draws the same cover for every seed scores 0, whatever that cover looks like.
 
@@ -98,9 +97,9 @@ def pairwise_distance(covers: torch.Tensor) -> float:
 
 
 def frechet_distance(real: torch.Tensor, fake: torch.Tensor) -> float:
-    """FID where the features are Inception's (Heusel et al. 2017, equation 6); 0 is best.
+    """Return the Fréchet distance of two sets of features (Heusel et al. 2017, equation 6); 0 is best.
 
-    It falls with the number of covers: compare only what was measured on as many.
+    With Inception's features it is FID. It falls with the number of covers: compare only what was measured on as many.
 
     Args:
         real, fake: (N, D) and (M, D) features.
@@ -115,9 +114,10 @@ def frechet_distance(real: torch.Tensor, fake: torch.Tensor) -> float:
 
 
 def kernel_distance(real: torch.Tensor, fake: torch.Tensor) -> float:
-    """KID where the features are Inception's (Binkowski et al. 2018, section 4).
+    """Return the kernel distance of two sets of features (Bińkowski et al. 2018, section 4).
 
-    The same on average however many covers there are; 0 is best, and it may come out a little below.
+    With Inception's features it is KID. 0 is best; it is the same on average for any number of covers, and may come
+    out a little below 0.
 
     Args:
         real, fake: (N, D) and (M, D) features, N and M at least 2.
@@ -135,10 +135,10 @@ def kernel_distance(real: torch.Tensor, fake: torch.Tensor) -> float:
 
 
 def precision_recall(real: torch.Tensor, fake: torch.Tensor, neighbours: int = 3) -> tuple[float, float]:
-    """Share of generated covers that could be real, and of real ones that could be generated.
+    """Return the share of generated covers that could be real, and of real ones that could be generated.
 
-    Those that are no farther from a cover of the other kind than that one's third nearest neighbour is (Kynkäänniemi
-    et al. 2019, equations 1 and 2).
+    A cover could be of the other kind where one of that kind is at least as near to it as to its own third nearest
+    neighbour (Kynkäänniemi et al. 2019, equations 1 and 2).
 
     Args:
         real, fake: (N, D) and (M, D) features, more than `neighbours` of each.

@@ -1,4 +1,4 @@
-"""What may be wrong with covers, at any strength: to teach a network to see it, and to test a yardstick by."""
+"""Damage covers at any strength: to teach a network to see damage, and to test whether a metric sees it."""
 
 import io
 
@@ -28,7 +28,7 @@ def noise(covers: torch.Tensor, deviation: float, generator: torch.Generator) ->
 
 
 def jpeg(covers: torch.Tensor, quality: int) -> torch.Tensor:
-    """(N, H, H, 3) uint8 covers as they come back from JPEG files of `quality`."""
+    """Save (N, H, H, 3) uint8 covers as JPEG files of `quality` and read them back."""
     return torch.stack([torch.from_numpy(_through_jpeg(cover, quality)) for cover in covers.numpy()])
 
 
@@ -39,7 +39,7 @@ def _through_jpeg(cover: np.ndarray, quality: int) -> np.ndarray:
 
 
 def checkerboard(covers: torch.Tensor, levels: int) -> torch.Tensor:
-    """Every other pixel of (N, H, H, 3) uint8 covers lighter and darker by `levels`, as transposed convolutions leave.
+    """Make pixels of (N, H, H, 3) uint8 covers lighter and darker by `levels` in turn, as transposed convolutions do.
 
     Odena, Dumoulin and Olah 2016, "Deconvolution and Checkerboard Artifacts".
     """
@@ -49,7 +49,7 @@ def checkerboard(covers: torch.Tensor, levels: int) -> torch.Tensor:
 
 
 def pale(covers: torch.Tensor, contrast: float) -> torch.Tensor:
-    """(N, H, H, 3) uint8 covers with their contrast multiplied by `contrast`."""
+    """Multiply the contrast of (N, H, H, 3) uint8 covers by `contrast`."""
     means = covers.float().mean((1, 2, 3), keepdim=True)
     return (means + (covers - means) * contrast).round().byte()
 

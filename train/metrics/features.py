@@ -1,4 +1,4 @@
-"""What a small network sees in a cover: the features that `fd_covers`, precision and recall compare covers by.
+"""The features of covers that `fd_covers`, precision and recall compare: what a small network sees in them.
 
 It learned from covers alone, without labels (train/train_features.py), and ships with the project, so nothing is
 downloaded. It is not Inception: what is measured with it is no FID, and can be compared only with itself.
@@ -26,7 +26,7 @@ FEWEST = 4  # covers of each kind: of fewer none has a third nearest neighbour
 
 
 class CoverFeatures(nn.Module):
-    """Covers to features: four stages of two 3x3 convolutions, each at half the size of the one before.
+    """Turn covers into features: four stages of two 3x3 convolutions, each at half the size of the one before.
 
     The means over the maps of the last three stages, shallow and deep ones together because deep ones alone forget
     grain (as in LPIPS, Zhang et al. 2018, section 3), then their principal components, each with mean 0 and
@@ -46,7 +46,7 @@ class CoverFeatures(nn.Module):
         self.components = nn.Linear(sum(channels[2:]), COMPONENTS)
 
     def means(self, covers: torch.Tensor) -> torch.Tensor:
-        """(N, 3, H, W) covers in -1..1 to (N, 14 * width) float32 means of the feature maps."""
+        """Return the (N, 14 * width) float32 means of the feature maps of (N, 3, H, W) covers in -1..1."""
         means = []
         for stage in self.stages:
             covers = stage(covers)
@@ -54,18 +54,18 @@ class CoverFeatures(nn.Module):
         return torch.cat(means[1:], 1)
 
     def forward(self, covers: torch.Tensor) -> torch.Tensor:
-        """(N, 3, 64, 64) covers in -1..1 to (N, 64) features."""
+        """Return the (N, 64) features of (N, 3, 64, 64) covers in -1..1."""
         return self.components(self.means(covers))
 
     def of(self, covers: torch.Tensor) -> torch.Tensor:
-        """(N, H, H, 3) uint8 covers of any size to (N, 64) float32 features on the CPU.
+        """Return the (N, 64) float32 features, on the CPU, of (N, H, H, 3) uint8 covers of any size.
 
-        In float32, so that every machine measures the same up to rounding.
+        They are computed in float32, so that every machine measures the same up to rounding.
         """
         return self._in_batches(self, covers)
 
     def means_of(self, covers: torch.Tensor) -> torch.Tensor:
-        """The same covers to the (N, 14 * width) `means` that the features are made of."""
+        """Return the (N, 14 * width) `means` of the same covers, which the features are made of."""
         return self._in_batches(self.means, covers)
 
     @torch.no_grad()
@@ -79,12 +79,12 @@ class CoverFeatures(nn.Module):
 
 
 def in_float32() -> AbstractContextManager:
-    """Inside, a GPU's convolutions of float32 numbers keep all their digits (by default: 10 bits, TF32)."""
+    """Keep all digits of float32 in a GPU's convolutions, inside a `with` (by default they have 10 bits, TF32)."""
     return torch.backends.cudnn.flags(enabled=True, benchmark=torch.backends.cudnn.benchmark, allow_tf32=False)
 
 
 def scaled(images: torch.Tensor) -> torch.Tensor:
-    """(N, 3, H, H) of any size at the 64 pixels at which covers are looked at."""
+    """Scale (N, 3, H, H) covers of any size to the 64 pixels at which they are looked at."""
     return images if images.shape[-1] == SIDE else F.interpolate(images, SIDE, mode="bilinear", antialias=True)
 
 
@@ -99,7 +99,7 @@ def save_features(network: CoverFeatures, file: str | Path) -> None:
 
 
 def load_features(file: str | Path = WEIGHTS) -> CoverFeatures:
-    """The network in evaluation mode on the CPU; without `file` the one that ships.
+    """Return the network in evaluation mode on the CPU; without `file` the one that comes with the project.
 
     Raises:
         OSError, safetensors.SafetensorError, KeyError, RuntimeError: there is none, or it holds another network.
@@ -111,7 +111,7 @@ def load_features(file: str | Path = WEIGHTS) -> CoverFeatures:
 
 
 class CoverDistances:
-    """How far covers are from real ones.
+    """Measure how far covers are from real ones.
 
     Args:
         network: see `load_features`.

@@ -1,8 +1,7 @@
 """Which covers are copies of others, exactly or nearly, among a million of them.
 
-Two covers are near copies when few bits of their perceptual hashes differ, and their mean colours are alike as well:
-the hash sees greys only, so that by itself it takes all records of a label for one whose covers differ in colour and
-lettering. `python -m train.benchmark duplicates` measures what that finds and what it confuses.
+What makes two of them alike is in gan/fingerprints.py; here they are found and gathered. `python -m train.benchmark
+duplicates` measures what that finds and what it confuses.
 """
 
 import itertools
@@ -11,13 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gan.fingerprints import alike, contrast_of
 
-# How far apart the colours of two fields may be on average (root mean square), as a share of the covers' own contrast.
-# The second number, in levels of 255, is what a recompression may add where there is no contrast at all.
-ALIKE_SHARE, ALIKE_NOISE = 0.5, 4.0
+
 BANDS = 3
 LARGEST_DISTANCE = 11
-PAIRS_AT_ONCE, ROWS_AT_ONCE = 4_000_000, 50_000
+PAIRS_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -89,23 +87,6 @@ def _near_copies(covers: Fingerprints, singles: np.ndarray, rank: np.ndarray, di
         others = others[of[others] == others]
         of[others[alike(covers.colours, contrast, cover, others)]] = cover
     return of
-
-
-def alike(colours: np.ndarray, contrast: np.ndarray, one: int, others: np.ndarray) -> np.ndarray:
-    """Which of `others`, indices of covers, have colours like those of the cover `one`; `contrast` is all covers'."""
-    difference = colours[others].astype(np.int32) - colours[one]
-    error = np.sqrt((difference**2).sum(1) / colours.shape[1])
-    return error <= ALIKE_SHARE * (np.sqrt((contrast[others] + contrast[one]) / 2) + ALIKE_NOISE)
-
-
-def contrast_of(colours: np.ndarray) -> np.ndarray:
-    """Variance of a cover's fields around their mean colour, averaged over red, green and blue."""
-    size = colours.shape[1] // 3
-    contrast = np.empty(len(colours))
-    for begin in range(0, len(colours), ROWS_AT_ONCE):
-        fields = colours[begin : begin + ROWS_AT_ONCE].reshape(-1, size, 3).astype(np.int32)
-        contrast[begin : begin + ROWS_AT_ONCE] = (size * (fields**2).sum(1) - fields.sum(1) ** 2).mean(1) / size**2
-    return contrast
 
 
 def _lists(pairs: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

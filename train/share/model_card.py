@@ -2,13 +2,15 @@
 
 import io
 import json
+import math
 import re
 
 from diffusers.utils import make_image_grid
 from huggingface_hub import EvalResult, ModelCardData
 
 from gan.pipeline import AlbumCoverPipeline
-from train.share.run_facts import Run, number
+from train.metrics.schema import Copies
+from train.share.run_facts import Run
 
 
 SHOWN_SEEDS = 16
@@ -42,7 +44,7 @@ For looking, playing, learning how a GAN works, and as a start for a cover of yo
 def model_card(
     pipeline: AlbumCoverPipeline, repo_id: str, run: Run | None = None, license: str | None = None, onnx: bool = False
 ) -> str:
-    """The card of a generator: what it draws, the lines that load it, and how it was trained where that is known.
+    """Return the card of a generator: what it draws, the lines that load it, and how it was trained where known.
 
     Args:
         pipeline: the generator.
@@ -57,7 +59,7 @@ def model_card(
     inputs = f"torch.randn(4, {latent_dim})"
     if pipeline.genres:
         inputs += f", torch.tensor([0, 0, {len(pipeline.genres)}, {len(pipeline.genres)}])"
-    scores = {key: value for key in METRICS if (value := number(run.scores.get(key))) is not None}
+    scores = {key: value for key in METRICS if (value := run.scores.number(key)) is not None}
     data = ModelCardData(
         library_name="diffusers",
         pipeline_tag=TASK,
@@ -106,7 +108,7 @@ covers = generator({inputs})  # (4, 3, {side}, {side}), about -1 to 1
 
 
 def draw_card_picture(pipeline: AlbumCoverPipeline) -> bytes:
-    """The PNG file that the card shows: the covers of the first seeds, in two rows."""
+    """Return the PNG file that the card shows: the covers of the first seeds, in two rows."""
     sheet = io.BytesIO()
     make_image_grid(pipeline(seeds=list(range(SHOWN_SEEDS))).images, 2, SHOWN_SEEDS // 2).save(sheet, "PNG")
     return sheet.getvalue()
@@ -171,8 +173,8 @@ def _grown_from(smaller: object) -> str | None:
     """What a run tells of a smaller one with whose networks it began."""
     if not isinstance(smaller, dict):
         return None
-    resolution, images, seconds = (number(smaller.get(key)) for key in ("resolution", "images", "seconds"))
-    if None in (resolution, images, seconds):
+    resolution, images, seconds = (smaller.get(key) for key in ("resolution", "images", "seconds"))
+    if not all(isinstance(value, int | float) and math.isfinite(value) for value in (resolution, images, seconds)):
         return None
     return f"{images:,} at {resolution} pixels, in {seconds / 3600:.2f} hours"
 
@@ -182,7 +184,7 @@ def _scores(scores: dict[str, float], run: Run) -> str:
         return ""
     rows = ""
     for key, value in scores.items():
-        real = number(run.scores.get(f"real_{key}"))
+        real = run.scores.number(f"real_{key}")
         rows += f"| {_label(key, run)} | {_cell(value)} | {'' if real is None else _cell(real)} |\n"
     return f"""## How good it is
 
@@ -199,22 +201,22 @@ def _label(key: str, run: Run) -> str:
 
 
 def _by_inception(key: str, run: Run) -> bool:
-    return key in INCEPTION and isinstance(run.scores.get("inception_covers"), int)
+    return key in INCEPTION and run.scores.inception_covers is not None
 
 
 def _counted(run: Run, key: str = "") -> str:
     """How many covers were compared, and which."""
     if _by_inception(key, run):
-        return f"{run.scores['inception_covers']:,} covers against as many training covers"
-    count = run.scores.get("count")
-    if not isinstance(count, int):
+        return f"{run.scores.inception_covers:,} covers against as many training covers"
+    count = run.scores.count
+    if count is None:
         return "number of covers not noted"
-    chosen = run.scores.get("filter") or f"seeds 0 to {count - 1:,}, none left out"
+    chosen = run.scores.filter or f"seeds 0 to {count - 1:,}, none left out"
     return f"{count:,} covers ({_cell(chosen)}) against {count:,} held-out ones"
 
 
 def _eval_result(key: str, value: float, run: Run) -> EvalResult:
-    dataset = str(run.scores.get("dataset_name") or run.dataset or "album covers")
+    dataset = str(run.scores.dataset_name or run.dataset or "album covers")
     return EvalResult(
         task_type=TASK,
         dataset_name=dataset,
@@ -227,9 +229,9 @@ def _eval_result(key: str, value: float, run: Run) -> EvalResult:
     )
 
 
-def _copies(copies: dict) -> str:
-    samples, bits, found = (copies.get(key) for key in ("samples", "nearest_bits", "found"))
-    if not all(isinstance(value, int) for value in (samples, bits, found)):
+def _copies(copies: Copies) -> str:
+    samples, bits, found = copies.samples, copies.nearest_bits, copies.found
+    if None in (samples, bits, found):
         return ""
     verdict = "none was" if found == 0 else f"{found:,} {'was' if found == 1 else 'were'}"
     return f"""Is it a copy? {samples:,} of its covers were compared with all that it learned from, by perceptual hash

@@ -1,12 +1,12 @@
 """What a run folder tells about its generator: how it was trained, how good it is, what else may travel with it."""
 
 import json
-import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from gan.networks import NETWORKS
+from train.metrics.schema import Copies, Scores
 
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -15,32 +15,32 @@ FILMS = ("film.webp", "film.mp4")
 
 @dataclass(frozen=True)
 class Run:
-    """What is known of a generator's training; empty where nothing is.
+    """Hold what is known of a generator's training; empty where nothing is.
 
     Args:
         config: config.json, without paths of the machine that trained.
         images: covers shown to the weights in the pipeline folder.
         seconds: trained until then.
-        scores: what train.evaluate measured: `count`, and a number for each metric, or one for each side and `mean`.
-        copies: what the nearest-cover check found: `samples`, `nearest_bits`, `found`.
+        scores: what train.evaluate measured, of these weights.
+        copies: what a search for copies found, of these weights.
         files: what else travels, by its path in the repository.
     """
 
     config: dict = field(default_factory=dict)
     images: int | None = None
     seconds: float | None = None
-    scores: dict = field(default_factory=dict)
-    copies: dict = field(default_factory=dict)
+    scores: Scores = field(default_factory=Scores)
+    copies: Copies = field(default_factory=Copies)
     files: dict[str, Path | bytes] = field(default_factory=dict)
 
     @property
     def dataset(self) -> str:
-        """Name of the dataset or its Hub id, "" where it is not known."""
+        """Return the name of the dataset or its Hub id, "" where it is not known."""
         return str(self.config.get("dataset_name") or "")
 
     @property
     def dataset_id(self) -> str | None:
-        """Hub id of the dataset, if it has one."""
+        """Return the Hub id of the dataset, if it has one."""
         return self.dataset if HUB_ID.fullmatch(self.dataset) else None
 
 
@@ -75,23 +75,16 @@ def read_run(pipeline: Path, network: type, images: int | None = None) -> Run:
     if sheets and images and sheets[-1].stem.endswith(f"{images:010d}"):
         files["training/samples.png"] = sheets[-1]
     files |= {f"training/{name}": folder / name for name in FILMS if (folder / name).is_file()}
-    scores, copies = (_read(folder / name) for name in ("scores.json", "copies.json"))
+    scores, copies = Scores.read(folder / "scores.json"), Copies.read(folder / "copies.json")
     return Run(
         config=config,
         images=images,
         seconds=seconds[-1] if seconds and isinstance(seconds[-1], int | float) else None,
         # measured on weights that have learned more, or less
-        scores=scores if scores.get("images", images) == images else {},
-        copies=copies if copies.get("images", images) == images else {},
+        scores=scores if scores.images in (None, images) else Scores(),
+        copies=copies if copies.images in (None, images) else Copies(),
         files=files,
     )
-
-
-def number(value: object) -> float | None:
-    """`value` if it is a finite number, the `mean` of several, or None."""
-    if isinstance(value, dict):
-        value = value.get("mean")
-    return value if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def _public(value: object) -> object:

@@ -11,7 +11,8 @@ from torch import nn
 from gan.errors import first_line
 from gan.pipeline import AlbumCoverPipeline
 from train.cli import UserError
-from train.metrics.evaluation import Evaluation, is_best, measure_of
+from train.metrics.best import is_best, measure_of
+from train.metrics.evaluation import Evaluation
 from train.train_gan.averages import Averages, mend_statistics
 from train.train_gan.data import ADAPTING_STEPS, Batches
 from train.train_gan.film import has_film, make_film

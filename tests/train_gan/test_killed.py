@@ -28,7 +28,7 @@ def test_a_run_leaves_what_the_manual_says(straight: Path) -> None:
     assert [line["images"] for line in lines] == [200, 400, 400, 600, 800, 800]
     shown = {"loss_g", "loss_d", "images_per_second", "seconds", "augmentation", "r_v", "gradient_norm_g"}
     assert shown <= lines[-2].keys()
-    measured = {"images", "ema_sigma", "sliced_wasserstein", "patch_covers", "seconds"}
+    measured = {"kind", "images", "ema_sigma", "sliced_wasserstein", "patch_covers", "seconds"}
     measured |= {"pairwise_distance", "real_pairwise_distance", "held_out_gap", "real_fd_covers"}
     measured |= {"fd_covers", "precision_covers", "recall_covers", "count"}
     measured |= {"real_sliced_wasserstein", "real_precision_covers", "real_recall_covers"}

@@ -36,8 +36,8 @@ def ship(run_folder: Path, target: Path) -> tuple[int, float]:
         config = (run_folder / "config.json").read_bytes()
     except (PipelineError, OSError, ValueError) as error:
         raise UserError(f"{run_folder}: not a run folder with a generator in best/ ({error})") from error
-    lowest: dict[str, float] = {}
-    best = [line["images"] for line in lines if "fd_covers" in line and is_best(line, lowest)]
+    evaluations = [line for line in lines if "fd_covers" in line]
+    best = [line["images"] for i, line in enumerate(evaluations) if is_best(line, evaluations[:i])]
     if not best:
         raise UserError(f"{run_folder}: its metrics.jsonl does not tell which covers were best")
     images = best[-1]

@@ -1,23 +1,19 @@
 """Which of several evaluations is better: the one place that decides what best/ holds and which average is shown."""
 
 import math
+from collections.abc import Sequence
 
 
-def measure_of(*scores: dict[str, float]) -> str:
-    """Return the name of the metric by which evaluations are compared, lower is better.
-
-    KID where all have it, else `fd_covers`.
-    """
-    return "kid" if all("kid" in score for score in scores) else "fd_covers"
+Line = dict[str, float]  # an evaluation, as metrics.jsonl holds it
 
 
-def is_best(score: dict[str, float], lowest: dict[str, float]) -> bool:
-    """Return whether an evaluation is better than all before, of which `lowest` holds the lowest value of each metric.
+def best_of(evaluations: Sequence[Line]) -> Line:
+    """Return the evaluation with the lowest KID where all have one, else `fd_covers`; of equal ones the first."""
+    by = "kid" if all("kid" in line for line in evaluations) else "fd_covers"
+    return min(evaluations, key=lambda line: line[by])
 
-    `lowest` takes note of this one.
-    """
-    by = measure_of(score)
-    found = score[by] < lowest.get(by, math.inf)
-    for name in {"kid", "fd_covers"} & score.keys():
-        lowest[name] = min(score[name], lowest.get(name, math.inf))
-    return found
+
+def is_best(evaluation: Line, earlier: Sequence[Line]) -> bool:
+    """Return whether an evaluation is better than all earlier ones that measured what decides about this one."""
+    by = "kid" if "kid" in evaluation else "fd_covers"
+    return evaluation[by] < min((line[by] for line in earlier if by in line), default=math.inf)

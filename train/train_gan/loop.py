@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from operator import itemgetter
 
 import torch
 from torch import nn
@@ -11,7 +10,7 @@ from torch import nn
 from gan.errors import first_line
 from gan.pipeline import AlbumCoverPipeline
 from train.cli import UserError
-from train.metrics.best import is_best, measure_of
+from train.metrics.best import best_of, is_best
 from train.metrics.evaluation import Evaluation
 from train.train_gan.averages import Averages, mend_statistics
 from train.train_gan.data import ADAPTING_STEPS, Batches
@@ -60,7 +59,7 @@ class Run:
     def __post_init__(self):
         self.start = self.saved = self.images  # covers shown at the start, and when the last checkpoint was written
         self.measured = -1  # covers shown when the covers were last measured
-        self.lowest: dict[str, float] = {}  # the best value of each measure so far
+        self.evaluations: list[dict[str, float]] = []  # all so far
         self.is_main = self.trainer.accelerator.is_main_process
         if self.is_main:
             self.folder.forget_after(self.start)
@@ -68,7 +67,7 @@ class Run:
                 if kind_of(line) == EVALUATION:
                     self.measured = line["images"]
                     self.averages.choose(line["ema_sigma"])
-                    is_best(line, self.lowest)
+                    self.evaluations.append(line)
         # after how many covers, and with which average, the newest sheet and pipeline were drawn
         drawn = self.is_main and self.folder.has_samples(self.start)
         self.drawn = (self.start, self.averages.chosen) if drawn else None
@@ -170,8 +169,9 @@ def evaluate(run: Run) -> None:
             scores, average = best
             run.averages.choose(scores["ema_sigma"])
             run.averages.keep(average, run.images)
-            if is_best(scores, run.lowest):
+            if is_best(scores, run.evaluations):
                 run.folder.save_best(AlbumCoverPipeline(average))
+            run.evaluations.append(scores)
             run.monitor.evaluated(run.images, scores)
 
 
@@ -186,7 +186,7 @@ def best_average(run: Run) -> tuple[dict[str, float], nn.Module]:
             except Exception as error:  # all else is measured
                 run.monitor.say(f"--inception: {first_line(error)}")
         scores.append(score)
-    best = min(scores, key=itemgetter(measure_of(*scores)))
+    best = best_of(scores)
     if evaluation.unseen:
         best["held_out_gap"] = evaluation.held_out_gap(run.trainer.mean_logit)
     return best, averages[scores.index(best)]

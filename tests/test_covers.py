@@ -1,16 +1,31 @@
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 import pytest
 import torch
-from datasets import Dataset, Features, Image, Value
+from datasets import ClassLabel, Dataset, Features, Image, Value
 from PIL import Image as Pillow
+from pyarrow import parquet
 
-from tests.helpers.drawn import draw_cover, encode, exif
+from tests.helpers.drawn import bad_files, draw_cover, encode, exif, good_files, write_files
 from tests.helpers.preparing import program
-from train.covers import Covers, CoversError, load_covers, mixed_seed, raw_pixels, seeded, to_float, to_uint8
+from train.covers import (
+    Covers,
+    CoversError,
+    load_covers,
+    load_genres,
+    mixed_seed,
+    raw_pixels,
+    seeded,
+    to_float,
+    to_uint8,
+)
+from train.covers_stream import stream_covers, stream_genres
 
 
 def numbered(count: int) -> Covers:
@@ -97,12 +112,17 @@ def test_what_cannot_be_trained_on_is_refused_in_one_line(tmp_path: Path) -> Non
     words = tmp_path / "words"
     words.mkdir()
     (words / "train.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(CoversError, match="no column of images, only a, b"):
+    with pytest.raises(CoversError, match="neither Parquet files nor pictures"):
         load_covers(str(words), 16)
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(CoversError, match="cannot be read"):
         load_covers(str(empty), 16)
+    table = tmp_path / "table"
+    table.mkdir()
+    Dataset.from_dict({"a": [1], "b": ["x"]}).to_parquet(table / "train.parquet")
+    with pytest.raises(CoversError, match="no column of images, only a, b"):
+        load_covers(str(table), 16)
 
 
 def test_two_prepared_folders_of_one_name_are_two_datasets(tmp_path: Path) -> None:
@@ -119,22 +139,128 @@ def test_two_prepared_folders_of_one_name_are_two_datasets(tmp_path: Path) -> No
     assert colours[0] != colours[1]
 
 
-@pytest.mark.parametrize("step", ["reading", "decoding"])
-def test_a_full_cache_is_said_so(step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = save(tmp_path / "covers", [draw_cover(0, 16)])
+@pytest.mark.parametrize("where", ["folder", "Hub"])
+def test_a_full_cache_is_said_so(where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def fails(*_, **__) -> None:
         try:
             raise full
         except OSError as error:
-            if step == "decoding":
-                raise
             raise RuntimeError("An error occurred while generating the dataset") from error  # as datasets does
 
-    if step == "reading":
-        monkeypatch.setattr("train.covers.load_dataset", fails)
-    else:
-        monkeypatch.setattr(Dataset, "map", fails)
+    monkeypatch.setattr(Dataset, "from_generator", fails)
+    monkeypatch.setattr("train.covers.load_dataset", fails)
+    name = save(tmp_path / "covers", [draw_cover(0, 16)]) if where == "folder" else "user/covers"
     with pytest.raises(CoversError, match=r"No space left on device; make room there.*HF_DATASETS_CACHE"):
+        load_covers(name, 16)
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = save(tmp_path / "covers", [draw_cover(0, 16)])
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", Path("/dev/null/home"))
+    with pytest.raises(CoversError, match=r"^the cache /dev/null/home cannot be written .*HF_HOME"):
         load_covers(folder, 16)
+
+
+# ---- whatever a dataset holds
+
+
+@pytest.mark.parametrize("kind", ["pictures", "Parquet", "a stream"])
+def test_all_readers_see_the_pixels_that_the_preparation_sees(kind: str, tmp_path: Path) -> None:
+    """16 bits, transparency, CMYK, profiles: what is no plain RGB was once white, black or clipped."""
+    files = {name: file for name, file in sorted(good_files().items()) if file[1].size == (96, 96)}
+    folder = tmp_path / "covers"
+    if kind == "pictures":
+        write_files(folder, {name: content for name, (content, _) in files.items()})
+        (folder / "jpeg-inside.png").rename(folder / "jpeg-inside.jpg")
+    else:
+        folder.mkdir()
+        cells = [{"bytes": content, "path": None} for content, _ in files.values()]
+        Dataset.from_dict({"image": cells}, Features({"image": Image()})).to_parquet(folder / "a.parquet")
+    if kind == "a stream":
+        read = stream_covers(str(folder), 96).batch(0, len(files))
+    else:
+        read = load_covers(str(folder), 96)[range(len(files))]
+    expected = torch.stack([torch.tensor(np.asarray(picture.convert("RGB"))) for _, picture in files.values()]).int()
+    gaps = [min((cover.int() - other).abs().float().mean().item() for cover in read) for other in expected]
+    assert len(files) > 15 and max(gaps) < 2, dict(zip(files, gaps, strict=True))
+
+
+def test_an_animation_is_no_cover(tmp_path: Path) -> None:
+    write_files(tmp_path / "covers", {"moving.gif": bad_files()["moving.gif"][0]})
+    with pytest.raises(CoversError, match="image 0 of --dataset_name is an animation"):
+        load_covers(str(tmp_path / "covers"), 16)
+
+
+def test_what_a_cell_or_a_card_names_is_never_opened(tmp_path: Path) -> None:
+    draw_cover(1, 16).save(tmp_path / "secret.png")
+    folder, own = tmp_path / "covers", encode(draw_cover(2, 16), "PNG")
+    folder.mkdir()
+    for path in (str(tmp_path / "secret.png"), "http://127.0.0.1:9/x.png", "secret.png", "../secret.png"):
+        cells = [{"bytes": own, "path": None}, {"bytes": None, "path": path}]
+        parquet.write_table(pyarrow.table({"image": cells}), folder / "a.parquet")
+        for read in (load_covers, stream_covers):
+            with pytest.raises(CoversError, match="image 1 of --dataset_name is a path and no picture"):
+                read(str(folder), 16).batch(0, 2)
+    parquet.write_table(pyarrow.table({"image": cells[:1]}), folder / "a.parquet")
+    card = "---\nconfigs:\n- config_name: default\n  data_files: ../secret.png\n---\n"
+    (folder / "README.md").write_text(card)
+    assert load_covers(str(folder), 16)[[0]].numpy().tobytes() == draw_cover(2, 16).tobytes()
+    (folder / "a.parquet").unlink()
+    (folder / "link.png").symlink_to(tmp_path / "secret.png")
+    with pytest.raises(CoversError, match="neither Parquet files nor pictures"):
+        load_covers(str(folder), 16)
+
+
+@pytest.mark.parametrize("name", ["My Music [FLAC]", "a*b?", "a::b", "caf\udce9", "{x}", "100%"])
+def test_a_folder_may_have_any_name(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+    made, folder = (
+        save(tmp_path / "made", [draw_cover(seed, 16) for seed in range(3)]),
+        str(tmp_path / name / "covers"),
+    )
+    Path(made).rename(folder)
+    assert load_covers(folder, 16).batch(0, 3).shape == (3, 16, 16, 3)
+    assert stream_covers(folder, 16).batch(0, 3).shape == (3, 16, 16, 3)
+
+
+def test_labels_are_found_where_others_put_them(tmp_path: Path) -> None:
+    names = ["rock", "jazz"]
+    features = Features(
+        {"image": Image(), "label": ClassLabel(names=names), "mood": ClassLabel(names=["low", "high"])}
+    )
+    rows = {"image": [draw_cover(seed, 16) for seed in range(4)], "label": [0, 1, 0, 1], "mood": [1, 1, 0, -1]}
+    (tmp_path / "covers").mkdir()
+    Dataset.from_dict(rows, features).to_parquet(tmp_path / "covers" / "train-00000-of-00001.parquet")
+    folder = str(tmp_path / "covers")
+    assert load_genres(folder) == stream_genres(folder) == names
+    assert load_covers(folder, 16, labelled=True).labels.tolist() == [0, 1, 0, 1]
+    assert load_genres(folder, label_column="mood") == ["low", "high"]
+    assert load_covers(folder, 16, labelled=True, label_column="mood").labels.tolist() == [1, 1, 0, 2]
+    labels = stream_covers(folder, 16, labelled=True, label_column="mood")
+    labels.batch(0, 4)
+    assert sorted(labels.batch_labels(0, 4).tolist()) == [0, 1, 1, 2]
+    with pytest.raises(CoversError, match="--label_column"):
+        load_genres(folder, label_column="nothing")
+
+
+def test_a_folder_of_pictures_has_the_genres_of_its_folders(tmp_path: Path) -> None:
+    for seed, genre in enumerate(("rock", "jazz", "rock")):
+        write_files(tmp_path / "covers" / genre, {f"{seed}.png": encode(draw_cover(seed, 16), "PNG")})
+    covers = load_covers(str(tmp_path / "covers"), 16, labelled=True)
+    assert load_genres(str(tmp_path / "covers")) == ["jazz", "rock"] and covers.labels.tolist() == [0, 1, 1]
+
+
+def test_a_parquet_file_that_grows_beyond_measure_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    table = pyarrow.table({"jpg": [encode(draw_cover(0, 16), "PNG"), bytes(300_000_000)]})
+    parquet.write_table(table, tmp_path / "a.parquet", compression="zstd", use_dictionary=False)
+    assert (tmp_path / "a.parquet").stat().st_size < 50_000
+    code = "from pathlib import Path; from train.parquet import *\n"
+    code += "try: list(read_rows([Path('a.parquet')], ['jpg']))\nexcept TableError as error: print(error)\n"
+    code += "print(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])"
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    line, memory = ended.stdout.splitlines()
+    assert "says that it grows to 300,0" in line and int(memory) < 250_000

@@ -96,7 +96,7 @@ def test_what_cannot_be_streamed_is_one_line(dataset: Path, tmp_path: Path) -> N
     with pytest.raises(CoversError, match="no such folder"):
         stream_covers(str(tmp_path / "nothing"), 16)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(CoversError, match="cannot be streamed"):
+    with pytest.raises(CoversError, match="neither Parquet files nor pictures"):
         stream_covers(str(tmp_path / "empty"), 16)
     with pytest.raises(CoversError, match="does not tell how many"):
         StreamedCovers(IterableDataset.from_generator(lambda: iter([{"image": None}])), "image", 16)

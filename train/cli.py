@@ -33,7 +33,7 @@ def run(main: Callable[[], str], program: str) -> None:
     """
     try:
         if line := main():
-            print(line, flush=True)
+            print(_printable(line), flush=True)
     except UserError as mistake:
         sys.exit(_say(program, str(mistake), mistake.code))
     except KeyboardInterrupt:
@@ -41,8 +41,13 @@ def run(main: Callable[[], str], program: str) -> None:
 
 
 def _say(program: str, line: str, code: int) -> int:
-    print(f"{program}: {line}", file=sys.stderr, flush=True)
+    print(_printable(f"{program}: {line}"), file=sys.stderr, flush=True)
     return code
+
+
+def _printable(line: str) -> str:
+    """A line in which the name of a file may stand: bytes of it that are no UTF-8 become the replacement sign."""
+    return line.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def check_output_dir(folder: Path, ours: str) -> None:

@@ -2,19 +2,49 @@
 
 import copy
 import hashlib
-import io
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, IterableDataset, Value, load_dataset
+from datasets import (
+    ClassLabel,
+    Dataset,
+    DatasetDict,
+    Features,
+    Image,
+    IterableDataset,
+    NamedSplit,
+    Value,
+    load_dataset,
+)
 from datasets import config as datasets_config
 from PIL import Image as Pillow
 from PIL import ImageOps
 
 from gan.errors import first_line
+from gan.pictures import PictureError, read_picture
 from train.files import NO_ROOM
+from train.parquet import (
+    SPLITS,
+    Elsewhere,
+    Table,
+    TableError,
+    cell_bytes,
+    find_tables,
+    open_table,
+    read_rows,
+    split_of,
+)
+
+
+PICTURE_SUFFIXES = (".avif", ".bmp", ".gif", ".jp2", ".jpe", ".jpeg", ".jpg", ".png", ".ppm", ".psd", ".tif", ".tiff")
+PICTURE_SUFFIXES += (".webp",)
+# Raw pixels are kept for the next run; another number when the same file would give others.
+READER = 2
 
 
 class CoversError(Exception):
@@ -127,30 +157,48 @@ class Covers:
 
 
 def load_covers(
-    dataset_name: str, resolution: int, split: str = "train", seed: int = 0, labelled: bool = False
+    dataset_name: str,
+    resolution: int,
+    split: str = "train",
+    seed: int = 0,
+    labelled: bool = False,
+    config_name: str | None = None,
+    label_column: str | None = None,
 ) -> Covers:
-    """Open a prepared dataset, or any Hub dataset with images, for training.
+    """Open a prepared dataset, a folder of pictures, or any Hub dataset with images, for training.
 
     Decoding happens once: the raw pixels are kept in the datasets cache, memory-mapped, and read 20 times as fast.
 
     Args:
-        dataset_name: a folder written by `train.prepare`, or a Hub id.
+        dataset_name: a folder written by `train.prepare`, one of Parquet files or pictures, or a Hub id.
         resolution: pixels; larger covers are cropped to the middle square and scaled down.
         split: e.g. "train" or "validation".
         seed: see `Covers`.
         labelled: also read the genres, numbered as `load_genres` names them; one more is "any", of covers without one.
+        config_name: which of a Hub dataset's configurations.
+        label_column: where the genres are; None is `genre`, `label`, or the only column of class labels.
 
     Raises:
-        CoversError: no such dataset or split, no images in it, no genres, or images that are too small.
+        CoversError: no such dataset or split, no images in it, no genres, images that are too small, or a cache that
+            cannot be written.
     """
-    dataset = _open(dataset_name, split)
-    labels = _labels(dataset, dataset_name) if labelled else None
+    check_name(dataset_name)
+    check_cache()
+    if Path(dataset_name).is_dir():
+        return _load_local(open_folder(dataset_name, split, label_column), resolution, seed, labelled)
+    dataset = _open(dataset_name, split, config_name)
+    labels = _labels(dataset, dataset_name, label_column) if labelled else None
     dataset, column = encoded_images(dataset, dataset_name)
     try:
         pixels = dataset.map(
             _raw_pixels,
             with_indices=True,
-            fn_kwargs={"column": column, "resolution": resolution},
+            fn_kwargs={
+                "column": column,
+                "resolution": resolution,
+                "repository": repository_of(dataset, dataset_name),
+                "reader": READER,
+            },
             batched=True,
             batch_size=256,
             remove_columns=[column],
@@ -162,10 +210,170 @@ def load_covers(
     return Covers(pixels, resolution, seed, labels)
 
 
+def load_genres(dataset_name: str, config_name: str | None = None, label_column: str | None = None) -> list[str]:
+    """Return the names of a dataset's genres, in the order of their labels.
+
+    Raises:
+        CoversError: no such dataset, or covers without genres.
+    """
+    check_name(dataset_name)
+    if Path(dataset_name).is_dir():
+        return open_folder(dataset_name, "train", label_column).genre_names()
+    return genre_names(_open(dataset_name, "train", config_name), dataset_name, label_column)
+
+
+# -- folders on this disk --
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Describe one split of a folder of Parquet files, or of pictures.
+
+    Args:
+        name: the folder.
+        split: the split.
+        paths: the files.
+        table: what Parquet files say of themselves; None of pictures.
+        label_column: of the table, None where it has none.
+        genres: the names of the genres; of pictures the folders that they lie in.
+    """
+
+    name: str
+    split: str
+    paths: list[Path]
+    table: Table | None
+    label_column: str | None = None
+    genres: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return self.table.rows if self.table else len(self.paths)
+
+    def genre_names(self) -> list[str]:
+        """Return the names of the genres. Raises CoversError where there are none."""
+        if not self.genres:
+            raise CoversError(_no_genres(self.name))
+        return self.genres
+
+    def parts(self) -> list[tuple[str, ...]]:
+        """Return the files in the parts that a stream is shuffled by."""
+        paths = list(map(str, self.paths))
+        size = 1 if self.table else 512
+        return [tuple(paths[n : n + size]) for n in range(0, len(paths), size)]
+
+    def reading(self) -> dict[str, Any]:
+        """Return what `read_folder` takes beside the files."""
+        columns = (self.table.image, self.label_column) if self.table else (None, None)
+        return {"columns": columns, "genres": tuple(self.genres)}
+
+
+def open_folder(dataset_name: str, split: str, label_column: str | None = None) -> Folder:
+    """Look at a folder of Parquet files or of pictures; only files in it count, whatever a card in it names.
+
+    Raises:
+        CoversError: it holds neither, or none of this split.
+    """
+    folder = Path(dataset_name)
+    try:
+        tables = find_tables(folder)
+        if tables:
+            paths = tables.get(split, [])
+            table = open_table(paths)
+            if paths and table.image is None:
+                raise CoversError(
+                    f"--dataset_name {dataset_name} has no column of images, only {', '.join(table.columns)}"
+                )
+            column = table.label_column(label_column)
+            found = Folder(dataset_name, split, paths, table, column, table.classes.get(column or "", []))
+        else:
+            paths = _pictures(folder)
+            if not paths:
+                raise CoversError(
+                    f"--dataset_name {dataset_name} cannot be read: it holds neither Parquet files nor pictures; "
+                    "name a folder written by train.prepare or a Hub id"
+                )
+            splits = {path: split_of(path.relative_to(folder).parent) for path in paths}
+            parents = {path.parent for path in paths} - {folder}
+            genres = sorted({parent.name for parent in parents if parent.name.lower() not in SPLITS})
+            found = Folder(dataset_name, split, [path for path in paths if splits[path] == split], None, None, genres)
+    except (TableError, OSError) as error:
+        raise CoversError(f"--dataset_name {dataset_name} cannot be read: {first_line(error)}") from error
+    if not len(found):
+        raise CoversError(f"--dataset_name {dataset_name} has no covers in its split {split!r}")
+    return found
+
+
+def _pictures(folder: Path) -> list[Path]:
+    found = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        paths = (Path(parent, name) for name in sorted(files) if name.lower().endswith(PICTURE_SUFFIXES))
+        found += [path for path in paths if path.is_file() and path.resolve().is_relative_to(folder.resolve())]
+    return found
+
+
+def read_folder(
+    paths: Sequence[str], columns: tuple[str | None, str | None], genres: tuple[str, ...]
+) -> Iterator[dict[str, Any]]:
+    """Read the rows of some files of a `Folder`: `image`, as it is encoded, and `genre`, its label or None."""
+    image, label = columns
+    if image is None:
+        numbers = {genre: number for number, genre in enumerate(genres)}
+        for path in map(Path, paths):
+            yield {"image": path.read_bytes(), "genre": numbers.get(path.parent.name)}
+    else:
+        for row in read_rows(list(map(Path, paths)), [image, *([label] if label else [])]):
+            yield {"image": row[image], "genre": row[label] if label else None}
+
+
+def decode_folder(
+    files: tuple[tuple[str, int, int], ...], columns: tuple, genres: tuple, resolution: int, reader: int
+) -> Iterator[dict[str, bytes]]:
+    """Decode the covers of files, given with their sizes and times, by which a cache knows them again."""
+    for index, row in enumerate(read_folder([path for path, _, _ in files], columns, genres)):
+        yield {"pixels": raw_pixels(row["image"], index, resolution)}
+
+
+def _load_local(folder: Folder, resolution: int, seed: int, labelled: bool) -> Covers:
+    labels = None
+    if labelled:
+        names, reading = folder.genre_names(), folder.reading()
+        columns = (None, None) if folder.table is None else (folder.label_column, folder.label_column)
+        if folder.table is None:
+            rows = ({"genre": names.index(p.parent.name) if p.parent.name in names else None} for p in folder.paths)
+        else:
+            rows = read_folder(list(map(str, folder.paths)), columns, reading["genres"])
+        labels = numbered(torch.tensor([-1 if row["genre"] is None else row["genre"] for row in rows]), len(names))
+    try:
+        files = tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in folder.paths)
+        pixels = Dataset.from_generator(
+            decode_folder,
+            features=Features({"pixels": Value("binary")}),
+            gen_kwargs={"files": files, **folder.reading(), "resolution": resolution, "reader": READER},
+            split=NamedSplit(folder.split),
+        )
+    except Exception as error:  # datasets wraps whatever its generators raise
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, CoversError):
+            cause = cause.__cause__
+        if cause is not None:
+            raise cause from None
+        raise CoversError(_no_room(error) or f"--dataset_name {folder.name}: {_innermost(error)}") from error
+    return Covers(pixels, resolution, seed, labels)
+
+
+def _innermost(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return first_line(error)
+
+
+# -- datasets on the Hub --
+
+
 def encoded_images(
     dataset: Dataset | IterableDataset, dataset_name: str, beside: Sequence[str] = ()
 ) -> tuple[Dataset | IterableDataset, str]:
-    """The first column of images of a dataset alone, or with others `beside` it, not decoded, and its name.
+    """Return the first column of images of a dataset alone, or with others `beside` it, not decoded, and its name.
 
     Raises:
         CoversError: there is none.
@@ -177,35 +385,41 @@ def encoded_images(
     return dataset.select_columns([column, *beside]).cast_column(column, Image(decode=False)), column
 
 
-def load_genres(dataset_name: str) -> list[str]:
-    """The names of the genres of a prepared dataset, in the order of their labels.
-
-    Raises:
-        CoversError: no such dataset, or covers without genres.
-    """
-    return genre_names(_open(dataset_name, "train"), dataset_name)
+def repository_of(dataset: Dataset | IterableDataset, dataset_name: str) -> str | None:
+    """Return a dataset's name where `datasets` itself made the cells, of loose picture files; else None."""
+    return dataset_name if dataset.info.builder_name == "imagefolder" else None
 
 
-def genre_names(dataset: Dataset | IterableDataset, dataset_name: str) -> list[str]:
-    """The names of the genres in the column `genre`. Raises CoversError where there is none."""
-    feature = (dataset.features or {}).get("genre")
-    if not isinstance(feature, ClassLabel) or not feature.names:
-        raise CoversError(
-            f"--dataset_name {dataset_name} has no column `genre` of class labels: "
-            "prepare it with --labels folder or --labels genres.csv"
-        )
-    return feature.names
+def genre_column(dataset: Dataset | IterableDataset, dataset_name: str, label_column: str | None = None) -> str:
+    """Return the name of the column of class labels. Raises CoversError where there is none."""
+    classes = {name: f.names for name, f in (dataset.features or {}).items() if isinstance(f, ClassLabel) and f.names}
+    column = Table([], 0, [], None, classes).label_column(label_column)
+    if column is None:
+        raise CoversError(_no_genres(dataset_name))
+    return column
 
 
-def _labels(dataset: Dataset, dataset_name: str) -> torch.Tensor:
+def genre_names(dataset: Dataset | IterableDataset, dataset_name: str, label_column: str | None = None) -> list[str]:
+    """Return the names behind a dataset's class labels. Raises CoversError where there are none."""
+    return dataset.features[genre_column(dataset, dataset_name, label_column)].names
+
+
+def _no_genres(dataset_name: str) -> str:
+    return (
+        f"--dataset_name {dataset_name} has no column `genre` of class labels: "
+        "prepare it with --labels folder or --labels genres.csv, or name another column with --label_column"
+    )
+
+
+def _labels(dataset: Dataset, dataset_name: str, label_column: str | None) -> torch.Tensor:
     """(N,) int64; a cover without a genre has null there, or -1 as others write it."""
-    count = len(genre_names(dataset, dataset_name))
-    column = dataset.select_columns(["genre"]).with_format("arrow")[:]["genre"]
-    return numbered(torch.tensor(column.fill_null(-1).to_numpy()), count)
+    name = genre_column(dataset, dataset_name, label_column)
+    column = dataset.select_columns([name]).with_format("arrow")[:][name]
+    return numbered(torch.tensor(column.fill_null(-1).to_numpy()), len(dataset.features[name].names))
 
 
 def numbered(labels: torch.Tensor, genres: int) -> torch.Tensor:
-    """(N,) int64 `labels`, of which those that name none of so many genres become their number, which is "any"."""
+    """Return (N,) int64 `labels`, of which those that name none of so many genres become their number: "any"."""
     return torch.where((labels >= 0) & (labels < genres), labels, genres)
 
 
@@ -216,19 +430,40 @@ def check_name(dataset_name: str) -> None:
         raise CoversError(f"--dataset_name {dataset_name}: no such folder; a dataset on the Hub reads user/name")
 
 
-def _open(dataset_name: str, split: str) -> Dataset:
-    check_name(dataset_name)
+def check_cache() -> None:
+    """Raise CoversError, which names the folder and HF_HOME, where raw pixels cannot be kept."""
+    cache = Path(datasets_config.HF_DATASETS_CACHE)
     try:
-        dataset = load_dataset(dataset_name)
+        cache.mkdir(parents=True, exist_ok=True)
+        if not os.access(cache, os.W_OK | os.X_OK):
+            raise PermissionError(13, "no permission")
+    except OSError as error:
+        reason = error.strerror or first_line(error)
+        raise CoversError(
+            f"the cache {cache} cannot be written ({reason}); name a folder of yours in the variable HF_HOME"
+        ) from error
+
+
+def _open(dataset_name: str, split: str, config_name: str | None) -> Dataset:
+    check_cache()
+    try:
+        dataset = load_dataset(dataset_name, config_name)
     except Exception as error:  # datasets raises its own, the Hub client's, pyarrow's and the system's errors
         raise CoversError(
-            _no_room(error)
-            or f"--dataset_name {dataset_name} cannot be read ({first_line(error)}); "
-            "name a folder written by train.prepare or a Hub id"
+            _no_room(error) or f"--dataset_name {dataset_name} cannot be read ({in_one_line(error)})"
         ) from error
     if not isinstance(dataset, DatasetDict) or split not in dataset or not len(dataset[split]):
         raise CoversError(f"--dataset_name {dataset_name} has no covers in its split {split!r}")
     return dataset[split]
+
+
+def in_one_line(error: Exception) -> str:
+    """Return what `datasets` says of a dataset that it cannot load, with the flag that chooses a configuration."""
+    said = first_line(error, 3)
+    if "Config name is missing" not in said:
+        return first_line(error)
+    names = said[said.find("[") : said.find("]") + 1]
+    return f"it has several configurations, {names}: choose one with --dataset_config_name"
 
 
 def _no_room(error: BaseException) -> str | None:
@@ -241,29 +476,39 @@ def _no_room(error: BaseException) -> str | None:
     return f"{cache}: {error.strerror}; make room there, or name another folder in the variable HF_DATASETS_CACHE"
 
 
-def _decode(image: dict) -> Pillow.Image:
-    return Pillow.open(io.BytesIO(image["bytes"]) if image["bytes"] else image["path"])
+# -- pixels --
 
 
-def _raw_pixels(batch: dict, indices: list[int], column: str, resolution: int) -> dict:
-    return {"pixels": [raw_pixels(image, i, resolution) for image, i in zip(batch[column], indices, strict=True)]}
+def _raw_pixels(
+    batch: dict, indices: list[int], column: str, resolution: int, repository: str | None, reader: int
+) -> dict:
+    cells = zip(batch[column], indices, strict=True)
+    return {"pixels": [raw_pixels(cell, index, resolution, repository) for cell, index in cells]}
 
 
-def raw_pixels(image: dict, index: int, resolution: int) -> bytes:
-    """The pixels of one encoded image as (resolution, resolution, 3) uint8, cropped to the middle square and scaled.
+def raw_pixels(cell: dict | bytes, index: int, resolution: int, repository: str | None = None) -> bytes:
+    """Return the pixels of one encoded image as (resolution, resolution, 3) uint8: its middle square, scaled.
 
     Args:
-        image: its `bytes`, or its `path`.
+        cell: its bytes, or a dictionary with them.
         index: its number, for the user.
         resolution: height and width in pixels.
+        repository: as in `cell_bytes`.
 
     Raises:
-        CoversError: it cannot be decoded, or is too small.
+        CoversError: it cannot be decoded, is an animation, or is too small.
     """
     try:
-        cover = ImageOps.exif_transpose(_decode(image)).convert("RGB")
-    except Exception as error:  # Pillow raises nearly anything for a broken image
-        raise CoversError(f"image {index} of --dataset_name cannot be decoded; clean it with train.prepare") from error
+        cover = read_picture(cell_bytes(cell, repository))
+    except Elsewhere:
+        raise CoversError(
+            f"image {index} of --dataset_name is a path and no picture; such paths are never opened"
+        ) from None
+    except PictureError as error:
+        what = "is an animation" if error.reason == "animated" else "cannot be decoded"
+        raise CoversError(
+            f"image {index} of --dataset_name {what} ({error.reason}); clean it with train.prepare"
+        ) from error
     if min(cover.size) < resolution:
         raise CoversError(
             f"image {index} of --dataset_name is {cover.width}x{cover.height}, the recipe wants {resolution} px: "

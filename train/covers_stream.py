@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 
 import torch
 from datasets import Dataset, IterableDataset, load_dataset
@@ -13,10 +14,16 @@ from train.covers import (
     CoversError,
     check_name,
     encoded_images,
+    genre_column,
     genre_names,
+    in_one_line,
+    load_genres,
     mixed_seed,
     numbered,
+    open_folder,
     raw_pixels,
+    read_folder,
+    repository_of,
 )
 
 
@@ -35,22 +42,36 @@ class StreamedCovers:
         column: its name.
         resolution: height and width in pixels; larger covers are cropped and scaled down.
         seed: another seed is another order.
-        genres: how many the column `genre` tells of; None where nobody asks.
+        genres: how many the column of labels tells of; None where nobody asks.
+        label: name of that column.
+        length: how many covers there are; None is what the dataset's card tells.
+        repository: as in `cell_bytes`.
 
     Raises:
         CoversError: the dataset does not tell how many covers there are.
     """
 
     def __init__(
-        self, dataset: IterableDataset, column: str, resolution: int, seed: int = 0, genres: int | None = None
+        self,
+        dataset: IterableDataset,
+        column: str,
+        resolution: int,
+        seed: int = 0,
+        genres: int | None = None,
+        label: str = "genre",
+        length: int | None = None,
+        repository: str | None = None,
     ):
         self.dataset, self.column, self.resolution, self.seed, self.genres = dataset, column, resolution, seed, genres
+        self.label, self.repository = label, repository
         self._streams: dict[int, tuple[int, Iterator[tuple[int, dict]]]] = {}
         self._labels: dict[int, torch.Tensor] = {}  # of the last batch of each stream
-        known = (dataset.info.splits or {}).get(str(dataset.split))
-        if not known or not known.num_examples:
+        if length is None:
+            told = (dataset.info.splits or {}).get(str(dataset.split))
+            length = told.num_examples if told else None
+        if not length:
             raise CoversError("its card does not tell how many covers there are (dataset_info); drop --streaming")
-        self._length = known.num_examples
+        self._length = length
 
     def __len__(self) -> int:
         return self._length
@@ -68,14 +89,14 @@ class StreamedCovers:
         mine = islice(rows, position - at, position - at + size)  # what lies between belongs to other processes
         try:
             taken = list(mine)
-            decoded = [raw_pixels(row[self.column], index, self.resolution) for index, row in taken]
+            decoded = [raw_pixels(row[self.column], index, self.resolution, self.repository) for index, row in taken]
         except CoversError:
             raise
         except Exception as error:  # the Hub client's, pyarrow's and the system's errors
             raise CoversError(f"the stream of covers broke off: {first_line(error)}") from error
         self._streams[stream] = (position + size, rows)
         if self.genres is not None:
-            labels = [-1 if row["genre"] is None else row["genre"] for _, row in taken]
+            labels = [-1 if row[self.label] is None else row[self.label] for _, row in taken]
             self._labels[stream] = numbered(torch.tensor(labels), self.genres)
         pixels = torch.frombuffer(bytearray(b"".join(decoded)), dtype=torch.uint8)
         return pixels.view(size, self.resolution, self.resolution, 3)
@@ -98,34 +119,56 @@ class StreamedCovers:
             epoch, skip = epoch + 1, 0
 
 
-def _open(dataset_name: str, split: str) -> IterableDataset:
-    check_name(dataset_name)
+def _open(dataset_name: str, split: str, config_name: str | None) -> IterableDataset:
     try:
-        return load_dataset(dataset_name, split=split, streaming=True)
+        return load_dataset(dataset_name, config_name, split=split, streaming=True)
     except Exception as error:  # as in train/covers.py
-        raise CoversError(f"--dataset_name {dataset_name} cannot be streamed ({first_line(error)})") from error
+        raise CoversError(f"--dataset_name {dataset_name} cannot be streamed ({in_one_line(error)})") from error
 
 
-def stream_genres(dataset_name: str) -> list[str]:
+def stream_genres(dataset_name: str, config_name: str | None = None, label_column: str | None = None) -> list[str]:
     """As `load_genres`, without keeping anything of the dataset."""
-    return genre_names(_open(dataset_name, "train"), dataset_name)
+    check_name(dataset_name)
+    if Path(dataset_name).is_dir():
+        return load_genres(dataset_name, label_column=label_column)
+    return genre_names(_open(dataset_name, "train", config_name), dataset_name, label_column)
 
 
 def stream_covers(
-    dataset_name: str, resolution: int, split: str = "train", seed: int = 0, labelled: bool = False
+    dataset_name: str,
+    resolution: int,
+    split: str = "train",
+    seed: int = 0,
+    labelled: bool = False,
+    config_name: str | None = None,
+    label_column: str | None = None,
 ) -> StreamedCovers:
-    """Open a Hub dataset, or a folder written by `train.prepare`, to be read as it is trained on.
+    """Open a Hub dataset, or a folder, to be read as it is trained on; the arguments are those of `load_covers`.
 
     Raises:
         CoversError: no such dataset or split, no images in it, or no genres.
     """
-    dataset = _open(dataset_name, split)
-    genres = len(genre_names(dataset, dataset_name)) if labelled else None
-    images, column = encoded_images(dataset, dataset_name, ["genre"] if labelled else [])
+    check_name(dataset_name)
+    if Path(dataset_name).is_dir():
+        folder = open_folder(dataset_name, split, label_column)
+        genres = len(folder.genre_names()) if labelled else None
+        rows = IterableDataset.from_generator(_stream_folder, gen_kwargs={"parts": folder.parts(), **folder.reading()})
+        return StreamedCovers(rows, "image", resolution, seed, genres, length=len(folder))
+    dataset = _open(dataset_name, split, config_name)
+    label = genre_column(dataset, dataset_name, label_column) if labelled else ""
+    genres = len(dataset.features[label].names) if labelled else None
+    images, column = encoded_images(dataset, dataset_name, [label] if labelled else [])
+    repository = repository_of(dataset, dataset_name)
     try:
-        return StreamedCovers(images, column, resolution, seed, genres)
+        return StreamedCovers(images, column, resolution, seed, genres, label, repository=repository)
     except CoversError as error:
         raise CoversError(f"--dataset_name {dataset_name}: {error}") from None
+
+
+def _stream_folder(parts: list[tuple[str, ...]], columns: tuple, genres: tuple) -> Iterator[dict]:
+    """The rows of a folder's parts; `datasets` takes each of a list of these for a shard."""
+    for part in parts:
+        yield from read_folder(part, columns, genres)
 
 
 def first_covers(streamed: StreamedCovers, count: int) -> Covers:

@@ -1,17 +1,13 @@
 """A visitor's picture: judged by its content before a pixel of it is decoded, and never stored."""
 
-import struct
-import warnings
-from io import BytesIO
-
-import numpy as np
 from PIL import Image, ImageOps
 
+from gan.pictures import MAX_PIXELS, PictureError
+from gan.pictures import read_picture as decode_picture
 from gan.studio.checks import Refused
 
 
 LARGEST_FILE = 8_000_000  # bytes
-MOST_PIXELS = 40_000_000  # of a photograph; more is a bomb or a scan
 FEWEST_PIXELS = 16  # a side
 FORMATS = ("PNG", "JPEG", "WEBP")
 
@@ -30,42 +26,13 @@ def read_picture(data: object, side: int) -> Image.Image:
         raise Refused("a picture is a file of at most {most} MB", data, most=LARGEST_FILE // 1_000_000)
     head = data[:16]  # for the log
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of this and that block of a photograph's, which does no harm
-            picture = Image.open(BytesIO(data), formats=FORMATS)
-            _check_size(picture.size, head)
-            picture.draft("RGB", (4 * side, 4 * side))  # a large JPEG is decoded at a fraction of its size
-            picture.load()
-            picture = _flat(ImageOps.exif_transpose(picture))
-    except Refused:
-        raise
-    except Image.DecompressionBombError:
-        raise _too_many_pixels(head) from None
-    except Image.UnidentifiedImageError:
-        raise Refused("this is not a PNG, JPEG or WebP picture", head) from None
-    except (OSError, SyntaxError, ValueError, MemoryError, struct.error, IndexError, KeyError, TypeError):
-        # whatever Pillow's readers meet in broken bytes
+        picture = decode_picture(data, enough=4 * side, fewest=FEWEST_PIXELS, formats=FORMATS)
+    except PictureError as problem:
+        if problem.reason == "too-small":
+            raise Refused("a picture has at least {fewest} pixels a side", head, fewest=FEWEST_PIXELS) from None
+        if problem.reason == "decompression-bomb":
+            raise Refused("a picture has at most {most} million pixels", head, most=MAX_PIXELS // 10**6) from None
+        if problem.reason in ("empty-file", "not-an-image", "heic"):
+            raise Refused("this is not a PNG, JPEG or WebP picture", head) from None
         raise Refused("this picture is damaged and cannot be read", head) from None
     return ImageOps.fit(picture, (side, side), Image.Resampling.LANCZOS)
-
-
-def _check_size(size: tuple[int, int], head: bytes) -> None:
-    if size[0] * size[1] > MOST_PIXELS:
-        raise _too_many_pixels(head)
-    if min(size) < FEWEST_PIXELS:
-        raise Refused("a picture has at least {fewest} pixels a side", head, fewest=FEWEST_PIXELS)
-
-
-def _too_many_pixels(head: bytes) -> Refused:
-    return Refused("a picture has at most {most} million pixels", head, most=MOST_PIXELS // 1_000_000)
-
-
-def _flat(picture: Image.Image) -> Image.Image:
-    """Mode RGB: transparency onto white, 16 bits scaled where Pillow would clip them."""
-    if picture.mode.startswith("I"):
-        values = np.asarray(picture, dtype=np.float64)
-        picture = Image.fromarray(np.rint(np.clip(values / 257, 0, 255)).astype(np.uint8))
-    if picture.has_transparency_data:
-        clear = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
-    return picture.convert("RGB")

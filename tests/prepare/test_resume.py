@@ -69,7 +69,7 @@ def whole(pile, tmp_path_factory) -> dict[str, bytes]:
 def test_killed_again_and_again_it_ends_with_the_same_bytes(pile, whole, tmp_path, workers):
     out = tmp_path / "out"
     options = (*pile, "--output_dir", out, "--resolution", 32, "--num_workers", workers)
-    work, counts = tmp_path / "out.unfinished", []
+    work, counts = tmp_path / "out" / ".prepare-unfinished", []
     for target in (1, 8, 20):  # parts that there must be before the next blow
         process = start(*options)
         while len(list(work.glob("parts/*.parquet"))) < target and process.poll() is None:
@@ -77,7 +77,7 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(pile, whole, tmp_pat
         process.kill()
         process.communicate()
         counts.append(len(list(work.glob("parts/*.parquet"))))
-        assert not out.exists()
+        assert not (out / "report.json").exists()
     assert 0 < counts[0] <= counts[1] <= counts[2]
     stamps = stamps_of(work)
     half = max(work.glob("parts/*.parquet"))
@@ -97,7 +97,7 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(pile, whole, tmp_pat
 def test_interrupted_it_says_how_to_go_on(pile, whole, tmp_path):
     out = tmp_path / "out"
     process = start(*pile, "--output_dir", out, "--resolution", 32, "--num_workers", 2)
-    while not list(tmp_path.glob("out.unfinished/parts/*.parquet")):
+    while not list(tmp_path.glob("out/.prepare-unfinished/parts/*.parquet")):
         time.sleep(0.002)
     os.killpg(process.pid, signal.SIGINT)  # as Ctrl+C does, which reaches the workers, too
     _, errors = process.communicate(timeout=60)
@@ -110,7 +110,7 @@ def test_interrupted_it_says_how_to_go_on(pile, whole, tmp_path):
 
 def test_workers_of_a_killed_run_end(pile, tmp_path):
     process = start(*pile, "--output_dir", tmp_path / "out", "--resolution", 32, "--num_workers", 2)
-    while not list(tmp_path.glob("out.unfinished/parts/*.parquet")):
+    while not list(tmp_path.glob("out/.prepare-unfinished/parts/*.parquet")):
         time.sleep(0.002)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     assert children
@@ -127,7 +127,7 @@ def test_workers_of_a_killed_run_end(pile, tmp_path):
 def test_two_runs_do_not_share_an_output(pile, tmp_path):
     options = (*pile, "--output_dir", tmp_path / "out", "--resolution", 32, "--num_workers", 1)
     first = start(*options)
-    while not list(tmp_path.glob("out.unfinished/parts/*.parquet")):
+    while not list(tmp_path.glob("out/.prepare-unfinished/parts/*.parquet")):
         time.sleep(0.002)
     first.send_signal(signal.SIGSTOP)
     second = start(*options)

@@ -10,7 +10,7 @@ folder or from the Hub. Interrupted and started again, the same command goes on,
 import argparse
 from pathlib import Path
 
-from train.cli import UserError, check_output_dir, run
+from train.cli import UserError, run
 from train.prepare.options import parse_arguments
 
 
@@ -24,8 +24,9 @@ def main() -> str:
     from train.prepare.assemble import read_candidates, write_dataset
     from train.prepare.card import dataset_card
     from train.prepare.internet_archive import fetch_letters
-    from train.prepare.labels import check_labels
-    from train.prepare.output import check_earlier, move_into_place, work_folder
+    from train.prepare.items import text
+    from train.prepare.labels import Labels, read_labels
+    from train.prepare.output import check_output, move_into_place, work_folder
     from train.prepare.parts import versions
     from train.prepare.pile import judge_pile
     from train.prepare.report import Report, to_json
@@ -34,32 +35,35 @@ def main() -> str:
     from train.prepare.sources import check_source, expand
 
     output_dir: Path = arguments.output_dir
-    check_output_dir(output_dir, "report.json")
-    check_earlier(output_dir, arguments.overwrite)
-    check_labels(arguments.labels)
+    check_output(output_dir, arguments.overwrite)
+    labels = read_labels(arguments.labels, arguments.label_level)
     sources = expand(arguments.sources)
+    alone = len(sources) == 1 and not arguments.archive_letters
     for source in (*sources, *arguments.exclude):
-        check_source(source, output_dir)
+        check_source(source, output_dir, alone)
     if arguments.archive_letters:
         sources += map(str, fetch_letters(arguments.archive_letters, arguments.archive_dir))
     settings = Settings(arguments.resolution, arguments.min_size, arguments.max_aspect, arguments.fit)
     report = Report(
         # Names alone: the report is published with the dataset, and whose disk it was is nobody's business.
-        sources=[Path(source).resolve().name if Path(source).exists() else source for source in sources],
+        sources=[text(Path(source).resolve().name) if Path(source).exists() else source for source in sources],
         settings=vars(settings)
         | {name: getattr(arguments, name) for name in ("hash_distance", "keep_duplicates", "validation_fraction")},
         versions=versions(),
     )
     target = output_dir.resolve()
+    title = text(target.name)
     try:
         with work_folder(target) as work:
-            foreign = judge_pile(arguments.exclude, settings, work / "foreign", arguments.num_workers, None)
-            parts = judge_pile(sources, settings, work / "parts", arguments.num_workers, arguments.labels)
-            write_dataset(work / "dataset", read_candidates(foreign, parts), report)
+            how = (settings, work / "foreign", arguments.num_workers)
+            foreign = judge_pile(arguments.exclude, *how, Labels(), None, arguments.dataset_config_name)
+            how = (settings, work / "parts", arguments.num_workers)
+            parts = judge_pile(sources, *how, labels, arguments.label_column, arguments.dataset_config_name)
+            write_dataset(work / "dataset", read_candidates(foreign, parts), report, labels)
             for name, text in (
                 ("report.json", to_json(report)),
-                ("report.html", report_page(report, target.name)),
-                ("README.md", dataset_card(report, target.name, arguments.license)),
+                ("report.html", report_page(report, title)),
+                ("README.md", dataset_card(report, title, arguments.license)),
             ):
                 (work / "dataset" / name).write_text(text, encoding="utf-8")
             move_into_place(work / "dataset", target)
@@ -69,6 +73,7 @@ def main() -> str:
         reason = problem.strerror or problem
         raise UserError(f"--output_dir {output_dir} cannot be written: {reason}; {GO_ON}") from None
     line = f"{output_dir}: {report.summary()} (see report.html)"
+    line += labels.summary(report.kept, sum(report.genres.values()))
     if arguments.validation_fraction and "validation" not in report.covers:
         line += "; too few for a validation split"
     return line + push(arguments)

@@ -1,30 +1,137 @@
-"""Tars and zips, packed or not, read member by member and never unpacked to disk."""
+"""Tars and zips, packed or not, read member by member and never unpacked to disk.
 
+Whatever is wrong with an archive ends as one refusal in its name, and what came before is used. Its headers are read
+within limits, as its members are: they come from strangers, too.
+"""
+
+import bz2
+import contextlib
+import gzip
+import io
 import lzma
+import struct
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from gan.errors import first_line
+from gan.pictures import without_quotes
 from train.prepare.items import MAX_BYTES, Item, Place, is_junk, text, too_large
 
 
-TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst")
-ARCHIVE_SUFFIXES = (*TAR_SUFFIXES, ".zip")
-ZSTANDARD = b"\x28\xb5\x2f\xfd"
-PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", ZSTANDARD)
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".cbt")
+ARCHIVE_SUFFIXES = (*TAR_SUFFIXES, ".zip", ".cbz")
+GZIP, BZIP2, XZ, ZSTANDARD = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"
+PACKED = (GZIP, BZIP2, XZ, ZSTANDARD)
 ZIP = (b"PK\3\4", b"PK\5\6")  # `zipfile.is_zipfile` looks at the end, and takes a tar that ends with a zip for one
-DAMAGED = (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, lzma.LZMAError, zlib.error)
+LARGEST_HEADER = 1024**2  # of a tar's member, its long name and PAX records included
+LARGEST_SKIP = 16 * 1024**3  # of a member that is passed over in a packed tar, where all of it must be unpacked
+LZMA_MEMORY = 256 * 1024**2  # `xz -9` asks for 65 MiB
+UTF8_NAME = 0x800  # the flag of a zip's member
+UNICODE_PATH = 0x7075  # the field of a zip's member in which Info-ZIP writes its name in UTF-8
+
+
+@dataclass(frozen=True)
+class _Archive:
+    """An opened archive.
+
+    Args:
+        stream: where it lies, with `seek`.
+        size: in bytes.
+        name: what its members' names begin with.
+        place: where it lies open on the disk; None inside a packed archive.
+        is_inner: it lies in another archive.
+    """
+
+    stream: BinaryIO
+    size: int
+    name: str
+    place: Place | None
+    is_inner: bool = False
 
 
 def read_archive(path: Path, name: str) -> Iterator[Item]:
-    """All that can be read of an archive, and one refusal in the archive's own name where it breaks off."""
+    """Read all of an archive that can be read, and refuse it by its own name where it breaks off."""
     try:
-        yield from (_read_zip if _first_bytes(path).startswith(ZIP) else _read_tar)(path, name)
-    except DAMAGED as problem:
-        yield Item(name, None, "damaged-archive", first_line(problem))
+        facts = path.stat()
+        with open(path, "rb") as stream:
+            place = Place(str(path), 0, facts.st_size, facts.st_mtime_ns)
+            yield from _read(_Archive(stream, facts.st_size, name, place))
+    except Exception as problem:  # zipfile and tarfile raise every kind that Python has
+        yield Item(name, None, "damaged-archive", without_quotes(problem))
+
+
+def is_archive(path: Path) -> bool:
+    """Tell by name or by the first bytes, so that an archive without a suffix is one, and a broken one is told."""
+    if path.name.lower().endswith(ARCHIVE_SUFFIXES):
+        return True
+    with open(path, "rb") as file:
+        magic = file.read(512)
+    return magic.startswith((*ZIP, *PACKED)) or magic[257:262] == b"ustar"
+
+
+def why_unreadable(path: Path) -> str | None:
+    """Return why nothing at all can be read of an archive; None where something can."""
+    first = next(read_archive(path, path.name), None)
+    if first is None:
+        return "the archive holds no files"
+    if first.reason == "damaged-archive" and first.name == path.name:
+        return f"cannot be opened as a tar or zip ({first.detail})"
+    return None
+
+
+def _read(archive: _Archive) -> Iterator[Item]:
+    magic = archive.stream.read(512)
+    archive.stream.seek(0)
+    yield from (_read_zip if magic.startswith(ZIP) else _read_tar)(archive, magic)
+
+
+def _member(archive: _Archive, name: str, content: bytes | Place) -> Iterator[Item]:
+    """One member, or what is in it: archives in archives are read, but only one level of them."""
+    if not name.lower().endswith(ARCHIVE_SUFFIXES):
+        yield Item(name, content)
+    elif archive.is_inner:
+        yield Item(name, None, "nested-archive")
+    else:
+        try:
+            if isinstance(content, Place):
+                with open(content.path, "rb") as file:
+                    window = io.BufferedReader(_Window(file, content.offset, content.size))
+                    yield from _read(_Archive(window, content.size, name, content, is_inner=True))
+            else:
+                yield from _read(_Archive(io.BytesIO(content), len(content), name, None, is_inner=True))
+        except Exception as problem:
+            yield Item(name, None, "damaged-archive", without_quotes(problem))
+
+
+class _Window(io.RawIOBase):
+    """A part of a file as a file."""
+
+    def __init__(self, file: BinaryIO, offset: int, size: int):
+        self.file, self.offset, self.size, self.position = file, offset, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, position: int, whence: int = io.SEEK_SET) -> int:
+        self.position = position + (0, self.position, self.size)[whence]
+        return self.position
+
+    def readinto(self, buffer: bytearray) -> int:
+        self.file.seek(self.offset + self.position)
+        data = self.file.read(max(0, min(len(buffer), self.size - self.position)))
+        buffer[: len(data)] = data
+        self.position += len(data)
+        return len(data)
+
+
+# -- tars --
 
 
 class _Header(tarfile.TarInfo):
@@ -38,78 +145,171 @@ class _Header(tarfile.TarInfo):
             raise tarfile.ReadError("bad header inside the archive") from None
 
 
-def _open_tar(path: Path) -> tarfile.TarFile:
-    magic = _first_bytes(path)
+class _Stream:
+    """What the module reads headers from: no header may take more than LARGEST_HEADER bytes.
+
+    A packed archive is unpacked as it is read, and can only be passed over forwards.
+    """
+
+    def __init__(self, stream: BinaryIO, packed: bool):
+        self.stream, self.packed, self.left = stream, packed, LARGEST_HEADER
+        self.position = 0
+
+    def tell(self) -> int:
+        return self.position if self.packed else self.stream.tell()
+
+    def read(self, size: int = -1) -> bytes:
+        if size < 0 or size > self.left:
+            raise tarfile.ReadError("a header of more than 1 MiB")
+        self.left -= size
+        return self._take(size)
+
+    def seek(self, position: int) -> None:
+        if not self.packed:
+            self.stream.seek(position)
+            return
+        if not 0 <= position - self.position <= LARGEST_SKIP:
+            raise tarfile.ReadError("a member of an impossible size")
+        while self.position < position:
+            if not self._take(min(position - self.position, LARGEST_HEADER)):
+                raise tarfile.ReadError("unexpected end of data")
+
+    def content(self, size: int) -> bytes:
+        """The next `size` bytes, those of a member."""
+        data = self._take(size)
+        if len(data) < size:
+            raise tarfile.ReadError("unexpected end of data")
+        return data
+
+    def _take(self, size: int) -> bytes:
+        data = self.stream.read(size)
+        self.position += len(data)
+        return data
+
+
+class _Xz(io.RawIOBase):
+    """An .xz file, unpacked with a limit on memory, which its header could otherwise choose."""
+
+    def __init__(self, stream: BinaryIO):
+        self.stream, self.unpacker = stream, lzma.LZMADecompressor(lzma.FORMAT_XZ, LZMA_MEMORY)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray) -> int:
+        while True:
+            if self.unpacker.eof:
+                rest = self.unpacker.unused_data.lstrip(b"\0") or self.stream.read(65536).lstrip(b"\0")
+                if not rest:
+                    return 0
+                self.unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ, LZMA_MEMORY)  # of the next stream
+            else:
+                rest = self.stream.read(65536) if self.unpacker.needs_input else b""
+                if not rest and self.unpacker.needs_input:
+                    raise EOFError("the archive breaks off")
+            data = self.unpacker.decompress(rest, len(buffer))
+            if data:
+                buffer[: len(data)] = data
+                return len(data)
+
+
+def _unpacked(stream: BinaryIO, magic: bytes) -> BinaryIO:
     if magic.startswith(ZSTANDARD):
         import pyarrow  # which has Zstandard; Python itself learned it in 3.14
 
-        return tarfile.open(fileobj=pyarrow.input_stream(str(path), compression="zstd"), mode="r|", tarinfo=_Header)
-    return tarfile.open(path, "r|*" if magic.startswith(PACKED) else "r:", tarinfo=_Header)
+        return pyarrow.CompressedInputStream(pyarrow.PythonFile(stream, "r"), "zstd")
+    if magic.startswith(XZ):
+        return io.BufferedReader(_Xz(stream))
+    return gzip.GzipFile(fileobj=stream) if magic.startswith(GZIP) else bz2.BZ2File(stream)
 
 
-def _read_tar(path: Path, prefix: str) -> Iterator[Item]:
-    facts = path.stat()
-    packed = _first_bytes(path).startswith(PACKED)
-    with _open_tar(path) as tar:
-        while (member := tar.next()) is not None:
-            tar.members.clear()  # the module keeps them all, a gigabyte for a million covers
-            name = text(f"{prefix}/{_clean_path(member.name)}")
-            if member.isdir():
-                continue
-            if not member.isreg() or is_junk(member.name):
-                yield Item(name, None, "skipped")
-            elif member.size > MAX_BYTES:
+def _read_tar(archive: _Archive, magic: bytes) -> Iterator[Item]:
+    packed = magic.startswith(PACKED)
+    stream = _Stream(_unpacked(archive.stream, magic) if packed else archive.stream, packed)
+    tar = tarfile.TarFile(fileobj=stream, mode="r", tarinfo=_Header, encoding="utf-8", errors="surrogateescape")
+    end = -1
+    while (member := tar.next()) is not None:
+        tar.members.clear()  # the module keeps them all, a gigabyte for a million covers
+        if tar.offset <= end or member.size < 0:
+            raise tarfile.ReadError("a member of a negative size")
+        end = tar.offset
+        name = text(f"{archive.name}/{_clean_path(member.name)}")
+        inside = packed or member.issparse() or member.offset_data + member.size <= archive.size
+        if member.isreg() and not inside:
+            raise tarfile.ReadError("unexpected end of data")
+        stream.left = LARGEST_HEADER
+        if member.isdir():
+            continue
+        if not member.isreg():
+            yield Item(name, None, "skipped", "a link or a device inside an archive")
+        elif is_junk(member.name):
+            yield Item(name, None, "skipped", "left by a system or a program")
+        elif member.issparse():
+            if member.size > MAX_BYTES:
                 yield too_large(name, member.size)
-            elif packed or member.issparse():
-                yield Item(name, tar.extractfile(member).read())
-            elif member.offset_data + member.size > facts.st_size:
-                raise tarfile.ReadError("unexpected end of data")
-            else:
-                yield Item(name, Place(str(path), member.offset_data, member.size, facts.st_mtime_ns))
-
-
-def _read_zip(path: Path, prefix: str) -> Iterator[Item]:
-    with zipfile.ZipFile(path) as archive:
-        for member in archive.infolist():
-            name = text(f"{prefix}/{_clean_path(member.filename)}")
-            if member.is_dir():
                 continue
-            if is_junk(member.filename):
-                yield Item(name, None, "skipped")
+            stream.left = 2 * MAX_BYTES
+            yield from _member(archive, name, tar.extractfile(member).read())
+            stream.left = LARGEST_HEADER
+        elif archive.place is not None and not packed:
+            place = archive.place
+            where = Place(place.path, place.offset + member.offset_data, member.size, place.stamp)
+            inner = name.lower().endswith(ARCHIVE_SUFFIXES)
+            yield from (
+                [too_large(name, member.size)]
+                if member.size > MAX_BYTES and not inner
+                else _member(archive, name, where)
+            )
+        elif member.size > MAX_BYTES:
+            yield too_large(name, member.size)
+        else:
+            if not packed:
+                stream.seek(member.offset_data)
+            yield from _member(archive, name, stream.content(member.size))
+
+
+# -- zips --
+
+
+def _read_zip(archive: _Archive, magic: bytes) -> Iterator[Item]:
+    with zipfile.ZipFile(archive.stream) as members:
+        for member in members.infolist():
+            path = _zip_name(member)
+            name = text(f"{archive.name}/{_clean_path(path)}")
+            if path.endswith("/"):
+                continue
+            if is_junk(path):
+                yield Item(name, None, "skipped", "left by a system or a program")
             elif member.file_size > MAX_BYTES:
                 yield too_large(name, member.file_size)
             else:
-                yield _read_zip_member(archive, member, name)
+                try:
+                    with members.open(member) as file:
+                        content = file.read(MAX_BYTES + 1)
+                except Exception as problem:  # encrypted, packed in an unknown way, or damaged: the others may be good
+                    yield Item(name, None, "unreadable", without_quotes(problem))
+                    continue
+                yield from _member(archive, name, content)
 
 
-def _read_zip_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> Item:
-    try:
-        return Item(name, archive.read(member))
-    except (*DAMAGED, RuntimeError, NotImplementedError) as problem:  # the last two: encrypted, unknown compression
-        return Item(name, None, "unreadable", first_line(problem))
+def _zip_name(member: zipfile.ZipInfo) -> str:
+    """A member's path: in UTF-8 where it can be, whatever its flag says; Windows writes backslashes."""
+    name = member.filename
+    if not member.flag_bits & UTF8_NAME:
+        raw = member.orig_filename.encode("cp437", "replace")
+        with contextlib.suppress(UnicodeDecodeError):  # in a code page that nobody names
+            name = _unicode_path(member.extra, raw) or raw.decode("utf-8")
+    return name.replace("\\", "/")
 
 
-def _first_bytes(path: Path) -> bytes:
-    with open(path, "rb") as file:
-        return file.read(512)
-
-
-def is_archive(path: Path) -> bool:
-    """By name or by the first bytes, so that an archive without a suffix is one, and a broken one is told."""
-    if path.name.lower().endswith(ARCHIVE_SUFFIXES):
-        return True
-    magic = _first_bytes(path)
-    return magic.startswith((*ZIP, *PACKED)) or magic[257:262] == b"ustar"
-
-
-def archive_names(path: Path) -> Iterator[str]:
-    """The names of the files inside. Raises one of `DAMAGED`."""
-    if _first_bytes(path).startswith(ZIP):
-        with zipfile.ZipFile(path) as archive:
-            yield from (member.filename for member in archive.infolist() if not member.is_dir())
-    else:
-        with _open_tar(path) as tar:
-            yield from (member.name for member in tar if not member.isdir())
+def _unicode_path(extra: bytes, raw: bytes) -> str | None:
+    """The name in UTF-8 beside `raw`, as Info-ZIP writes it (APPNOTE.TXT, section 4.6.9)."""
+    while len(extra) >= 4:
+        kind, length = struct.unpack_from("<HH", extra)
+        field, extra = extra[4 : 4 + length], extra[4 + length :]
+        if kind == UNICODE_PATH and len(field) > 5 and struct.unpack_from("<I", field, 1)[0] == zlib.crc32(raw):
+            return field[5:].decode("utf-8")
+    return None
 
 
 def _clean_path(path: str) -> str:

@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow
-from pyarrow import compute, parquet
+from pyarrow import compute
 
+from gan.untrusted import check_genres
+from train.cli import UserError
 from train.prepare.duplicates import Fingerprints, find_copies
-from train.prepare.parts import SCHEMA
+from train.prepare.labels import Labels
+from train.prepare.parts import SCHEMA, read_part
 from train.prepare.report import SHOWN_CLUSTERS, SHOWN_COPIES, RefusedFile, Report
 from train.prepare.shards import Shards
 
@@ -46,7 +49,7 @@ def read_candidates(foreign: list[Path], parts: list[Path]) -> Candidates:
     columns = ["reason", "sha256", "phash", "colours", "pixels", "genre"]
     tables = [SCHEMA.empty_table().select(columns)]
     for path in (*foreign, *parts):
-        table = parquet.read_table(path, columns=columns)
+        table = read_part(path, columns)
         tables.append(table.filter(compute.is_null(table["reason"])))
     table = pyarrow.concat_tables(tables).combine_chunks()
     prints = Fingerprints(
@@ -69,7 +72,7 @@ def read_rows(paths: list[Path], columns: list[str]) -> Iterator[dict[str, Any]]
     """The rows of the parts, one after the other; `part` is the part's number, `cover` a cover's among all covers."""
     number = 0
     for part, path in enumerate(paths):
-        for row in parquet.read_table(path, columns=["reason", *columns]).to_pylist():
+        for row in read_part(path, ["reason", *columns]).to_pylist():
             row["part"] = part
             if row["reason"] is None:
                 row["cover"] = number
@@ -77,11 +80,12 @@ def read_rows(paths: list[Path], columns: list[str]) -> Iterator[dict[str, Any]]
             yield row
 
 
-def write_dataset(folder: Path, candidates: Candidates, report: Report) -> None:
+def write_dataset(folder: Path, candidates: Candidates, report: Report, labels: Labels) -> None:
     """Write the covers that stay, and enter in `report`, whose settings are followed, what became of every file.
 
     Raises:
         NothingLeft: no cover stays.
+        UserError: its genres are such as no generator takes.
     """
     prints, settings = candidates.fingerprints, report.settings
     everything = np.arange(len(prints.phash))
@@ -94,6 +98,10 @@ def write_dataset(folder: Path, candidates: Candidates, report: Report) -> None:
         held_back[:] = False
     genre_of = _genres(candidates.genres, of)
     genres = sorted(set(genre_of[stays]) - {None})
+    try:
+        check_genres(genres)
+    except ValueError as problem:
+        raise UserError(f"--labels: {problem}; name a table, or another folder by --label_level") from None
     shards = {split: Shards(folder / "data", split, genres) for split in SPLITS}
 
     copies = np.flatnonzero(native & (of != everything))
@@ -125,6 +133,7 @@ def write_dataset(folder: Path, candidates: Candidates, report: Report) -> None:
     report.covers = {split: written.rows for split, written in shards.items() if written.rows}
     report.picture_bytes = {split: shards[split].picture_bytes for split in report.covers}
     report.genres = {genre: int((genre_of[stays] == genre).sum()) for genre in genres}
+    report.labels = labels.report(report.kept, sum(report.genres.values()))
     report.clusters = [[names[kept], *(names[copy] for copy in cluster)] for kept, cluster in clusters.items()]
     report.shown_clusters = [
         [(names[cover], pictures[cover]) for cover in (kept, *clusters[kept][:SHOWN_COPIES])]

@@ -1,14 +1,34 @@
 """One file of a pile: what it is called, and its bytes or the place where they lie."""
 
+import re
 from dataclasses import dataclass
 
 
 MAX_BYTES = 128 * 1024**2
+# What systems and programs leave among people's files, in lower case. A closed list, because a title may begin with
+# dots: "...And Justice".
+JUNK = {
+    *(
+        ".appledouble",
+        ".ds_store",
+        ".fseventsd",
+        ".spotlight-v100",
+        ".temporaryitems",
+        ".trashes",
+        "__macosx",
+        "icon\r",
+    ),
+    *("$recycle.bin", "desktop.ini", "ehthumbs.db", "system volume information", "thumbs.db"),
+    *(".cache", ".directory", ".nomedia", ".picasa.ini", ".thumbnails", ".trash", "#recycle", "@eadir"),
+    *(".git", ".gitattributes", ".gitignore", ".gitkeep", ".hg", ".ipynb_checkpoints", ".svn"),
+    *(".dropbox", ".dropbox.cache", ".prepare-unfinished", ".stfolder", ".sync"),
+}
+JUNK_PATTERN = re.compile(r"\._.*|\.trash-.*|\.syncthing\..*|\.new-.*|\..*\.sw[a-z]|~\$.*", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Place:
-    """Bytes that lie open on the disk, a file or a member of a plain tar: whoever needs them reads them there.
+    """Say where bytes lie open on the disk, a file or a member of a plain tar: whoever needs them reads them there.
 
     `stamp` is when the file was written, in nanoseconds.
     """
@@ -19,7 +39,7 @@ class Place:
     stamp: int
 
     def read(self) -> bytes:
-        """The bytes. Raises OSError."""
+        """Return the bytes. Raises OSError."""
         with open(self.path, "rb") as file:
             file.seek(self.offset)
             return file.read(self.size)
@@ -27,10 +47,15 @@ class Place:
 
 @dataclass(frozen=True)
 class Item:
-    """One file of a source: its name with the source in front, and its bytes or where they lie, or why there are none.
+    """Describe one file of a source: its name with the source in front, and its bytes, where they lie, or why not.
 
-    `reason` is a key of `train.clean.REASONS`, or `skipped` for what an operating system leaves behind. `genre` is
-    what the file is labelled with.
+    Args:
+        name: with the source in front.
+        content: the bytes, or where they lie; None where there are none.
+        reason: a key of `train.prepare.clean.REASONS`, or `skipped` for junk and what is no file.
+        detail: says more about the reason.
+        genre: what the file is labelled with by its source.
+        is_row: it comes from a table, so that where it lies is no genre.
     """
 
     name: str
@@ -38,9 +63,10 @@ class Item:
     reason: str | None = None
     detail: str = ""
     genre: str | None = None
+    is_row: bool = False
 
     def read(self) -> bytes:
-        """The file's bytes, from where they are; none where there are none. Raises OSError."""
+        """Return the file's bytes, from where they are; none where there are none. Raises OSError."""
         return self.content.read() if isinstance(self.content, Place) else self.content or b""
 
     @property
@@ -50,19 +76,15 @@ class Item:
 
 
 def is_junk(path: str) -> bool:
-    """What an operating system adds to folders and archives, and hidden files."""
-    parts = [part for part in path.split("/") if part not in ("", ".", "..")]
-    return any(part.startswith(".") or part == "__MACOSX" for part in parts) or parts[-1:] in (
-        ["Thumbs.db"],
-        ["desktop.ini"],
-    )
+    """Return whether a path is, or lies in, what a system or program leaves behind."""
+    return any(part in JUNK or JUNK_PATTERN.fullmatch(part) for part in path.lower().split("/"))
 
 
 def too_large(name: str, size: int) -> Item:
-    """The refusal of a file of `size` bytes."""
+    """Return the refusal of a file of `size` bytes."""
     return Item(name, None, "too-large", f"{size / 1024**2:,.0f} MiB")
 
 
 def text(name: str) -> str:
-    """A name that can be written: bytes that are no UTF-8 become the replacement sign."""
+    """Return a name that can be written: bytes that are no UTF-8 become the replacement sign."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -19,6 +19,7 @@ def parse_arguments(description: str) -> argparse.Namespace:
         metavar="SOURCE",
         help="folder, archive, Parquet, pattern, or Hub dataset (user/name)",
     )
+    parser.add_argument("--dataset_config_name", metavar="NAME", help="which of a Hub dataset's configurations")
     parser.add_argument("--output_dir", type=Path, required=True, help="folder for the dataset; must be new or empty")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier dataset in --output_dir")
     parser.add_argument("--num_workers", type=int, default=os.cpu_count(), help="processes that decode")
@@ -35,7 +36,9 @@ def parse_arguments(description: str) -> argparse.Namespace:
     add("--exclude", nargs="+", metavar="DATASET", default=[], help="leave out covers that are in these sources, too")
 
     add = parser.add_argument_group("labels and splits").add_argument
-    add("--labels", metavar="folder|FILE.csv", help="genres: folder names, or a table with the columns file, genre")
+    add("--labels", metavar="folder|FILE", help="genres: folder names, or a CSV file with the columns file, genre")
+    add("--label_level", type=int, metavar="N", help="of nested folders the one that is the genre; 1 is the outermost")
+    add("--label_column", metavar="NAME", help="a table's column of labels; without it genre, label, or the only one")
     add("--validation_fraction", type=float, default=0.05, help="share of the covers that is held back for validation")
 
     add = parser.add_argument_group("the Internet Archive's million covers").add_argument
@@ -59,6 +62,8 @@ def parse_arguments(description: str) -> argparse.Namespace:
         (not arguments.max_aspect >= 1, f"--max_aspect {arguments.max_aspect}: must be 1 or more"),
         (not 0 <= distance <= LARGEST_DISTANCE, f"--hash_distance {distance}: must be 0 to {LARGEST_DISTANCE}"),
         (not 0 <= arguments.validation_fraction < 1, "--validation_fraction: must be 0 or more and below 1"),
+        (arguments.label_level is not None and arguments.label_level < 1, "--label_level: must be 1 or more"),
+        (arguments.label_level is not None and arguments.labels != "folder", "--label_level is for --labels folder"),
         (arguments.num_workers < 1, f"--num_workers {arguments.num_workers}: must be 1 or more"),
         (arguments.push_to_hub and not arguments.hub_dataset_id, "--push_to_hub needs --hub_dataset_id user/name"),
     ):

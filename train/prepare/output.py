@@ -1,5 +1,9 @@
-"""The output folder: what may be replaced there, where work in progress lies, and how the dataset gets its place."""
+"""The output folder: what may be replaced there, where work in progress lies, and how the dataset gets its place.
 
+Work in progress lies inside the output folder: that may be a mount, and all that its user may write to.
+"""
+
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -7,33 +11,55 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from train.cli import UserError
-from train.files import lock
+from train.files import NEW, lock
 from train.prepare.assemble import NothingLeft
 from train.prepare.report import is_report
 
 
-def check_earlier(output_dir: Path, overwrite: bool) -> None:
-    """Refuse to replace anything but an earlier dataset of this program, and that only where it is asked for.
+WORK = ".prepare-unfinished"
+WORK_FOLDERS = ("foreign", "parts", "dataset")
+# In this order they get their place: the report marks the folder as this program's.
+OUTPUT = ("data", "report.html", "README.md", "report.json")
+
+
+def check_output(output_dir: Path, overwrite: bool) -> None:
+    """Refuse a folder of something else, an earlier dataset unless it may be replaced, and what cannot be written.
+
+    A folder that another run left unfinished is this program's.
 
     Raises:
-        UserError: the folder holds a dataset and `overwrite` is false, or a report of something else.
+        UserError: as said.
     """
-    if not (output_dir / "report.json").exists():
-        return
-    if not is_report(output_dir / "report.json"):
-        raise UserError(f"--output_dir {output_dir} holds the report of another program; name a new folder")
-    if not overwrite:
-        raise UserError(f"--output_dir {output_dir} holds a dataset already; name a new folder or add --overwrite")
+    if output_dir.exists() and not output_dir.is_dir():
+        raise UserError(f"--output_dir {output_dir} is a file; name a folder")
+    try:
+        names = {path.name for path in output_dir.iterdir()} if output_dir.is_dir() else set()
+        names = {name for name in names if not name.startswith(NEW) and name != "lost+found"}
+        if "report.json" in names:
+            if not is_report(output_dir / "report.json"):
+                raise UserError(f"--output_dir {output_dir} holds the report of another program; name a new folder")
+            if not overwrite:
+                raise UserError(
+                    f"--output_dir {output_dir} holds a dataset already; name a new folder or add --overwrite"
+                )
+        elif names - {WORK} and (WORK not in names or names - {WORK, *OUTPUT}):
+            raise UserError(f"--output_dir {output_dir} holds other files; name an empty or a new folder")
+    except OSError as problem:
+        raise UserError(f"--output_dir {output_dir} cannot be read: {problem.strerror}") from None
+    parent = next(p for p in (output_dir, *output_dir.absolute().parents) if p.exists())
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise UserError(f"--output_dir {output_dir} cannot be written: no permission in {parent}")
 
 
 @contextmanager
 def work_folder(target: Path) -> Iterator[Path]:
-    """A folder beside `target` for what is not ready yet; it stays where the run is interrupted.
+    """Make a folder inside `target` for what is not ready yet; it stays where the run is interrupted.
 
     Raises:
-        UserError: another process is using it.
+        UserError: another process is using it, or what is made there cannot be moved to its place.
     """
-    work = target.with_name(f"{target.name}.unfinished")
+    work = target / WORK
+    made = not target.exists()
     work.mkdir(parents=True, exist_ok=True)
     held = os.open(work, os.O_RDONLY)  # freed by the system, however the process ends
     if not lock(held):
@@ -41,31 +67,46 @@ def work_folder(target: Path) -> Iterator[Path]:
         raise UserError(f"another process is preparing {target.name}; wait for it")
     try:
         shutil.rmtree(work / "dataset", ignore_errors=True)
-        for name in ("foreign", "parts", "dataset"):
+        for name in WORK_FOLDERS:
             (work / name).mkdir(exist_ok=True)
+        _try_a_move(work, target)
         yield work
     except NothingLeft as nothing:
-        shutil.rmtree(work, ignore_errors=True)
+        _remove(work, target if made else None)
         raise UserError(str(nothing)) from None
     except BaseException:
         if not any(work.glob("*/*.parquet")):  # nothing to go on with
-            shutil.rmtree(work, ignore_errors=True)
+            _remove(work, target if made else None)
         raise
     finally:
         os.close(held)
-    shutil.rmtree(work, ignore_errors=True)
+    _remove(work)
+
+
+def _try_a_move(work: Path, target: Path) -> None:
+    """Do with a file and a folder what will be done with the dataset, before a cover is read. Raises OSError."""
+    file, folder = work / f"{NEW}file", work / f"{NEW}folder"
+    file.write_bytes(b"")
+    folder.mkdir(exist_ok=True)
+    file.replace(target / file.name)
+    folder.rename(target / folder.name)
+    (target / file.name).unlink()
+    (target / folder.name).rmdir()
+
+
+def _remove(work: Path, target: Path | None = None) -> None:
+    for name in WORK_FOLDERS:
+        shutil.rmtree(work / name, ignore_errors=True)
+    with contextlib.suppress(OSError):  # what others put there stays
+        work.rmdir()
+        if target is not None:
+            target.rmdir()
 
 
 def move_into_place(dataset: Path, target: Path) -> None:
-    """Make `dataset` the output folder, in place of an earlier dataset there; other files in it stay."""
-    if target.is_dir() and not any(target.iterdir()):
-        target.rmdir()
-    if not target.exists():
-        dataset.rename(target)
-        return
-    # The report comes last: it marks the folder as this program's, should the process be killed in between.
-    for name in ("data", "report.html", "README.md", "report.json"):
+    """Make the files in `dataset` those of the output folder, in place of earlier ones; other files there stay."""
+    for name in OUTPUT:
         earlier = target / name
-        if earlier.is_dir():
+        if earlier.is_dir() and not earlier.is_symlink():
             shutil.rmtree(earlier)
         (dataset / name).replace(earlier)

@@ -11,12 +11,13 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import cache
 from importlib.metadata import version
@@ -49,6 +50,7 @@ SCHEMA = pyarrow.schema(
 )
 # Of each reason a part keeps so many thumbnails for the report.
 THUMBNAILS = 2
+TIME_LIMIT = 30.0  # seconds of processor time for a file; 40 megapixels take 2 to 4
 
 Outcome = Cover | NoCover
 
@@ -118,15 +120,52 @@ def write_part(chunk: list[Item], settings: Settings, path: Path) -> None:
 
 
 def judge(item: Item, settings: Settings) -> Outcome:
-    """What becomes of one file."""
+    """Return what becomes of one file, with a thumbnail of a refused one where there is something to see."""
     if item.reason is not None:
         return NoCover(item.reason, item.detail)
     try:
-        return prepare_cover(item.read(), settings, item.name)
-    except NoCover as refused:
-        return refused
+        with _time_limit():
+            content = item.read()
+            try:
+                return prepare_cover(content, settings, item.name)
+            except NoCover as refused:
+                if refused.reason in PICTURED:
+                    refused.thumbnail = thumbnail(content)
+                return refused
+    except _TooSlow:
+        return NoCover("too-slow")
     except OSError as problem:
         return NoCover("unreadable", problem.strerror or "")
+
+
+class _TooSlow(BaseException):
+    """Not an Exception, so that no reader of pictures takes it for one of its own."""
+
+
+@contextmanager
+def _time_limit() -> Iterator[None]:
+    """Bound the processor time that a file may take.
+
+    A worker process is ended by the system, even in the middle of libjpeg, and replaced; the first process is not, but
+    notices between two calls.
+    """
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = None
+    if multiprocessing.parent_process() is None:
+        before = signal.signal(signal.SIGPROF, _too_slow)
+    signal.setitimer(signal.ITIMER_PROF, TIME_LIMIT)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        if before is not None:
+            signal.signal(signal.SIGPROF, before)
+
+
+def _too_slow(*_: object) -> None:
+    raise _TooSlow
 
 
 def write_outcomes(path: Path, chunk: list[Item], outcomes: list[Outcome]) -> None:
@@ -138,20 +177,25 @@ def write_outcomes(path: Path, chunk: list[Item], outcomes: list[Outcome]) -> No
         if isinstance(outcome, Cover):
             rows.append(row | asdict(outcome))
             continue
-        picture = None
-        if item.content is not None and shown.get(outcome.reason, 0) < THUMBNAILS and outcome.reason in PICTURED:
-            picture = thumbnail(item.read())
-            shown[outcome.reason] = shown.get(outcome.reason, 0) + (picture is not None)
+        picture = outcome.thumbnail if shown.get(outcome.reason, 0) < THUMBNAILS else None
+        shown[outcome.reason] = shown.get(outcome.reason, 0) + (picture is not None)
         rows.append(row | {"reason": outcome.reason, "detail": outcome.detail, "image": picture})
     with replacing(path) as file:
         parquet.write_table(pyarrow.Table.from_pylist(rows, schema=SCHEMA), file)
+
+
+def read_part(path: Path, columns: list[str]) -> pyarrow.Table:
+    """Read some columns of a part, whatever the folders on the way to it are called."""
+    with pyarrow.OSFile(os.fsencode(path)) as file:
+        return parquet.read_table(file, columns=columns)
 
 
 def _is_whole(path: Path) -> bool:
     if not path.exists():
         return False
     try:
-        parquet.read_metadata(path)
+        with pyarrow.OSFile(os.fsencode(path)) as file:
+            parquet.read_metadata(file)
     except (OSError, pyarrow.ArrowException):  # as a power cut may leave it
         return False
     return True
@@ -190,10 +234,12 @@ def _outcomes_apart(chunk: list[Item], settings: Settings) -> list[Outcome]:
     outcomes: list[Outcome] = []
     pool = _pool(1)
     for item in chunk:
+        begin = time.monotonic()
         try:
             outcomes.append(pool.submit(judge, item, settings).result())
         except BrokenProcessPool:
-            outcomes.append(NoCover("kills-its-reader"))
+            slow = time.monotonic() - begin >= TIME_LIMIT
+            outcomes.append(NoCover("too-slow" if slow else "kills-its-reader"))
             pool = _pool(1)
     pool.shutdown()
     return outcomes

@@ -6,22 +6,26 @@ from pathlib import Path
 from tqdm import tqdm
 
 from train.prepare.items import Item, Place
-from train.prepare.labels import FOLDER, labelled
+from train.prepare.labels import Labels
 from train.prepare.parts import make_parts
 from train.prepare.settings import Settings
-from train.prepare.sources import is_dataset, read_source
+from train.prepare.sources import read_source
 
 
 TAR_BLOCK = 512
 
 
 def judge_pile(
-    sources: list[str], settings: Settings, folder: Path, num_workers: int, labels: str | None
+    sources: list[str],
+    settings: Settings,
+    folder: Path,
+    num_workers: int,
+    labels: Labels,
+    label_column: str | None = None,
+    config_name: str | None = None,
 ) -> list[Path]:
-    """Judge all files of the sources, with a progress bar; returns the parts that say what became of them."""
-    # Where a dataset's rows lie is no genre of theirs.
-    labels_of = {source: None if labels == FOLDER and is_dataset(source) else labels for source in sources}
-    items = (item for source in sources for item in labelled(read_source(source), labels_of[source]))
+    """Judge all files of the sources, with a progress bar, and return the parts that say what became of them."""
+    items = (item for source in sources for item in labels.label(read_source(source, label_column, config_name)))
     interval = 0.5 if sys.stderr.isatty() else 30
     total = _bytes_of(sources)
     with tqdm(
@@ -43,8 +47,8 @@ def _bytes_of(sources: list[str]) -> int | None:
     paths = [Path(source) for source in sources]
     if not all(path.exists() for path in paths):
         return None
-    files = (file for path in paths for file in (path.rglob("*") if path.is_dir() else [path]))
-    return sum(file.stat().st_size for file in files if file.is_file())
+    found = (file for path in paths for file in (path.rglob("*") if path.is_dir() else [path]))
+    return sum(file.stat().st_size for file in found if file.is_file())
 
 
 def _bytes_on_disk(item: Item) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from train.prepare.clean import PICTURED
+from train.prepare.clean import PICTURED, REASONS
 
 
 PROGRAM = "train.prepare"
@@ -35,7 +35,8 @@ class Report:
         covers: how many there are in each split.
         picture_bytes: what their pictures take, in each split.
         genres: how many covers have each genre.
-        skipped: how many files were none of the user's, such as a system's hidden ones.
+        labels: what --labels found, None where nobody asked.
+        skipped: files that were not looked at, such as what a system leaves behind; `detail` says why.
         refused: the files that gave no cover.
         clusters: names of covers that are copies of each other, the one that stays first.
         shown_refused: some refused files of each reason, with a thumbnail where there is something to see.
@@ -48,7 +49,8 @@ class Report:
     covers: dict[str, int] = field(default_factory=dict)
     picture_bytes: dict[str, int] = field(default_factory=dict)
     genres: dict[str, int] = field(default_factory=dict)
-    skipped: int = 0
+    labels: dict[str, Any] | None = None
+    skipped: list[RefusedFile] = field(default_factory=list)
     refused: list[RefusedFile] = field(default_factory=list)
     clusters: list[list[str]] = field(default_factory=list)
     shown_refused: dict[str, list[tuple[RefusedFile, bytes | None]]] = field(default_factory=dict)
@@ -57,7 +59,7 @@ class Report:
     def refuse(self, file: RefusedFile, thumbnail: bytes | None = None) -> None:
         """Enter a file that gave no cover."""
         if file.reason == "skipped":
-            self.skipped += 1
+            self.skipped.append(file)
             return
         self.refused.append(file)
         if file.reason in COPIES:
@@ -84,9 +86,11 @@ class Report:
         return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
     def failure(self) -> str:
-        """Why there is no dataset, in one line with the three main reasons."""
+        """Return why there is no dataset, in one line with the three main reasons."""
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in list(self.reasons.items())[:3])
-        return f"no cover is left of {self.files:,} files ({reasons or 'all were hidden files'}); nothing was written"
+        reasons = reasons or f"{len(self.skipped):,} were skipped"
+        what = "".join(f". {REASONS[reason]}" for reason in list(self.reasons)[:1]) if len(self.reasons) == 1 else ""
+        return f"no cover is left of {self.files:,} files ({reasons}); nothing was written{what}"
 
     def summary(self) -> str:
         """The counts in one line, e.g. `2,701 covers (2,566 train, 135 validation) of 3,091 files; 390 refused`."""
@@ -111,12 +115,14 @@ def to_json(report: Report) -> str:
         "covers": report.covers,
         "picture_bytes": report.picture_bytes,
         "reasons": report.reasons,
-        "skipped": report.skipped,
+        "skipped": len(report.skipped),
         "genres": report.genres,
+        "labels": report.labels,
         "sources": report.sources,
         "settings": report.settings,
         "versions": report.versions,
         "clusters": report.clusters,
         "refused": [vars(file) for file in report.refused],
+        "skipped_files": [{"source": file.source, "detail": file.detail} for file in report.skipped],
     }
     return json.dumps(facts, ensure_ascii=False, indent=1) + "\n"

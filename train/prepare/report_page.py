@@ -18,7 +18,7 @@ def report_page(report: Report, title: str) -> str:
     """The page, with its pictures inside, so that it opens from anywhere and asks no other host for anything."""
     counts = {"files": report.files, "covers": report.kept, **report.covers, "refused": len(report.refused)}
     tiles = "".join(f"<div><b>{count:,}</b>{_escape(name)}</div>" for name, count in counts.items())
-    facts = report.settings | report.versions | {"skipped (hidden files and the like)": f"{report.skipped:,}"}
+    facts = report.settings | report.versions | {"skipped": f"{len(report.skipped):,}"}
     settings = "".join(f"<dt>{_escape(key)}</dt><dd>{_escape(str(value))}</dd>" for key, value in facts.items())
     rows = "".join(
         f"<tr><td>{_escape(file.source)}</td><td>{_escape(file.reason)}</td><td>{_escape(file.detail)}</td></tr>"
@@ -35,6 +35,7 @@ def report_page(report: Report, title: str) -> str:
 <h2>Refused, by reason</h2>{_reasons(report)}
 {_genres(report)}
 {_clusters(report)}
+{_skipped(report)}
 <h2>Settings</h2><dl>{settings}</dl>
 <h2>Refused files</h2><div class="wide"><table class="files">
 <thead><tr><th>file</th><th>reason</th><th>more</th></tr></thead><tbody>{rows}</tbody></table></div>{more}
@@ -62,10 +63,24 @@ def _reasons(report: Report) -> str:
 
 
 def _genres(report: Report) -> str:
-    if not report.genres:
+    if not report.genres and not report.labels:
         return ""
     rows = "".join(f"<dt>{_escape(genre)}</dt><dd>{count:,}</dd>" for genre, count in report.genres.items())
+    for name, value in (report.labels or {}).items():
+        names = ", ".join(map(str, value)) if isinstance(value, list | dict) else f"{value:,}"
+        rows += f"<dt>{_escape(name.replace('_', ' '))}</dt><dd>{_escape(names[:2000] or '0')}</dd>"
     return f"<h2>Genres</h2><dl>{rows}</dl>"
+
+
+def _skipped(report: Report) -> str:
+    if not report.skipped:
+        return ""
+    rows = "".join(
+        f"<tr><td>{_escape(file.source)}</td><td>{_escape(file.detail)}</td></tr>"
+        for file in report.skipped[:MAX_ROWS]
+    )
+    head = "<thead><tr><th>file</th><th>why</th></tr></thead>"
+    return f'<h2>Skipped</h2><div class="wide"><table class="files">{head}<tbody>{rows}</tbody></table></div>'
 
 
 def _clusters(report: Report) -> str:

@@ -1,6 +1,7 @@
 """A split's Parquet files."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,9 @@ class Shards:
             self.folder.mkdir(exist_ok=True)
             self.paths.append(self.folder / f"{self.name}-{len(self.paths):05d}.parquet")
             # Chunked by content, so that the Hub stores only what changed between two uploads.
+            self.file = pyarrow.OSFile(os.fsencode(self.paths[-1]), "wb")  # which opens every name
             self.writer = parquet.ParquetWriter(
-                self.paths[-1], self.schema, use_content_defined_chunking=True, write_page_index=True
+                self.file, self.schema, use_content_defined_chunking=True, write_page_index=True
             )
         self.writer.write_table(pyarrow.Table.from_pylist(self.group, schema=self.schema))
         self.group, self.group_bytes = [], 0
@@ -81,4 +83,5 @@ class Shards:
     def _close_shard(self) -> None:
         if self.writer is not None:
             self.writer.close()
+            self.file.close()
         self.writer, self.shard_bytes = None, 0

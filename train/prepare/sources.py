@@ -3,13 +3,18 @@
 import glob
 import os
 import re
+import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gan.errors import first_line
+from gan.pictures import without_quotes
 from train.cli import UserError
-from train.prepare.archives import ARCHIVE_SUFFIXES, DAMAGED, archive_names, is_archive, read_archive
+from train.parquet import Elsewhere, Table, TableError, cell_bytes, find_tables, open_table, read_rows, split_of
+from train.prepare.archives import ARCHIVE_SUFFIXES, is_archive, read_archive, why_unreadable
+from train.prepare.clean import IMAGE_SUFFIXES
 from train.prepare.items import MAX_BYTES, Item, Place, is_junk, text, too_large
 
 
@@ -33,15 +38,16 @@ def expand(sources: list[str]) -> list[str]:
     return found
 
 
-def check_source(source: str, output_dir: Path) -> None:
+def check_source(source: str, output_dir: Path, alone: bool = True) -> None:
     """Find a mistake in a source before any work is done.
 
     Args:
         source: a path, which wins, or the id of a Hub dataset.
         output_dir: where the result will lie, which must not be inside a folder that is read.
+        alone: there is no other source. One bad archive among several is refused by its name and ends nothing.
 
     Raises:
-        UserError: it is missing, empty, or cannot be opened.
+        UserError: it is missing, empty, neither a file nor a folder, or cannot be opened.
     """
     path = Path(source)
     if not path.exists():
@@ -51,60 +57,159 @@ def check_source(source: str, output_dir: Path) -> None:
     if path.is_dir():
         if output_dir.resolve().is_relative_to(path.resolve()) and output_dir.resolve() != path.resolve():
             raise UserError(f"--output_dir {output_dir} lies inside {source}, which is read; name a folder outside it")
-        if not any(files for _, _, files in os.walk(path)):
+        linked = (os.path.islink(os.path.join(parent, name)) for parent, names, _ in os.walk(path) for name in names)
+        if not any(files for _, _, files in os.walk(path)) and not any(linked):
             raise UserError(f"{source}: the folder holds no files")
         return
+    if not path.is_file():
+        raise UserError(f"{source}: neither a file nor a folder")
     try:
-        empty = is_archive(path) and not any(True for _ in archive_names(path))
-    except DAMAGED as problem:
-        raise UserError(f"{source}: cannot be opened as a tar or zip ({first_line(problem)})") from None
-    if empty:
-        raise UserError(f"{source}: the archive holds no files")
+        mistake = why_unreadable(path) if alone and not _is_parquet(path) and is_archive(path) else None
+    except OSError as problem:
+        raise UserError(f"{source}: cannot be read ({problem.strerror})") from None
+    if mistake:
+        raise UserError(f"{source}: {mistake}")
 
 
-def read_source(source: str) -> Iterator[Item]:
-    """Every file of one source, in an order that depends on the source alone.
+def read_source(source: str, label_column: str | None = None, config_name: str | None = None) -> Iterator[Item]:
+    """Read every file of one source, in an order that depends on the source alone.
+
+    Args:
+        source: a path, or the id of a Hub dataset.
+        label_column: where a table's labels are; None is `genre`, `label`, or its only column of class labels.
+        config_name: which of a Hub dataset's configurations.
 
     Raises:
-        UserError: a dataset cannot be loaded or has no image column.
+        UserError: a dataset cannot be loaded or has no column of images.
     """
-    if is_dataset(source):
-        return _read_dataset(source)
     path = Path(source)
+    if not path.exists():
+        return _read_hub(source, label_column, config_name)
     whole = path.resolve()
     if path.is_dir():
-        return _read_folder(path, whole.name)
+        return _read_folder(path, text(whole.name), label_column)
+    if _is_parquet(path):
+        return _read_single_table(path, label_column)
     if is_archive(path):
-        return read_archive(path, whole.name)
+        return read_archive(path, text(whole.name))
     return iter([_read_file(path, text(f"{whole.parent.name}/{whole.name}"))])
 
 
-def is_dataset(source: str) -> bool:
-    """Whether a source is on the Hub, or a Parquet file, or a folder of them as prepared datasets are."""
-    path = Path(source)
-    if not path.exists():
-        return True
-    if path.is_dir():
-        return any(path.glob("*.parquet")) or any(path.glob("data/*.parquet"))
+def _is_parquet(path: Path) -> bool:
     return path.suffix.lower() == ".parquet"
 
 
-def _read_folder(folder: Path, prefix: str) -> Iterator[Item]:
+# -- folders --
+
+
+def _read_folder(folder: Path, prefix: str, label_column: str | None) -> Iterator[Item]:
+    """A folder's files; where it holds tables of pictures and neither pictures nor archives, only those."""
+    tables: dict[Path, Table] = {}
+    faults: dict[Path, str] = {}
+    for paths in find_tables(folder).values():
+        for path in paths:
+            if not _leads_out(path, folder):
+                try:
+                    tables[path] = open_table([path])
+                except TableError as problem:
+                    faults[path] = without_quotes(problem)
+    pictured = {path: table for path, table in tables.items() if table.image}
+    loose = pictured and any(
+        file.path.lower().endswith((*IMAGE_SUFFIXES, *ARCHIVE_SUFFIXES)) for file in _walk(folder) if not file.why
+    )
+    if (
+        tables
+        and not pictured
+        and not any(file.path not in map(str, tables) for file in _walk(folder) if not file.why)
+    ):
+        columns = ", ".join(next(iter(tables.values())).columns)
+        raise UserError(f"{text(str(folder))}: has no image column, only {columns}")
+    if pictured and not loose:
+        for table in pictured.values():
+            if label_column and table.label_column(label_column) is None:
+                raise UserError(f"--label_column {label_column}: {text(str(table.paths[0]))} has no such labels")
+        numbers: dict[str, int] = {}
+        for path, table in sorted(pictured.items(), key=lambda pair: (split_of(pair[0].relative_to(folder)), pair[0])):
+            yield from _read_table(table, prefix, split_of(path.relative_to(folder)), label_column, numbers)
+    for file in _walk(folder):
+        path, name = Path(file.path), text(f"{prefix}/{file.name}")
+        if file.why:
+            yield Item(name, None, *file.why)
+        elif path in pictured:
+            if loose:
+                yield from _read_table(tables[path], name, None, label_column, {})
+        elif path in faults:
+            yield Item(name, None, "damaged-archive", faults[path])
+        elif path in tables:
+            yield Item(name, None, "skipped", "a table without pictures")
+        elif pictured and not loose:
+            yield Item(name, None, "skipped", "beside tables of pictures")
+        elif file.name.lower().endswith(ARCHIVE_SUFFIXES):
+            yield from read_archive(path, name)
+        else:
+            yield _read_file(path, name)
+
+
+class _File:
+    """A file of a folder: its path, its name there, and (reason, detail) where it is not read."""
+
+    def __init__(self, path: str, name: str, *why: str):
+        self.path, self.name, self.why = path, name, why
+
+
+def _walk(folder: Path) -> Iterator[_File]:
+    """All files below a folder in order, those of linked folders inside it, too; each folder once."""
+    root = folder.resolve()
+    seen: set[Path] = set()
     closed: list[OSError] = []
-    for parent, folders, files in os.walk(folder, onerror=closed.append):
-        folders.sort()
-        for file in sorted(files):
-            path = Path(parent, file)
-            name = text(f"{prefix}/{path.relative_to(folder).as_posix()}")
-            if is_junk(path.relative_to(folder).as_posix()) or (path.exists() and not path.is_file()):
-                yield Item(name, None, "skipped")
-            elif path.name.lower().endswith(ARCHIVE_SUFFIXES):
-                yield from read_archive(path, name)
-            else:
-                yield _read_file(path, name)
+    later: list[tuple[str, str]] = [(str(folder), "")]
+    while later:
+        begin, name_of_begin = later.pop(0)
+        for parent, folders, files in os.walk(begin, onerror=closed.append):
+            inside = os.path.relpath(parent, begin)
+            here = "/".join(part for part in (name_of_begin, "" if inside == "." else inside) if part)
+            for name in sorted(folders):
+                path, shown = os.path.join(parent, name), f"{here}/{name}" if here else name
+                if is_junk(name):
+                    folders.remove(name)
+                    yield _File(path, shown, "skipped", "left by a system or a program")
+                elif os.path.islink(path):
+                    folders.remove(name)
+                    target = Path(path).resolve()
+                    if not target.is_relative_to(root):
+                        yield _File(path, shown, "link-outside")
+                    elif Path(parent).resolve().is_relative_to(target) or target in seen:
+                        yield _File(path, shown, "skipped", "a link to a folder that is read already")
+                    else:
+                        seen.add(target)
+                        later.append((path, shown))
+            folders.sort()
+            for name in sorted(files):
+                path, shown = os.path.join(parent, name), f"{here}/{name}" if here else name
+                if is_junk(name):
+                    yield _File(path, shown, "skipped", "left by a system or a program")
+                else:
+                    yield _File(path, shown, *_why_not(path, root))
     for problem in closed:
-        name = text(f"{prefix}/{Path(problem.filename).relative_to(folder).as_posix()}")
-        yield Item(name, None, "unreadable", problem.strerror or "")
+        where = os.path.relpath(problem.filename, folder)
+        yield _File(problem.filename, where, "unreadable", problem.strerror or "")
+
+
+def _why_not(path: str, root: Path) -> tuple[str, ...]:
+    """(reason, detail) of what is no file of the folder, and never opened: links that lead out, pipes, devices."""
+    try:
+        kind = os.lstat(path).st_mode
+        if stat.S_ISLNK(kind):
+            if not Path(path).resolve().is_relative_to(root):
+                return ("link-outside",)
+            kind = os.stat(path).st_mode
+    except (OSError, RuntimeError) as problem:  # the second of links in a circle
+        return ("unreadable", getattr(problem, "strerror", None) or "a link in a circle")
+    return () if stat.S_ISREG(kind) else ("skipped", "neither a file nor a folder")
+
+
+def _leads_out(path: Path, folder: Path) -> bool:
+    return not path.resolve().is_relative_to(folder.resolve())
 
 
 def _read_file(path: Path, name: str) -> Item:
@@ -117,51 +222,95 @@ def _read_file(path: Path, name: str) -> Item:
     return Item(name, Place(str(path), 0, facts.st_size, facts.st_mtime_ns))
 
 
-def _read_dataset(source: str) -> Iterator[Item]:
+# -- tables --
+
+
+def _read_single_table(path: Path, label_column: str | None) -> Iterator[Item]:
+    source = text(str(path))
+    try:
+        table = open_table([path])
+    except TableError as problem:
+        raise UserError(f"{source}: cannot be loaded as a dataset ({problem})") from None
+    if table.image is None:
+        raise UserError(f"{source}: has no image column, only {', '.join(table.columns)}")
+    if label_column and table.label_column(label_column) is None:
+        raise UserError(f"--label_column {label_column}: {source} has no such labels")
+    return _read_table(table, text(path.resolve().name), split_of(Path(path.name)), label_column, {})
+
+
+def _read_table(
+    table: Table, prefix: str, split: str | None, label_column: str | None, numbers: dict[str, int]
+) -> Iterator[Item]:
+    """The rows of one file; `numbers` counts those of each split from file to file."""
+    label = table.label_column(label_column)
+    origin = "source" if "source" in table.texts else None
+    prefix = f"{prefix}/{split}" if split else prefix
+    count = numbers.get(prefix, 0)
+    try:
+        for row in read_rows(table.paths, [table.image, *filter(None, [origin, label])]):
+            genre = _genre(row.get(label) if label else None, table.classes.get(label or ""))
+            yield _read_cell(row[table.image], prefix, row.get(origin) or str(count), genre)
+            count += 1
+    except TableError as problem:
+        yield Item(prefix, None, "damaged-archive", without_quotes(problem))
+    numbers[prefix] = count
+
+
+def _genre(value: Any, names: list[str] | None) -> str | None:
+    """A label's name; one out of range names none."""
+    if names is None:
+        return value.strip() or None if isinstance(value, str) else None
+    return names[value] if isinstance(value, int) and 0 <= value < len(names) else None
+
+
+def _read_cell(cell: object, prefix: str, label: str, genre: str | None, repository: str | None = None) -> Item:
+    """The picture in a cell. The cell's own file name goes before `label`."""
+    path = cell.get("path") if isinstance(cell, dict) else None
+    name = text(f"{prefix}/{os.path.basename(path) if path else label}")
+    try:
+        content = cell_bytes(cell, repository)
+    except Elsewhere:
+        return Item(name, None, "elsewhere", genre=genre, is_row=True)
+    except OSError as problem:
+        return Item(name, None, "unreadable", without_quotes(problem), genre, is_row=True)
+    if len(content) > MAX_BYTES:
+        return replace(too_large(name, len(content)), is_row=True)
+    return Item(name, content, genre=genre, is_row=True)
+
+
+def _read_hub(source: str, label_column: str | None, config_name: str | None) -> Iterator[Item]:
     import datasets
 
     datasets.disable_progress_bars()
-    path = Path(source)
-    prefix = path.resolve().name if path.exists() else source
-    what = {"path": "parquet", "data_files": str(path)} if path.is_file() else {"path": source}
     try:
-        splits = datasets.load_dataset(**what, streaming=True)
+        splits = datasets.load_dataset(source, config_name, streaming=True)
     except Exception as problem:  # the Hub, the network, a file format: each raises its own, and each is one line here
+        said = first_line(problem, 3)
+        if "Config name is missing" in said:
+            names = said[said.find("[") : said.find("]") + 1]
+            raise UserError(
+                f"{source} has several configurations, {names}: choose one with --dataset_config_name"
+            ) from None
         raise UserError(f"{source}: cannot be loaded as a dataset ({first_line(problem)})") from None
     for split, rows in splits.items():
         features = rows.features or {}
-        column = next((k for k, v in features.items() if isinstance(v, datasets.Image)), None)
-        if column is None:
+        image = next((k for k, v in features.items() if isinstance(v, datasets.Image)), None)
+        if image is None:
             raise UserError(f"{source}: its split {split} has no image column")
-        # A prepared dataset knows where its covers came from, and what they are labelled with.
-        origin = "source" if features.get("source") == datasets.Value("string") else None
-        genre = features["genre"] if isinstance(features.get("genre"), datasets.ClassLabel) else None
-        columns = [column, *filter(None, [origin, genre and "genre"])]
-        rows = rows.select_columns(columns).cast_column(column, datasets.Image(decode=False))
+        classes = {name: f.names for name, f in features.items() if isinstance(f, datasets.ClassLabel)}
+        texts = [name for name, f in features.items() if f == datasets.Value("string")]
+        label = Table([], 0, [], image, classes, texts).label_column(label_column)
+        if label_column and label is None:
+            raise UserError(f"--label_column {label_column}: {source} has no such labels")
+        # A prepared dataset knows where its covers came from.
+        origin = "source" if "source" in texts else None
+        rows = rows.select_columns([image, *filter(None, [origin, label])]).cast_column(
+            image, datasets.Image(decode=False)
+        )
+        repository = source if rows.info.builder_name == "imagefolder" else None
         try:
             for number, row in enumerate(rows):
-                label = row.get("genre")
-                label = genre.int2str(label) if genre and label is not None and label >= 0 else None
-                yield _read_cell(row[column], f"{prefix}/{split}", row.get(origin) or str(number), label)
+                genre = _genre(row.get(label) if label else None, classes.get(label or ""))
+                yield _read_cell(row[image], f"{source}/{split}", row.get(origin) or str(number), genre, repository)
         except Exception as problem:
             raise UserError(f"{source}: reading its split {split} failed ({first_line(problem)})") from None
-
-
-def _read_cell(cell: dict[str, Any] | None, prefix: str, label: str, genre: str | None) -> Item:
-    """The bytes of an Image column's cell, which holds them itself or says where they are (a path, also on the Hub).
-
-    The cell's own file name goes before `label`.
-    """
-    path, content = (cell or {}).get("path"), (cell or {}).get("bytes")
-    name = text(f"{prefix}/{os.path.basename(path) if path else label}")
-    if content is None and path:
-        import fsspec
-
-        try:
-            with fsspec.open(path) as file:
-                content = file.read(MAX_BYTES + 1)
-        except OSError as problem:
-            return Item(name, None, "unreadable", first_line(problem))
-    if content and len(content) > MAX_BYTES:
-        return too_large(name, len(content))
-    return Item(name, content or b"", genre=genre)

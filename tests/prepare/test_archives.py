@@ -1,0 +1,161 @@
+"""Archives of strangers: whatever is wrong with one, what came before is used, and it ends as one refusal."""
+
+import gzip
+import random
+import struct
+import subprocess
+import sys
+import tarfile
+import zipfile
+import zlib
+from pathlib import Path
+
+import pyarrow
+import pytest
+
+from tests.helpers.drawn import draw_cover, encode, write_tar, write_zip
+from tests.helpers.preparing import program, refusals, rows_of
+from train.prepare.archives import read_archive
+
+
+ROOT = Path(__file__).parents[2]
+FILES = {f"rock/{seed}.png": encode(draw_cover(seed, 40), "PNG") for seed in range(4)} | {f"{'x' * 150}.txt": b"abc"}
+
+
+def zstandard(path: Path, content: bytes) -> Path:
+    with pyarrow.output_stream(str(path), compression="zstd") as stream:
+        stream.write(content)
+    return path
+
+
+def archives(folder: Path) -> dict[str, Path]:
+    """The same files in every kind of archive."""
+    modes = {"tar": "w", "tgz": "w:gz", "tbz2": "w:bz2", "txz": "w:xz"}
+    made = {suffix: write_tar(folder / f"a.{suffix}", FILES, mode) for suffix, mode in modes.items()}
+    made["tar.zst"] = zstandard(folder / "a.tar.zst", made["tar"].read_bytes())
+    return made | {suffix: write_zip(folder / f"a.{suffix}", FILES) for suffix in ("zip", "cbz")}
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    return {item.name: item.read() for item in read_archive(path, "a")}
+
+
+def test_every_kind_gives_the_same_files(tmp_path: Path) -> None:
+    for path in archives(tmp_path).values():
+        assert contents(path) == {f"a/{name}": content for name, content in FILES.items()}, path
+
+
+def test_an_archive_in_an_archive_is_read_and_one_in_that_is_named(tmp_path: Path) -> None:
+    inner = {path.name: path.read_bytes() for path in archives(tmp_path).values()}
+    expected = {f"a/{archive}/{name}": content for archive in inner for name, content in FILES.items()}
+    outer = [write_tar(tmp_path / "o.tar", inner), write_tar(tmp_path / "o.tgz", inner, "w:gz")]
+    for path in [*outer, write_zip(tmp_path / "o.zip", inner)]:
+        assert contents(path) == expected
+        deeper = write_tar(tmp_path / "deeper.tar", {path.name: path.read_bytes(), "b.png": b"b"})
+        reasons = {item.name: item.reason for item in read_archive(deeper, "a")}
+        assert reasons == {f"a/{path.name}/{name}": "nested-archive" for name in inner} | {"a/b.png": None}
+
+
+def test_archives_in_folders_and_archives_become_covers(tmp_path: Path) -> None:
+    (tmp_path / "pile").mkdir()
+    inner = write_zip(tmp_path / "in.cbz", {f"{seed}.png": encode(draw_cover(seed), "PNG") for seed in range(2)})
+    write_tar(tmp_path / "pile" / "out.tar", {"in.cbz": inner.read_bytes(), "2.png": encode(draw_cover(2), "PNG")})
+    options = ("--output_dir", tmp_path / "out", "--resolution", 32, "--validation_fraction", 0)
+    assert program(tmp_path / "pile", *options)[0] == 0
+    assert rows_of(tmp_path / "out")["source"] == [
+        f"pile/out.tar/{name}" for name in ("in.cbz/0.png", "in.cbz/1.png", "2.png")
+    ]
+
+
+def test_names_in_a_zip_are_read_as_they_were_meant(tmp_path: Path) -> None:
+    names = ["Björk/a.png".encode(), b"Bj?rk/b.png", b"rock\\c.png", "ü/d.png".encode("cp437")]
+    path = tmp_path / "names.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number, raw in enumerate(names):
+            info = zipfile.ZipInfo(f"{number}" * len(raw))
+            if number == 1:  # Info-ZIP's field beside what the code page could not say
+                field = b"\1" + struct.pack("<I", zlib.crc32(raw)) + "Björk/b.png".encode()
+                info.extra = struct.pack("<HH", 0x7075, len(field)) + field
+            archive.writestr(info, b"content")
+    content = path.read_bytes()
+    for number, raw in enumerate(names):
+        content = content.replace(b"%d" % number * len(raw), raw)
+    path.write_bytes(content)
+    assert {"a/Björk/a.png", "a/Björk/b.png", "a/rock/c.png", "a/ü/d.png"} == set(contents(path))
+
+
+def pax(records: list[tuple[bytes, bytes]], size: int = 3) -> bytes:
+    """A tar of one file with such PAX records."""
+    lines = [b" " + key + b"=" + value + b"\n" for key, value in records]
+    body = b"".join(b"%d" % (len(line) + len(str(len(line) + 3))) + line for line in lines)
+    headers = []
+    for kind, length in ((b"x", len(body)), (b"0", size)):
+        header = tarfile.TarInfo("a.png")
+        header.type, header.size = kind, length
+        headers.append(header.tobuf(tarfile.GNU_FORMAT))
+    return headers[0] + body + bytes(-len(body) % 512) + headers[1] + b"abc" + bytes(509 + 1024)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        (b"size", b"1180591620717411303424"),
+        (b"size", b"-512"),
+        (b"size", b"abc"),
+        (b"path", b"\xff\xfe"),
+        (b"GNU.sparse.map", b"a,b"),
+        (b"GNU.sparse.size", b"99999999999999999999"),
+        (b"GNU.sparse.major", b"1"),
+    ],
+)
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_impossible_records_end_in_a_refusal(tmp_path: Path, record: tuple[bytes, bytes], pack) -> None:
+    records = [record, (b"GNU.sparse.minor", b"0")] if record[0] == b"GNU.sparse.major" else [record]
+    (tmp_path / "a.tar").write_bytes(pack(pax(records)))
+    items = list(read_archive(tmp_path / "a.tar", "a"))
+    assert 0 < len(items) < 4 and all(len(item.detail) < 300 for item in items)
+
+
+def test_a_header_is_limited_like_a_member(tmp_path: Path) -> None:
+    """49 kB with a name of gigabytes once took as much memory."""
+    header = tarfile.TarInfo("name")
+    header.type, header.size = b"L", 2_000_000_000
+    path = zstandard(tmp_path / "a.tar.zst", header.tobuf(tarfile.GNU_FORMAT) + bytes(300_000_000))
+    code = "import sys; from pathlib import Path; from train.prepare.archives import read_archive\n"
+    code += "print([item.reason for item in read_archive(Path(sys.argv[1]), 'a')])\n"
+    code += "print(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])"
+    ended = subprocess.run([sys.executable, "-c", code, path], cwd=ROOT, capture_output=True, text=True, check=True)
+    reasons, memory = ended.stdout.splitlines()
+    assert reasons == "['damaged-archive']" and int(memory) < 250_000
+
+
+def test_no_change_of_an_archive_ends_in_an_exception(tmp_path: Path) -> None:
+    chance = random.Random(7)
+    whole = [path.read_bytes() for path in archives(tmp_path).values()]
+    for _ in range(700):
+        content = bytearray(chance.choice(whole))
+        for _ in range(chance.randrange(1, 6)):
+            at = chance.randrange(min(len(content), chance.choice([700, len(content)])))
+            what = chance.randrange(4)
+            if what == 0:
+                content[at] = chance.randrange(256)
+            elif what == 1:
+                content[at : at + 8] = bytes(chance.choice([0, 255, 128, 0x30, 0x37]) for _ in range(8))
+            elif what == 2:
+                del content[at : at + chance.randrange(600)]
+            else:
+                del content[max(8, at) :]
+            content = content or bytearray(b"x")
+        (tmp_path / "changed").write_bytes(content)
+        for item in read_archive(tmp_path / "changed", "a"):
+            item.read()
+
+
+def test_one_bad_archive_among_others_ends_nothing(tmp_path: Path) -> None:
+    good = write_tar(tmp_path / "good.tar", FILES)
+    (tmp_path / "bad.tar").write_bytes(b"no tar at all" * 100)
+    options = ("--output_dir", tmp_path / "out", "--resolution", 32, "--validation_fraction", 0)
+    assert program(tmp_path / "bad.tar", good, *options)[0] == 0
+    assert refusals(tmp_path / "out")["bad.tar"] == "damaged-archive" and len(rows_of(tmp_path / "out")) == 4
+    code, line = program(tmp_path / "bad.tar", "--output_dir", tmp_path / "none", "--resolution", 32)
+    assert code == 2 and "bad.tar: cannot be opened as a tar or zip" in line

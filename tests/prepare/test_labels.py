@@ -1,0 +1,118 @@
+"""Genres from folders and tables that were written on other systems."""
+
+import json
+import unicodedata
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.drawn import draw_cover, encode, write_files
+from tests.helpers.preparing import program
+
+
+OPTIONS = ("--resolution", 32, "--validation_fraction", 0)
+
+
+def prepare(folder: Path, source: Path, labels: object, *more: object) -> tuple[dict, str]:
+    code, line = program(source, "--output_dir", folder, *OPTIONS, "--labels", labels, *more)
+    assert code == 0, line
+    return json.loads((folder / "report.json").read_text()), line
+
+
+def pile(folder: Path, *names: str) -> Path:
+    for seed, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(encode(draw_cover(seed), "PNG"))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "Beyonc\u00e9/Album 1.png",
+        "pile/Beyonc\u00e9/Album 1.png",
+        "pile\\Beyonce\u0301\\Album 1.png",
+        "./Beyonce\u0301/Album 1.png",
+        "C:\\Music\\pile\\Beyonc\u00e9\\Album 1.png",
+        "/home/me/pile/Beyonc\u00e9/Album 1.png",
+        "BEYONC\u00c9/album 1.PNG",
+        "Album 1.png",
+    ],
+)
+def test_a_table_from_another_system_names_the_same_file(tmp_path: Path, row: str) -> None:
+    for form in ("NFC", "NFD"):
+        source = pile(tmp_path / form / "pile", unicodedata.normalize(form, "Beyonc\u00e9/Album 1.png"), "other.png")
+        table = tmp_path / f"{form}.csv"
+        table.write_text(f"File;Genre\n{row};soul\nnowhere.png;pop\n", encoding="utf-8-sig")
+        report, line = prepare(tmp_path / f"out-{form}", source, table)
+        assert report["genres"] == {"soul": 1}
+        assert f"1 of 2 covers have a genre, 1 of 2 rows of {form}.csv matched" in line
+        assert report["labels"]["rows_that_match_nothing"] == ["nowhere.png"]
+        assert report["labels"]["covers_without"] == 1
+
+
+def test_rows_that_contradict_or_fit_several_files_are_named(tmp_path: Path) -> None:
+    source = pile(tmp_path / "pile", "a/cover.png", "b/cover.png", "c.png")
+    table = tmp_path / "t.csv"
+    table.write_text("file,genre\ncover.png,rock\nc.png,jazz\nc.png,pop\nc.png,jazz\n")
+    report, line = prepare(tmp_path / "out", source, table)
+    assert report["labels"]["rows_that_match_several_files"] == {"cover.png": 2}
+    assert report["labels"]["rows_that_contradict_others"] == ["c.png"]
+    assert report["genres"] == {"jazz": 1, "rock": 2} and "1 of them several files, 1 contradict others" in line
+
+
+def test_the_row_that_names_most_of_a_path_counts(tmp_path: Path) -> None:
+    source = pile(tmp_path / "pile", "A.png", "sub/a.png")
+    table = tmp_path / "t.csv"
+    table.write_text("file,genre\na.png,any\nA.png,upper\n/x/pile/sub/a.png,deep\n")
+    assert prepare(tmp_path / "out", source, table)[0]["genres"] == {"deep": 1, "upper": 1}
+
+
+def test_a_zip_from_windows_has_folders(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "win.zip", "w") as archive:
+        for seed, genre in enumerate(("rock", "jazz")):
+            info = zipfile.ZipInfo("x")
+            info.filename = f"{genre}\\{seed}.png"
+            archive.writestr(info, encode(draw_cover(seed), "PNG"))
+    report, line = prepare(tmp_path / "out", tmp_path / "win.zip", "folder")
+    assert report["genres"] == {"jazz": 1, "rock": 1} and "2 of 2 covers have a genre" in line
+
+
+def test_of_nested_folders_one_is_the_genre(tmp_path: Path) -> None:
+    source = pile(tmp_path / "pile", "Rock/1980s/a.png", "Rock/1990s/b.png", "Jazz/c.png", "d.png")
+    report, line = prepare(tmp_path / "a", source, "folder")
+    assert report["genres"] == {"1980s": 1, "1990s": 1, "Jazz": 1} and "--label_level 1 takes the outermost" in line
+    report, line = prepare(tmp_path / "b", source, "folder", "--label_level", 1)
+    assert report["genres"] == {"Jazz": 1, "Rock": 2} and "3 of 4 covers have a genre" in line
+    assert prepare(tmp_path / "c", source, "folder", "--label_level", 2)[0]["genres"] == {"1980s": 1, "1990s": 1}
+
+
+def test_stylegans_table_is_read(tmp_path: Path) -> None:
+    source = pile(tmp_path / "pile", "00000/img00000000.png", "00000/img00000001.png")
+    table = tmp_path / "dataset.json"
+    table.write_text(json.dumps({"labels": [["00000/img00000000.png", 6], ["00000/img00000001.png", 0]]}))
+    assert prepare(tmp_path / "out", source, table)[0]["genres"] == {"0": 1, "6": 1}
+    for wrong in ("[1", "{}", '{"labels": [1]}', "[" * 100_000):
+        table.write_text(wrong)
+        code, line = program(source, "--output_dir", tmp_path / "no", *OPTIONS, "--labels", table)
+        assert code == 2 and "dataset.json" in line, line
+
+
+def test_what_is_prepared_can_be_trained_on(tmp_path: Path) -> None:
+    from train.covers import load_covers, load_genres
+
+    source = pile(tmp_path / "pile", "a.png", "b.png", "c.png", "d.png")
+    table = tmp_path / "t.csv"
+    table.write_text(
+        'file,genre\na.png,   \nb.png,"hip\thop \u00ad"\nc.png,jazz\nd.png,Musique\u0301\n', encoding="utf-8"
+    )
+    prepare(tmp_path / "out", source, table)
+    assert load_genres(str(tmp_path / "out")) == ["Musiqu\u00e9", "hip hop", "jazz"]
+    assert load_covers(str(tmp_path / "out"), 32, labelled=True).labels.tolist() == [3, 1, 2, 0]
+    table.write_text(f"file,genre\na.png,{'x' * 101}\n")
+    code, line = program(source, "--output_dir", tmp_path / "no", *OPTIONS, "--labels", table)
+    assert code == 2 and "1 to 100 printable characters" in line
+    write_files(tmp_path / "long" / ("y" * 101), {"a.png": encode(draw_cover(1), "PNG")})
+    code, line = program(tmp_path / "long", "--output_dir", tmp_path / "no", *OPTIONS, "--labels", "folder")
+    assert code == 2 and "1 to 100 printable characters" in line

@@ -1,0 +1,128 @@
+"""The output folder: a mount, the only place that may be written, one that another run left unfinished."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.drawn import draw_dataset
+from tests.helpers.preparing import program, rows_of
+
+
+ROOT = Path(__file__).parents[2]
+OPTIONS = ("--resolution", 32, "--validation_fraction", 0)
+WORK = ".prepare-unfinished"
+
+
+@pytest.fixture
+def pile(tmp_path: Path) -> Path:
+    return draw_dataset(tmp_path / "pile", 3)
+
+
+def written(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_mount_is_an_output_folder(pile: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    mounted = ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", out]
+    if not shutil.which("mount") or subprocess.run(mounted, capture_output=True).returncode:
+        pytest.skip("nothing may be mounted here")
+    try:
+        (out / "lost+found").mkdir()
+        code, line = program(pile, "--output_dir", out, *OPTIONS)
+        assert code == 0, line
+        assert program(pile, "--output_dir", out, *OPTIONS, "--overwrite")[0] == 0
+        assert sorted(path.name for path in out.iterdir()) == [
+            "README.md",
+            "data",
+            "lost+found",
+            "report.html",
+            "report.json",
+        ]
+    finally:
+        subprocess.run(["umount", out], check=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "pile"]
+
+
+def test_nothing_is_written_beside_the_output_folder(pile: Path, tmp_path: Path) -> None:
+    """A container's user may write to /out, and not to /."""
+    closed = tmp_path / "closed"
+    (closed / "out").mkdir(parents=True)
+    closed.chmod(0o555)
+    command = [
+        sys.executable,
+        "-m",
+        "train.prepare",
+        pile,
+        "--output_dir",
+        closed / "out",
+        *OPTIONS,
+        "--num_workers",
+        1,
+    ]
+    if os.getuid() == 0:  # to whom everything is allowed, but for this
+        if not shutil.which("setpriv"):
+            pytest.skip("root writes everywhere")
+        command = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", *command]
+    ended = subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert len(rows_of(closed / "out")) == 3
+
+
+def test_what_cannot_be_written_is_said_before_a_cover_is_read(pile: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for out, line in ((tmp_path / "file" / "out", "cannot be written"), (Path("/proc/out"), "cannot be written")):
+        code, said = program(pile, "--output_dir", out, *OPTIONS)
+        assert code == 2 and line in said, said
+
+
+def test_a_run_killed_between_its_last_moves_finishes(
+    pile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    assert program(pile, "--output_dir", out, *OPTIONS)[0] == 0
+    whole = written(out)
+    for moved in range(4):
+        again = tmp_path / f"again-{moved}" / "out"
+        again.parent.mkdir()
+        replace, left = Path.replace, iter(range(100))
+
+        def killed(path: Path, target: Path, replace=replace, left=left, moved=moved) -> Path:
+            if path.parent.name == "dataset" and next(left) == moved:
+                raise SystemExit(9)
+            return replace(path, target)
+
+        monkeypatch.setattr(Path, "replace", killed)
+        assert program_ends(pile, again) == 9
+        monkeypatch.setattr(Path, "replace", replace)
+        assert (again / WORK).exists() and not (again / "report.json").exists()
+        assert program(pile, "--output_dir", again, *OPTIONS)[0] == 0
+        assert written(again) == whole
+
+
+def program_ends(pile: Path, out: Path) -> int:
+    try:
+        return program(pile, "--output_dir", out, *OPTIONS)[0]
+    except IndexError:  # it said nothing
+        return 9
+
+
+def test_what_others_put_there_stays(pile: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / WORK).mkdir(parents=True)
+    (out / WORK / "mine.txt").write_text("mine")
+    (tmp_path / "out.unfinished").mkdir()
+    (tmp_path / "out.unfinished" / "mine.txt").write_text("mine")
+    assert program(pile, "--output_dir", out, *OPTIONS)[0] == 0
+    assert (out / WORK / "mine.txt").read_text() == (tmp_path / "out.unfinished" / "mine.txt").read_text() == "mine"
+    assert len(rows_of(out)) == 3
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "notes.txt").write_text("mine")
+    code, line = program(pile, "--output_dir", other, *OPTIONS)
+    assert code == 2 and "holds other files" in line and [path.name for path in other.iterdir()] == ["notes.txt"]

@@ -1,0 +1,346 @@
+"""Covers in Parquet files on this disk, as this project and others write them.
+
+The files are read directly, whatever their folders are called. Nothing that a cell or a card names is opened, and
+nothing is unpacked that grows beyond what covers do.
+"""
+
+import json
+import os
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+from pyarrow import parquet
+
+
+SPLITS = {"train": "train|training", "validation": "validation|valid|val|dev|eval", "test": "test|testing"}
+# Names that people give columns of encoded pictures, the likeliest first.
+PICTURE_NAMES = ("image", "cover", "jpg", "jpeg", "png", "webp", "img", "picture", "bytes", "content", "data")
+LABEL_NAMES = ("genre", "label", "labels")
+ROWS_AT_ONCE = 32
+# Pictures do not shrink when they are packed; what grows more than this on unpacking is no picture.
+SMALL_PAGE, GROWTH, LARGEST_PAGE = 64 * 1024**2, 20, 2**30
+LARGEST_FOOTER = 64 * 1024**2
+HEADER_BYTES = 64 * 1024
+
+
+class TableError(Exception):
+    """Say in one line why a Parquet file cannot be read."""
+
+
+class Elsewhere(Exception):
+    """A cell names a file instead of holding its bytes, and nothing that a cell names is opened."""
+
+
+def cell_bytes(cell: object, repository: str | None = None) -> bytes:
+    """Return the bytes of a picture in a cell: they themselves, or as `datasets` keeps them beside a path.
+
+    Args:
+        cell: of a column of pictures.
+        repository: the id of a Hub dataset of loose picture files, whose paths `datasets` itself wrote into the cells.
+
+    Raises:
+        Elsewhere: the cell has no bytes, and names a file.
+        OSError: a file of the repository cannot be read.
+    """
+    content, path = (cell.get("bytes"), cell.get("path")) if isinstance(cell, dict) else (cell, None)
+    if isinstance(content, bytes | bytearray | memoryview):
+        return bytes(content)
+    if not path:
+        return b""
+    if repository is None:
+        raise Elsewhere()
+    from huggingface_hub import constants
+
+    if path.startswith(f"hf://datasets/{repository}@"):
+        import fsspec
+
+        with fsspec.open(path) as file:
+            return file.read()
+    if not Path(path).resolve().is_relative_to(Path(constants.HF_HUB_CACHE).resolve()):
+        raise Elsewhere()
+    return Path(path).read_bytes()
+
+
+@dataclass(frozen=True)
+class Table:
+    """Describe the Parquet files of one split.
+
+    Args:
+        paths: the files.
+        rows: how many rows they have together.
+        columns: names of all columns.
+        image: name of the column of encoded pictures, None where there is none.
+        classes: the names behind the numbers of each column of class labels.
+        texts: names of the columns of strings.
+    """
+
+    paths: list[Path]
+    rows: int
+    columns: list[str]
+    image: str | None
+    classes: dict[str, list[str]] = field(default_factory=dict)
+    texts: list[str] = field(default_factory=list)
+
+    def label_column(self, wanted: str | None = None) -> str | None:
+        """Return the column of labels: the wanted one, or one of a usual name, or the only one of class labels."""
+        if wanted is not None:
+            return wanted if wanted in self.classes or wanted in self.texts else None
+        named = [name for name in LABEL_NAMES if name in self.classes]
+        named += [name for name in LABEL_NAMES[:1] if name in self.texts]
+        return next(iter([*named, *(list(self.classes) if len(self.classes) == 1 else [])]), None)
+
+
+def find_tables(folder: Path) -> dict[str, list[Path]]:
+    """Return the Parquet files in a folder and below it by split; what names none is `train`."""
+    found: dict[str, list[Path]] = {}
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            path = Path(parent, name)
+            if name.lower().endswith(".parquet") and not name.startswith(".") and path.is_file():
+                found.setdefault(split_of(path.relative_to(folder)), []).append(path)
+    return found
+
+
+def split_of(path: Path) -> str:
+    """Return the split that a file's relative path names, as `data/train-00000-of-00001.parquet` does."""
+    words = re.split(r"[^a-z]+", path.as_posix().lower().removesuffix(".parquet"))
+    return next((split for split, names in SPLITS.items() if set(names.split("|")) & set(words)), "train")
+
+
+def open_table(paths: list[Path]) -> Table:
+    """Read what the files say of themselves.
+
+    Raises:
+        TableError: one of them is no sound Parquet file.
+    """
+    rows, first = 0, None
+    for path in paths:
+        with _opened(path) as file:
+            rows += file.metadata.num_rows
+            if first is None:
+                first = _describe(file, path)
+    return Table(paths, rows, **first) if first else Table(paths, 0, [], None)
+
+
+def read_rows(paths: list[Path], columns: list[str]) -> Iterator[dict[str, Any]]:
+    """Read the rows of files one by one, some columns of them.
+
+    Raises:
+        TableError: a file breaks off, is damaged, or grows beyond all measure when it is unpacked.
+    """
+    for path in paths:
+        with _opened(path) as file:
+            try:
+                _check_pages(path, file.metadata, columns)
+                for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns, use_threads=False):
+                    for row in range(batch.num_rows):
+                        yield {name: batch.column(name)[row].as_py() for name in batch.schema.names}
+            except TableError:
+                raise
+            except Exception as problem:  # Arrow raises its own, Python's and the system's errors
+                raise _error(path, problem) from None
+
+
+class _opened:
+    """A Parquet file, open as long as the block lasts."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __enter__(self) -> parquet.ParquetFile:
+        try:
+            self.stream = pyarrow.OSFile(os.fsencode(self.path))
+            file = self._parquet(())
+            # A column in which few values stand for many rows stays as it is stored.
+            names = [file.schema.column(n) for n in range(len(file.schema.names))]
+            binary = [column.path for column in names if column.physical_type == "BYTE_ARRAY"]
+            return self._parquet(binary)
+        except Exception as problem:
+            self.__exit__()
+            raise _error(self.path, problem) from None
+
+    def _parquet(self, dictionaries) -> parquet.ParquetFile:
+        return parquet.ParquetFile(
+            self.stream,
+            read_dictionary=list(dictionaries),
+            pre_buffer=False,
+            thrift_string_size_limit=LARGEST_FOOTER,
+            thrift_container_size_limit=1_000_000,
+        )
+
+    def __exit__(self, *_: object) -> None:
+        if getattr(self, "stream", None):
+            self.stream.close()
+
+
+def _error(path: Path, problem: BaseException) -> TableError:
+    from gan.pictures import without_quotes
+
+    name = os.fsencode(path).decode("utf-8", "replace")
+    return TableError(f"{name}: cannot be read as Parquet ({without_quotes(problem)})")
+
+
+def _describe(file: parquet.ParquetFile, path: Path) -> dict[str, Any]:
+    schema = file.schema_arrow
+    features = _features(schema)
+    columns = list(schema.names)
+    image = next((name for name, feature in features.items() if _kind(feature) == "Image" and name in columns), None)
+    if image is None:
+        image = _guess_image(file, path)
+    classes = {
+        name: [str(label) for label in feature["names"]]
+        for name, feature in features.items()
+        if name in columns and _kind(feature) == "ClassLabel" and isinstance(feature.get("names"), list)
+    }
+    texts = [name for name in columns if _is_text(schema.field(name).type)]
+    return {"columns": columns, "image": image, "classes": classes, "texts": texts}
+
+
+def _features(schema: pyarrow.Schema) -> dict[str, Any]:
+    """What `datasets` wrote of the columns' kinds."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+    except (KeyError, ValueError, TypeError, RecursionError):
+        return {}
+    return features if isinstance(features, dict) else {}
+
+
+def _kind(feature: object) -> str | None:
+    return feature.get("_type") if isinstance(feature, dict) else None
+
+
+def _value_type(kind: pyarrow.DataType) -> pyarrow.DataType:
+    return kind.value_type if pyarrow.types.is_dictionary(kind) else kind
+
+
+def _is_text(kind: pyarrow.DataType) -> bool:
+    kind = _value_type(kind)
+    return pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)
+
+
+def _is_binary(kind: pyarrow.DataType) -> bool:
+    kind = _value_type(kind)
+    return pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind)
+
+
+def _guess_image(file: parquet.ParquetFile, path: Path) -> str | None:
+    """The first column of bytes, or of structs that hold `bytes`, whose first value is a picture."""
+    from gan.pictures import PictureError, open_picture
+
+    schema = file.schema_arrow
+    found = []
+    for name in schema.names:
+        kind = schema.field(name).type
+        struct_of_bytes = pyarrow.types.is_struct(kind) and any(f.name == "bytes" and _is_binary(f.type) for f in kind)
+        if struct_of_bytes or _is_binary(kind):
+            found.append(name)
+    order = {name: place for place, name in enumerate(PICTURE_NAMES)}
+    for name in sorted(found, key=lambda name: order.get(name.lower(), len(order))):
+        try:
+            _check_pages(path, file.metadata, [name])
+            for batch in file.iter_batches(1, columns=[name], use_threads=False):
+                value = batch.column(0)[0].as_py()
+                value = value.get("bytes") if isinstance(value, dict) else value
+                if value:
+                    open_picture(value, frames=True)
+                    return name
+        except (PictureError, TableError, pyarrow.ArrowException):
+            continue
+    return None
+
+
+# -- pages --
+
+
+def _check_pages(path: Path, metadata: parquet.FileMetaData, columns: list[str]) -> None:
+    """Raise TableError if a page of these columns says that it grows beyond what pictures do; nothing is unpacked."""
+    with open(path, "rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        for group in range(metadata.num_row_groups):
+            for number in range(metadata.num_columns):
+                chunk = metadata.row_group(group).column(number)
+                if chunk.path_in_schema.split(".")[0] not in columns:
+                    continue
+                places = [chunk.data_page_offset, chunk.dictionary_page_offset or chunk.data_page_offset]
+                position, end = min(places), min(places) + chunk.total_compressed_size
+                if not 0 <= position <= end <= size:
+                    raise _error(path, ValueError("a column lies outside of the file"))
+                while position < end:
+                    stream.seek(position)
+                    try:
+                        header, length = _page_header(stream.read(HEADER_BYTES))
+                    except (IndexError, RecursionError, struct.error):
+                        raise _error(path, ValueError("the header of a page is broken")) from None
+                    unpacked, packed = header.get(2, -1), header.get(3, -1)
+                    if packed < 0 or unpacked < 0:
+                        raise _error(path, ValueError("the header of a page is broken"))
+                    if unpacked > LARGEST_PAGE or unpacked > max(SMALL_PAGE, GROWTH * packed):
+                        grows = f"a page of {packed:,} bytes says that it grows to {unpacked:,}"
+                        raise _error(path, ValueError(grows))
+                    position += length + packed
+
+
+def _page_header(data: bytes) -> tuple[dict[int, int], int]:
+    """The numbers of a PageHeader (Thrift's compact protocol), by field, and the header's length in bytes.
+
+    Field 2 is the page's size unpacked, field 3 its size in the file (parquet.thrift in parquet-format).
+    """
+    found: dict[int, int] = {}
+    position, number = 0, 0
+    while data[position]:
+        position, number, kind = _field(data, position, number)
+        if kind == 5:
+            found[number], _ = _zigzag(data, position)
+        position = _skip(data, position, kind)
+    return found, position + 1
+
+
+def _field(data: bytes, position: int, number: int) -> tuple[int, int, int]:
+    byte = data[position]
+    if byte >> 4:
+        return position + 1, number + (byte >> 4), byte & 15
+    number, position = _zigzag(data, position + 1)
+    return position, number, byte & 15
+
+
+def _varint(data: bytes, position: int) -> tuple[int, int]:
+    value = 0
+    for place in range(10):
+        byte = data[position + place]
+        value |= (byte & 127) << 7 * place
+        if byte < 128:
+            return value, position + place + 1
+    raise IndexError("a number of more than 10 bytes")
+
+
+def _zigzag(data: bytes, position: int) -> tuple[int, int]:
+    value, position = _varint(data, position)
+    return (value >> 1) ^ -(value & 1), position
+
+
+def _skip(data: bytes, position: int, kind: int) -> int:
+    """The position after a value of this kind."""
+    if kind in (1, 2):  # a boolean is in its kind
+        return position
+    if kind == 3:
+        return position + 1
+    if kind in (4, 5, 6):
+        return _varint(data, position)[1]
+    if kind == 7:
+        return position + 8
+    if kind == 8:
+        length, position = _varint(data, position)
+        return position + length
+    if kind == 12:
+        number = 0
+        while data[position]:
+            position, number, inner = _field(data, position, number)
+            position = _skip(data, position, inner)
+        return position + 1
+    raise IndexError("a list or a map, which page headers have not")

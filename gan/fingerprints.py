@@ -16,6 +16,8 @@ COLOURS_SIDE = 8
 # How far apart the colours of two fields may be on average (root mean square), as a share of the covers' own contrast.
 # The second number, in levels of 255, is what a recompression may add where there is no contrast at all.
 ALIKE_SHARE, ALIKE_NOISE = 0.5, 4.0
+# How much brighter one of the two may be; of flat covers, below this variance, brightness is all that there is.
+BRIGHTER, FLAT = 1.18, 100.0
 ROWS_AT_ONCE = 50_000
 
 
@@ -48,21 +50,27 @@ def colours(picture: Image.Image) -> bytes:
     return picture.resize((COLOURS_SIDE, COLOURS_SIDE), Image.Resampling.BOX).tobytes()
 
 
-def alike(colours: np.ndarray, contrast: np.ndarray, one: int, others: np.ndarray) -> np.ndarray:
-    """Return which covers have colours like those of one cover.
+def alike(
+    colours: np.ndarray, contrast: np.ndarray, one: int, others: np.ndarray, share: float | np.ndarray = ALIKE_SHARE
+) -> np.ndarray:
+    """Return which covers have colours like those of one cover, up to a common factor of at most BRIGHTER.
 
     Args:
         colours: (N, 192) uint8, of all covers.
         contrast: (N,) of all covers, see `contrast_of`.
         one: index of the cover.
         others: (M,) indices of the covers to compare with it.
+        share: how far apart the colours may be, as a share of the covers' contrast; one for all, or (M,).
 
     Returns:
         (M,) bool.
     """
-    difference = colours[others].astype(np.int32) - colours[one]
-    error = np.sqrt((difference**2).sum(1) / colours.shape[1])
-    return error <= ALIKE_SHARE * (np.sqrt((contrast[others] + contrast[one]) / 2) + ALIKE_NOISE)
+    mine, theirs = colours[one].astype(np.float64), colours[others].astype(np.float64)
+    # The factor that brings them nearest to each other, by least squares.
+    factor = np.clip(theirs @ mine / np.maximum((theirs**2).sum(1), 1), 1 / BRIGHTER, BRIGHTER)
+    factor[np.minimum(contrast[others], contrast[one]) < FLAT] = 1
+    error = np.sqrt(((theirs * factor[:, None] - mine) ** 2).mean(1))
+    return error <= share * (np.sqrt((contrast[others] + contrast[one]) / 2) + ALIKE_NOISE)
 
 
 def contrast_of(colours: np.ndarray) -> np.ndarray:

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gan.fingerprints import alike, contrast_of
+from gan.fingerprints import ALIKE_SHARE, alike, contrast_of
 
 
 BANDS = 3
 LARGEST_DISTANCE = 11
+# At the default distance of 8 so many bits more may differ where the colours agree twice as well: cutting a cover a
+# little changes its hash more than its colours.
+FARTHER = 3
 PAIRS_AT_ONCE = 4_000_000
 
 
@@ -71,7 +74,8 @@ def _near_copies(covers: Fingerprints, singles: np.ndarray, rank: np.ndarray, di
     of = np.arange(len(rank))
     singles = singles[np.argsort(rank[singles])]
     hashes, cell = np.unique(covers.phash[singles], return_inverse=True)
-    pairs = similar_hashes(hashes, distance)
+    farther = min(distance + distance * FARTHER // 8, LARGEST_DISTANCE)
+    pairs = similar_hashes(hashes, farther, distance // BANDS)
     neighbours = _lists(np.concatenate([pairs, pairs[:, ::-1]]), len(hashes))
     members = _lists(np.stack([cell, singles], 1), len(hashes))
     sizes = np.diff(members[1])
@@ -85,7 +89,9 @@ def _near_copies(covers: Fingerprints, singles: np.ndarray, rank: np.ndarray, di
         others = np.concatenate([_of(members, c) for c in cells])
         # Those that stay themselves are not alike, or they would have taken this one: they came before it.
         others = others[of[others] == others]
-        of[others[alike(covers.colours, contrast, cover, others)]] = cover
+        bits = np.bitwise_count(covers.phash[others] ^ covers.phash[cover])
+        share = np.where(bits <= distance, ALIKE_SHARE, ALIKE_SHARE / 2)
+        of[others[alike(covers.colours, contrast, cover, others, share)]] = cover
     return of
 
 
@@ -101,7 +107,7 @@ def _of(lists: tuple[np.ndarray, np.ndarray], index: int) -> np.ndarray:
     return values[begins[index] : begins[index + 1]]
 
 
-def similar_hashes(hashes: np.ndarray, distance: int) -> np.ndarray:
+def similar_hashes(hashes: np.ndarray, distance: int, flips: int | None = None) -> np.ndarray:
     """All pairs of hashes of which at most `distance` bits differ.
 
     Cut into three bands of bits, two such hashes differ in some band by at most a third of it (the pigeonhole of
@@ -111,6 +117,8 @@ def similar_hashes(hashes: np.ndarray, distance: int) -> np.ndarray:
     Args:
         hashes: (N,) uint64, no two equal.
         distance: 0 to 11.
+        flips: bits of a band that are tried; None is as many as find every pair. With one fewer, most pairs
+            at 9 to 11 bits are found (65 to 91%), in a sixth of the time.
 
     Returns:
         (M, 2) int64 indices, the smaller first, in ascending order.
@@ -124,7 +132,9 @@ def similar_hashes(hashes: np.ndarray, distance: int) -> np.ndarray:
         order = np.argsort(keys, kind="stable")
         inside = hashes[order]
         begins = np.concatenate([[0], np.cumsum(np.bincount(keys, minlength=1 << width))])
-        for first, second in _candidates(np.unique(keys), begins, width, distance // BANDS):
+        for first, second in _candidates(
+            np.unique(keys), begins, width, distance // BANDS if flips is None else flips
+        ):
             close = np.bitwise_count(inside[first] ^ inside[second]) <= distance
             one, other = order[first[close]], order[second[close]]
             found.append(np.minimum(one, other) * len(hashes) + np.maximum(one, other))

@@ -80,7 +80,7 @@ The shorter side had at least {settings["min_size"]} pixels, the longer at most 
 shorter.
 
 Two covers count as copies when their pixels are equal, or when at most {distance} of the 64 bits of their perceptual
-hashes differ and their colours are alike. {copies}
+hashes differ (a few more where the colours agree closely) and their colours are alike. {copies}
 
 {refused if report.reasons else "No file was refused."}
 

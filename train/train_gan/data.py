@@ -101,7 +101,13 @@ def with_some_dropped(labels: torch.Tensor, chance: torch.Tensor, any_genre: int
     return torch.where(chance < DROPPED, any_genre, labels)
 
 
-def open_covers(dataset_name: str, recipe: Recipe, streaming: bool) -> tuple[Covers | StreamedCovers, Covers | None]:
+def open_covers(
+    dataset_name: str,
+    recipe: Recipe,
+    streaming: bool,
+    config_name: str | None = None,
+    label_column: str | None = None,
+) -> tuple[Covers | StreamedCovers, Covers | None]:
     """Open the covers to train on, and those that are never trained on: None where the dataset has too few.
 
     Raises:
@@ -109,6 +115,7 @@ def open_covers(dataset_name: str, recipe: Recipe, streaming: bool) -> tuple[Cov
     """
     load = stream_covers if streaming else load_covers
     more = {"seed": recipe.seed, "labelled": recipe.class_conditional}
+    more |= {"config_name": config_name, "label_column": label_column}
     try:
         covers = load(dataset_name, recipe.resolution, "train", **more)
     except CoversError as error:
@@ -123,7 +130,9 @@ def open_covers(dataset_name: str, recipe: Recipe, streaming: bool) -> tuple[Cov
     return covers, in_memory(held_out)
 
 
-def genres_to_learn(dataset_name: str | None, streaming: bool = False) -> list[str]:
+def genres_to_learn(
+    dataset_name: str | None, streaming: bool = False, config_name: str | None = None, label_column: str | None = None
+) -> list[str]:
     """Return the names of a dataset's genres in the order of their labels; nothing of a streamed one is kept.
 
     Raises:
@@ -132,7 +141,7 @@ def genres_to_learn(dataset_name: str | None, streaming: bool = False) -> list[s
     if dataset_name is None:
         raise UserError("--class_conditional needs --dataset_name, whose genres it learns")
     try:
-        genres = stream_genres(dataset_name) if streaming else load_genres(dataset_name)
+        genres = (stream_genres if streaming else load_genres)(dataset_name, config_name, label_column)
         check_genres(genres)
     except CoversError as error:
         raise UserError(f"--class_conditional: {error}") from error

@@ -18,7 +18,8 @@ def options() -> argparse.Namespace:
 
     what = parser.add_argument_group("what is trained, and where it goes")
     what.add_argument("--config", required=True, help=f"a recipe ({', '.join(names())}) or a YAML file")
-    what.add_argument("--dataset_name", help="folder written by train.prepare, or a Hub dataset")
+    what.add_argument("--dataset_name", help="folder written by train.prepare, one of pictures, or a Hub dataset")
+    what.add_argument("--dataset_config_name", metavar="NAME", help="which of a Hub dataset's configurations")
     what.add_argument(
         "--streaming", action="store_true", help="read the dataset from the Hub while training, and keep none of it"
     )
@@ -27,6 +28,9 @@ def options() -> argparse.Namespace:
         "--class_conditional",
         action="store_true",
         help="learn the dataset's genres: covers of one can then be asked for",
+    )
+    what.add_argument(
+        "--label_column", metavar="NAME", help="column of the genres; without it genre, label, or the only one"
     )
     what.add_argument(
         "--grow_from", type=Path, help="folder of a run at half the resolution, whose networks this one begins with"

@@ -64,7 +64,8 @@ def build_networks(
         UserError: the dataset has no genres, the networks cannot be built, or the smaller run cannot be grown.
     """
     with accelerator.local_main_process_first():
-        genres = genres_to_learn(args.dataset_name, args.streaming) if recipe.class_conditional else []
+        source = (args.dataset_name, args.streaming, args.dataset_config_name, args.label_column)
+        genres = genres_to_learn(*source) if recipe.class_conditional else []
     gan = build(recipe, accelerator.device, genres)
     in_parts = args.gradient_accumulation_steps > 1
     if in_parts and accelerator.is_main_process and not equal_in_parts(gan.generator, gan.discriminator):
@@ -93,7 +94,8 @@ def open_run(args: argparse.Namespace, recipe: Recipe, accelerator: Accelerator,
     if args.push_to_hub and accelerator.is_main_process:  # first, because a large dataset takes hours to decode
         push = Push(args.output_dir, args.hub_model_id, args.hub_private_repo, say)
     with accelerator.local_main_process_first():
-        covers, held_out = open_covers(args.dataset_name, recipe, args.streaming)
+        source = (args.dataset_name, recipe, args.streaming, args.dataset_config_name, args.label_column)
+        covers, held_out = open_covers(*source)
     gan.augmentation.probability = initial_probability(len(covers))
 
     folder = RunFolder(args.output_dir)

@@ -96,7 +96,7 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(pile, whole, tmp_pat
 
 def test_interrupted_it_says_how_to_go_on(pile, whole, tmp_path):
     for attempt in range(5):  # on a busy machine all may be done before this test gets to interrupt it
-        out = tmp_path / f"out-{attempt}"
+        out = tmp_path / str(attempt) / "out"
         process = start(*pile, "--output_dir", out, "--resolution", 32, "--num_workers", 2)
         while not list(out.glob(".prepare-unfinished/parts/*.parquet")) and process.poll() is None:
             time.sleep(0.002)

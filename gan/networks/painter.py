@@ -1,0 +1,278 @@
+"""A generator in two parts: one composes a small grid of latents, the other paints it.
+
+The painter is the decoder of an autoencoder (Esser et al. 2021, "Taming Transformers", section 3.1,
+https://arxiv.org/abs/2012.09841), so it has learned from covers themselves how they are painted. The composer is the
+generator of a GAN whose pictures are that autoencoder's latents (Hyun et al. 2025, "Scalable GANs with Transformers"):
+they have a sixty-fourth of the positions, so ten times as many can be shown in the same time.
+
+No layer here leaves a lattice: sizes double by bilinear interpolation, which is the [1, 3, 3, 1] filter (Odena et al.
+2016, "Deconvolution and Checkerboard Artifacts"; Zhang 2019, "Making Convolutional Networks Shift-Invariant Again").
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from torch import nn
+
+
+SCALE = 8  # pixels a side for each position of the latents
+
+
+def _conv(channels_in: int, channels_out: int, kernel: int = 3, gain: float = math.sqrt(2)) -> nn.Conv2d:
+    conv = nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2)
+    nn.init.normal_(conv.weight, 0.0, gain / math.sqrt(conv.weight[0].numel()))
+    nn.init.zeros_(conv.bias)
+    return conv
+
+
+class Twice(nn.Module):
+    """Double the size by bilinear interpolation; what is constant stays so, and nothing repeats every other pixel."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+class ResidualBlock(nn.Module):
+    """What `convolutions` 3x3 convolutions say is to change; the last begins at zero, so a block begins as nothing."""
+
+    def __init__(self, channels: int, convolutions: int = 2):
+        super().__init__()
+        gains = [math.sqrt(2)] * (convolutions - 1) + [0.0]
+        self.convolutions = nn.ModuleList(_conv(channels, channels, gain=gain) for gain in gains)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = x
+        for convolution in self.convolutions:
+            y = convolution(F.leaky_relu(y, 0.2))
+        return x + y
+
+
+class Encoder(ModelMixin, ConfigMixin):
+    """Covers to latents.
+
+    Args:
+        width: channels at half the size; doubled at each halving.
+        latent_channels: numbers for each 8x8 pixels.
+    """
+
+    @register_to_config
+    def __init__(self, width: int = 32, latent_channels: int = 8):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, width, 4, 2, 1),
+            nn.LeakyReLU(0.2, True),
+            nn.Conv2d(width, 2 * width, 4, 2, 1),
+            ResidualBlock(2 * width),
+            nn.LeakyReLU(0.2, True),
+            nn.Conv2d(2 * width, 4 * width, 4, 2, 1),
+            ResidualBlock(4 * width),
+            nn.LeakyReLU(0.2, True),
+            _conv(4 * width, latent_channels, gain=1.0),
+        )
+
+    def forward(self, covers: torch.Tensor) -> torch.Tensor:
+        """(N, 3, H, W) covers in -1..1, sides multiples of 8, to (N, latent_channels, H / 8, W / 8) latents."""
+        return self.layers(covers)
+
+
+class Decoder(nn.Module):
+    """Latents to covers: most of its work at small sizes, where a position costs as little as a pixel's does.
+
+    Args:
+        width: channels at full size; doubled at each halving.
+        latent_channels: as in `Encoder`.
+    """
+
+    def __init__(self, width: int = 16, latent_channels: int = 8):
+        super().__init__()
+        layers = [_conv(latent_channels, SCALE * width, gain=1.0)]
+        for times in (8, 4, 2):
+            layers += [ResidualBlock(times * width), _conv(times * width, times * width // 2, 1, gain=1.0), Twice()]
+        layers += [ResidualBlock(width, convolutions=1), nn.LeakyReLU(0.2, True), _conv(width, 3, gain=1.0)]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, latents: torch.Tensor) -> torch.Tensor:
+        """(N, latent_channels, h, w) latents to (N, 3, 8 * h, 8 * w) covers, about -1..1 (not clipped)."""
+        return self.layers(latents)
+
+
+class ConditionalNorm(nn.Module):
+    """Batch normalisation whose gain and bias follow from the condition (Brock et al. 2019, "BigGAN", section 3.1),
+    so that one number of the latents can change a colour everywhere."""
+
+    def __init__(self, channels: int, condition_dim: int):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels, affine=False)
+        self.to_gain_and_bias = nn.Linear(condition_dim, 2 * channels)
+        nn.init.normal_(self.to_gain_and_bias.weight, 0.0, 0.3 / math.sqrt(condition_dim))
+        nn.init.zeros_(self.to_gain_and_bias.bias)
+
+    def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        gain, bias = self.to_gain_and_bias(condition)[:, :, None, None].to(x.dtype).chunk(2, 1)
+        return torch.addcmul(bias, self.norm(x), 1 + gain)
+
+
+class ComposerBlock(nn.Module):
+    """Two conditional normalisations, each before a leaky ReLU and a 3x3 convolution, added to the input."""
+
+    def __init__(self, channels: int, condition_dim: int):
+        super().__init__()
+        self.norms = nn.ModuleList(ConditionalNorm(channels, condition_dim) for _ in range(2))
+        self.convolutions = nn.ModuleList(_conv(channels, channels) for _ in range(2))
+
+    def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        y = x
+        for norm, convolution in zip(self.norms, self.convolutions, strict=True):
+            y = convolution(F.leaky_relu(norm(y, condition), 0.2))
+        return (x + y) * math.sqrt(0.5)
+
+
+class Attention(nn.Module):
+    """Self-attention among all positions (Zhang et al. 2019, "SAGAN", section 3), with several heads (Vaswani et al.
+    2017, section 3.2): far parts of a cover, such as the two ends of a frame, agree. It begins as nothing."""
+
+    def __init__(self, channels: int, heads: int = 4):
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.GroupNorm(1, channels)
+        self.to_query_key_value = nn.Conv2d(channels, 3 * channels, 1)
+        self.to_output = _conv(channels, channels, 1, gain=0.0)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        count, channels, height, width = x.shape
+        parts = self.to_query_key_value(self.norm(x)).view(count, 3, self.heads, -1, height * width)
+        query, key, value = (part.transpose(2, 3) for part in parts.unbind(1))  # (N, heads, positions, channels)
+        y = F.scaled_dot_product_attention(query, key, value)
+        return x + self.to_output(y.transpose(2, 3).reshape(count, channels, height, width))
+
+
+class Composer(nn.Module):
+    """A condition to latents: 4x4 positions first, then twice as many a side until all are there.
+
+    Args:
+        positions: of the latents, a side: a power of two from 4 on.
+        width: channels at that size; doubled at each halving, up to `max_width`.
+        max_width: most channels of any size.
+        condition_dim: length of the condition.
+        latent_channels: as in `Encoder`.
+        attention: the size, in positions a side, after whose block all positions look at each other; 0: none.
+    """
+
+    def __init__(
+        self, positions: int, width: int, max_width: int, condition_dim: int, latent_channels: int, attention: int
+    ):
+        super().__init__()
+        sizes = [4 * 2**k for k in range(positions.bit_length() - 2)]
+        widths = [min(max_width, width * positions // size) for size in sizes]
+        self.first = nn.Linear(condition_dim, widths[0] * 16)
+        nn.init.normal_(self.first.weight, 0.0, 1 / math.sqrt(condition_dim))
+        self.blocks = nn.ModuleList(ComposerBlock(channels, condition_dim) for channels in widths)
+        self.narrowings = nn.ModuleList(_conv(above, below, 1, gain=1.0) for above, below in pairwise(widths))
+        self.attentions = nn.ModuleDict(
+            {str(size): Attention(channels) for size, channels in zip(sizes, widths, strict=True) if size == attention}
+        )
+        self.twice = Twice()
+        self.norm = ConditionalNorm(widths[-1], condition_dim)
+        self.to_latents = _conv(widths[-1], latent_channels, gain=1.0)
+
+    def forward(self, condition: torch.Tensor) -> torch.Tensor:
+        """(N, condition_dim) to (N, latent_channels, positions, positions) latents of about unit variance."""
+        x = self.first(condition).unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
+        for number, block in enumerate(self.blocks):
+            x = self.twice(self.narrowings[number - 1](x)) if number else x
+            x = block(x, condition)
+            if str(x.shape[-1]) in self.attentions:
+                x = self.attentions[str(x.shape[-1])](x)
+        return self.to_latents(F.leaky_relu(self.norm(x, condition), 0.2))
+
+
+class PainterGenerator(ModelMixin, ConfigMixin):
+    """Latent vectors to covers: a condition, a composer, a painter.
+
+    Args:
+        resolution: height and width of a cover in pixels, a power of two from 32 on.
+        width: channels of the decoder at full size.
+        composer_width, composer_max_width: channels of the composer at its last size, and at most.
+        latent_channels: of the autoencoder's latents.
+        latent_dim: length of a latent vector.
+        attention: see `Composer`.
+        genres: names of what can be asked for, or none.
+        clusters: kinds of covers that can be asked for, found without labels (Sage et al. 2018, "Logo Synthesis and
+            Manipulation with Clustered Generative Adversarial Networks", section 3).
+        palette: how many numbers describe the colours that can be asked for.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        resolution: int = 128,
+        width: int = 16,
+        composer_width: int = 128,
+        composer_max_width: int = 256,
+        latent_channels: int = 8,
+        latent_dim: int = 128,
+        attention: int = 0,
+        genres: Sequence[str] = (),
+        clusters: int = 0,
+        palette: int = 0,
+    ):
+        super().__init__()
+        if resolution < 4 * SCALE or resolution & (resolution - 1):
+            raise ValueError(f"resolution must be a power of two from {4 * SCALE} on, not {resolution}")
+        positions = resolution // SCALE
+        self.composer = Composer(positions, composer_width, composer_max_width, latent_dim, latent_channels, attention)
+        self.decoder = Decoder(width, latent_channels)
+        # Where each kind of condition has its vector; all begin at zero, the last of each is "any" and stays there.
+        self.genre_embedding = _embedding(len(genres), latent_dim) if genres else None
+        self.cluster_embedding = _embedding(clusters, latent_dim) if clusters else None
+        self.palette_embedding = nn.Linear(palette, latent_dim, bias=False) if palette else None
+        if palette:
+            nn.init.zeros_(self.palette_embedding.weight)
+        # the autoencoder's latents have a mean and a deviation for each channel, the composer's 0 and 1
+        self.register_buffer("latent_mean", torch.zeros(latent_channels))
+        self.register_buffer("latent_deviation", torch.ones(latent_channels))
+
+    def forward(
+        self,
+        latents: torch.Tensor,
+        labels: torch.Tensor | None = None,
+        clusters: torch.Tensor | None = None,
+        palette: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """(N, latent_dim) normal latents to (N, 3, resolution, resolution) covers, about -1..1 (not clipped).
+
+        `labels`: (N,) int64 in 0..len(genres), the last one is "any"; None: all of them "any". `clusters`: the same
+        of kinds. `palette`: (N, palette) shares of colours (train/train_gan/conditions.py); None, or zeros: any.
+        """
+        return self.paint(self.compose(latents, labels, clusters, palette))
+
+    def compose(
+        self,
+        latents: torch.Tensor,
+        labels: torch.Tensor | None = None,
+        clusters: torch.Tensor | None = None,
+        palette: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """The first half of `forward`: to (N, latent_channels, positions, positions) of about unit variance."""
+        condition = latents
+        if self.genre_embedding is not None and labels is not None:
+            condition = condition + self.genre_embedding(labels)
+        if self.cluster_embedding is not None and clusters is not None:
+            condition = condition + self.cluster_embedding(clusters)
+        if self.palette_embedding is not None and palette is not None:
+            condition = condition + self.palette_embedding(palette)
+        return self.composer(condition)
+
+    def paint(self, composed: torch.Tensor) -> torch.Tensor:
+        """The second half of `forward`."""
+        deviation, mean = (t[:, None, None].to(composed.dtype) for t in (self.latent_deviation, self.latent_mean))
+        return self.decoder(composed * deviation + mean)
+
+
+def _embedding(kinds: int, features: int) -> nn.Embedding:
+    return nn.Embedding(kinds + 1, features, padding_idx=kinds, _weight=torch.zeros(kinds + 1, features))

@@ -1,0 +1,145 @@
+"""Compose, the third phase and the longest: a GAN whose pictures are the latents of covers.
+
+Two discriminators judge. One sees the latents themselves, with R3GAN's loss and penalties (Huang et al. 2024): it
+knows colours and textures. One stands on features of a frozen network (Sauer et al. 2021), taught to one that reads
+latents: it knows figures, faces, lettering. The first alone leaves soft abstractions, the second forgets colours.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from gan.losses import relativistic_discriminator_loss, relativistic_generator_loss, zero_centred_penalty
+from gan.networks.latents import LatentFeatures
+from train.train_gan.double_backward import FastDoubleBackward
+from train.train_gan.updates import update
+
+
+Conditions = dict[str, torch.Tensor]  # labels, clusters, palette: what `PainterGenerator.compose` takes by name
+
+
+@dataclass
+class Composing:
+    """Everything that this phase changes, and how.
+
+    Args:
+        generator: its `compose` makes latents.
+        critic: a discriminator of latents.
+        features: the student of the phase before, frozen; None does without heads.
+        heads: a discriminator of its maps.
+        optimizer, critic_optimizer, heads_optimizer: of the composer and its embeddings, of the critic, of the heads.
+        autocast: the context in which networks compute.
+        learning_rate: of all three.
+        penalty_weight: gamma of R1 and R2, taken at one cover in `penalty_every`.
+        heads_weight: of the heads' verdict against the critic's.
+        shift: positions by which what the heads see is moved, at most.
+    """
+
+    generator: nn.Module
+    critic: nn.Module
+    features: LatentFeatures | None
+    heads: nn.Module | None
+    optimizer: torch.optim.Optimizer
+    critic_optimizer: torch.optim.Optimizer
+    heads_optimizer: torch.optim.Optimizer | None
+    autocast: Callable
+    learning_rate: float = 2e-4
+    penalty_weight: float = 1.0
+    penalty_every: int = 4
+    heads_weight: float = 0.5
+    shift: int = 2
+    _shown: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    def step(
+        self,
+        latents: torch.Tensor,
+        real: torch.Tensor,
+        shifts: tuple[int, int],
+        conditions: Conditions,
+    ) -> dict[str, torch.Tensor]:
+        """Teach both discriminators, then the composer.
+
+        Args:
+            latents: (N, latent_dim) normal numbers.
+            real: (N, latent_channels, positions, positions) latents of covers, of unit variance.
+            shifts: by how many positions down and right what the heads see is moved.
+            conditions: those of the real covers, which the generated ones share.
+
+        Returns:
+            What `metrics.jsonl` shows: the losses, the penalty, the share of pairs told apart.
+        """
+        with self.autocast():
+            fake = self.generator.compose(latents, **conditions).float()
+        self._shown = {}
+        self._teach_critic(real, fake.detach(), conditions)
+        if self.heads is not None:
+            self._teach_heads(real, fake.detach(), shifts)
+        self._teach_composer(real, fake, shifts, conditions)
+        return self._shown
+
+    def _teach_critic(self, real: torch.Tensor, fake: torch.Tensor, conditions: Conditions) -> None:
+        some = len(real) // self.penalty_every
+        few = {name: value[:some] for name, value in conditions.items()}
+        rest = {name: value[some:] for name, value in conditions.items()}
+        logits, penalty = [], 0.0
+        for kind in (real, fake):
+            first = kind[:some].clone().requires_grad_()
+            with FastDoubleBackward(), self.autocast():
+                judged = self.critic(first, **few)
+            penalty = penalty + zero_centred_penalty(judged, first)
+            with self.autocast():
+                logits.append(torch.cat((judged, self.critic(kind[some:], **rest))))
+        loss = relativistic_discriminator_loss(*logits)
+        self.critic_optimizer.zero_grad()
+        (loss + self.penalty_weight * penalty).backward()
+        update(self.critic_optimizer, self.learning_rate)
+        told = (logits[0] > logits[1]).float().mean()
+        self._shown |= {"loss_d": loss.detach(), "gradient_penalty": penalty.detach(), "pair_accuracy": told}
+
+    def _teach_heads(self, real: torch.Tensor, fake: torch.Tensor, shifts: tuple[int, int]) -> None:
+        with self.autocast():
+            with torch.no_grad():
+                maps = [self.features(shifted(kind, *shifts)) for kind in (real, fake)]
+            real_logits, fake_logits = (self.heads(found) for found in maps)
+        loss = F.relu(1 - real_logits).mean() + F.relu(1 + fake_logits).mean()
+        self.heads_optimizer.zero_grad()
+        loss.backward()
+        update(self.heads_optimizer, self.learning_rate)
+        self._shown["loss_heads"] = loss.detach()
+
+    def _teach_composer(
+        self, real: torch.Tensor, fake: torch.Tensor, shifts: tuple[int, int], conditions: Conditions
+    ) -> None:
+        self.critic.requires_grad_(False)  # gradients pass through it; its own are not computed
+        with self.autocast():
+            with torch.no_grad():  # in each pair both have the same conditions
+                real_logits = self.critic(real, **conditions)
+            loss = relativistic_generator_loss(real_logits, self.critic(fake, **conditions))
+            self._shown["loss_g"] = loss.detach()
+            if self.heads is not None:
+                frozen = [p for p in self.heads.parameters() if p.requires_grad]
+                for parameter in frozen:
+                    parameter.requires_grad_(False)
+                judged = self.heads(self.features(shifted(fake, *shifts))).mean()
+                loss = loss - self.heads_weight * judged
+                self._shown["loss_g_heads"] = -judged.detach()
+                for parameter in frozen:
+                    parameter.requires_grad_(True)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.critic.requires_grad_(True)
+        update(self.optimizer, self.learning_rate)
+
+
+def shifted(latents: torch.Tensor, down: int, right: int) -> torch.Tensor:
+    """Move (N, C, H, W) latents by so many positions; what comes in at an edge is that edge again."""
+    reach = max(abs(down), abs(right))
+    if reach == 0:
+        return latents
+    height, width = latents.shape[2:]
+    padded = F.pad(latents, (reach,) * 4, mode="replicate")
+    top, left = reach - down, reach - right
+    return padded[:, :, top : top + height, left : left + width].contiguous(memory_format=torch.channels_last)

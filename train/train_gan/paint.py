@@ -1,0 +1,105 @@
+"""Paint, the first phase: an autoencoder learns how covers look from near, on small parts of them.
+
+As in "Taming Transformers" (Esser et al. 2021, section 3.1): colours, what a frozen network sees, and at last a
+discriminator of patches, which asks for the crispness that the others do not. Then the latents of all covers are
+computed once, and what composes them never needs to see a pixel.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from gan.networks.efficientnet_lite import EfficientNetLite
+from train.train_gan.updates import update
+
+
+SCALES = 3  # strides 4, 8 and 16: a part is too small for more
+
+
+@dataclass
+class Painting:
+    """Everything that this phase changes, and how.
+
+    Args:
+        encoder, decoder: (N, 3, H, W) covers in -1..1 to latents, and back.
+        critic: a discriminator of patches, see `gan.networks.patch`.
+        features: a frozen network; None does without, and covers become softer.
+        optimizer, critic_optimizer: of encoder and decoder; of the critic.
+        learning_rate: at the start; a twentieth of it at the end, along a cosine.
+        feature_weight: of the difference in features against that in colours.
+        critic_weight: of the critic's verdict.
+        critic_from: share of the phase after which the critic joins.
+        latent_weight: of the latents' mean square, which keeps them near 0.
+        latent_noise: deviation of what is added to them, so that the decoder forgives what a composer gets wrong.
+        autocast: the context in which networks compute.
+    """
+
+    encoder: nn.Module
+    decoder: nn.Module
+    critic: nn.Module
+    features: EfficientNetLite | None
+    optimizer: torch.optim.Optimizer
+    critic_optimizer: torch.optim.Optimizer
+    autocast: Callable
+    learning_rate: float = 1e-3
+    critic_learning_rate: float = 3e-4
+    feature_weight: float = 0.3
+    critic_weight: float = 0.1
+    critic_from: float = 0.55
+    latent_weight: float = 0.01
+    latent_noise: float = 0.2
+
+    def step(self, covers: torch.Tensor, noise: torch.Tensor, done: float) -> dict[str, torch.Tensor]:
+        """Teach the autoencoder, and the critic once it has joined.
+
+        Args:
+            covers: (N, 3, H, W) parts of covers in -1..1, sides multiples of 16.
+            noise: normal numbers, as many as their latents have.
+            done: share of the phase that is over, 0..1.
+
+        Returns:
+            What `metrics.jsonl` shows: `l1`, `feature_distance`, `latent_deviation`, `loss_critic`.
+        """
+        rate = self.learning_rate * (0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2)
+        judged = done >= self.critic_from
+        with self.autocast():
+            latents = self.encoder(covers).float()
+            painted = self.decoder(latents + self.latent_noise * noise).float()
+        difference = (painted - covers).abs().mean()
+        loss = difference + self.latent_weight * latents.square().mean()
+        shown = {"l1": difference.detach(), "latent_deviation": latents.detach().std()}
+        if self.features is not None:
+            some = slice(len(covers) // 2)  # half of them: these features cost more than the autoencoder itself
+            distance = feature_distance(self.features, painted[some], covers[some])
+            loss = loss + self.feature_weight * distance
+            shown["feature_distance"] = distance.detach()
+        if judged:
+            self.critic.requires_grad_(False)
+            with self.autocast():
+                loss = loss - self.critic_weight * self.critic(painted).float().mean()
+            self.critic.requires_grad_(True)
+        self.optimizer.zero_grad()
+        loss.backward()
+        update(self.optimizer, rate)
+        if judged:
+            with self.autocast():
+                real, fake = self.critic(covers).float(), self.critic(painted.detach()).float()
+            loss = F.relu(1 - real).mean() + F.relu(1 + fake).mean()  # the hinge loss (Lim and Ye 2017)
+            self.critic_optimizer.zero_grad()
+            loss.backward()
+            update(self.critic_optimizer, self.critic_learning_rate)
+            shown["loss_critic"] = loss.detach()
+        return shown
+
+
+def feature_distance(features: EfficientNetLite, painted: torch.Tensor, covers: torch.Tensor) -> torch.Tensor:
+    """How differently a frozen network sees two sets of (N, 3, H, W) covers: at each of three scales the mean
+    difference against the mean value (Johnson et al. 2016, "Perceptual Losses", equation 2, with L1)."""
+    with torch.no_grad():
+        wanted = features(covers, SCALES)
+    found = features(painted, SCALES)
+    return sum((a - b).abs().mean() / b.abs().mean() for a, b in zip(found, wanted, strict=True))

@@ -16,7 +16,7 @@ from gan.studio.api import add_endpoints
 from gan.studio.locale import I18N
 from gan.studio.model import Model
 from gan.studio.shell.body_limit import BodyLimit
-from gan.studio.shell.controls import LIVE, STUDIO, source, text
+from gan.studio.shell.controls import LIVE, STUDIO, part, source, text
 from gan.studio.shell.post import post
 from gan.studio.shell.shelf import kept, shelf
 from gan.studio.tabs.breed import Breed, breed_tab
@@ -99,17 +99,15 @@ def build_page(
         breed, training = Breed(model), Training(model, list(snapshots))
         finish, yours = Finish(model), Yours(model, index)
         add_endpoints(model, breed, training, finish, yours)
-        counter = post(model)
-        with gr.Tabs() as tabs:
-            crate_tab(Crate(model))
-            breed_tab(breed)
-            walk_tab(Walk(model), training)
-            finish_tab(finish)
-            yours_tab(yours)
+        post(model)
+        part("shell/tabs")
+        crate_tab(Crate(model))
+        breed_tab(breed)
+        walk_tab(Walk(model), training)
+        finish_tab(finish)
+        yours_tab(yours)
         memory, shown = shelf(model)
         text("shell/footer.html", about(model))
-        for name, tab in {"open": "crate", "breed": "breed", "walk": "walk", "finish": "finish"}.items():
-            getattr(counter, name)(lambda tab=tab: gr.Tabs(selected=tab), None, tabs, **LIVE)
         page.load(kept, memory, shown, **LIVE)
     return page.queue(max_size=64, default_concurrency_limit=2)
 

@@ -210,7 +210,7 @@ def test_the_address_bar_has_the_cover(visit, model: Model):
 )
 def test_a_wrong_link_is_told(visit, query: str, sentence: str):
     page = visit(query)
-    expect(page.locator(".toast")).to_contain_text(sentence)
+    expect(page.locator(".toast span")).to_contain_text(sentence)
     details(page, "Seed 1, truncation 1")
 
 
@@ -235,7 +235,7 @@ def test_a_downloaded_cover_dropped_on_the_page_opens_again(visit, tmp_path: Pat
     Image.new("RGB", (8, 8)).save(other, "PNG")
     for file, sentence in ((other.getvalue(), "holds no address"), (b"<svg/>", "not a PNG that can be read")):
         page.evaluate(DROP, [base64.b64encode(file).decode(), "../../other.png"])
-        expect(page.locator(".toast")).to_contain_text(sentence)
+        expect(page.locator(".toast span")).to_contain_text(sentence)
 
 
 # ---- everybody
@@ -273,5 +273,5 @@ def test_in_german(browser, address: str):
         ("?seed=2&model=a/b", "Diese Hülle ist von a/b gezeichnet, und diese Seite zeigt gan/pretrained."),
     ):
         page.goto(address + query)
-        expect(page.locator(".toast")).to_have_text(sentence)
+        expect(page.locator(".toast span")).to_have_text(sentence)
     context.close()

@@ -1,5 +1,6 @@
 """The tabs Breed, Finish and Yours as a visitor has them, in a real Chromium."""
 
+import base64
 import re
 from pathlib import Path
 
@@ -25,6 +26,14 @@ NAMELESS = """[...document.querySelectorAll('button, input, a, img')]
                        element.innerText?.trim() || element.querySelector?.('img[alt]:not([alt=""])')))
   .filter(element => !(element.alt === '' && element.closest('button[aria-label], label')))
   .map(element => element.outerHTML.slice(0, 200))"""
+
+
+DROP = """([bytes, name, type]) => {
+  const files = new DataTransfer();
+  files.items.add(new File([Uint8Array.from(atob(bytes), letter => letter.charCodeAt(0))], name, {type}));
+  const drop = new DragEvent('drop', {dataTransfer: files, bubbles: true, cancelable: true});
+  document.querySelector('h1').dispatchEvent(drop);
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -200,13 +209,39 @@ def test_a_search_is_stopped(visit, tmp_path: Path):
     page.set_input_files("#yours input[type=file]", tmp_path / "mine.png")
     page.click("#yours .stop")
     expect(page.locator("#yours .search")).to_be_visible()
+    page.click("#yours .search")  # it waits until the first one can be stopped
+    expect(page.locator("#yours .found img")).to_have_attribute("src", re.compile("^data:image/png"))
+    page.click("#yours .stop")
+    expect(page.locator("#yours .state")).to_have_text("The nearest so far")
+
+
+def test_what_is_no_picture_is_told_where_it_was_dropped_and_nothing_else_stays_beside_it(visit, tmp_path: Path):
+    page = visit()
+    page.get_by_role("tab", name="Yours").click()
+    draw_cover(3, 200).save(tmp_path / "mine.png")
     (tmp_path / "mine.svg").write_text("<svg/>")
-    page.set_input_files("#yours input[type=file]", tmp_path / "mine.svg")
-    expect(page.locator(".toast.shown")).to_have_text("A picture is a PNG, JPEG or WebP file.")
     (tmp_path / "broken.png").write_bytes(b"broken")
-    page.set_input_files("#yours input[type=file]", tmp_path / "broken.png")
-    expect(page.locator(".toast.shown")).to_have_text("This is not a PNG, JPEG or WebP picture.")
-    expect(page.locator("#yours .search")).to_be_visible()
+    for name, sentence in (
+        ("mine.svg", "A picture is a PNG, JPEG or WebP file."),
+        ("broken.png", "This is not a PNG, JPEG or WebP picture."),
+    ):
+        page.set_input_files("#yours input[type=file]", tmp_path / "mine.png")
+        expect(page.locator("#yours .stand")).to_have_attribute("data-address", re.compile("latents="))
+        page.set_input_files("#yours input[type=file]", tmp_path / name)
+        expect(page.locator("#yours .drop .wrong")).to_have_text(sentence)
+        assert page.locator("#yours .found img").get_attribute("src") is None
+        assert page.locator("#yours .stand").get_attribute("data-address") is None
+        expect(page.locator("#yours .stop")).to_be_hidden()
+
+
+def test_a_photograph_dropped_anywhere_is_offered_to_yours(visit, tmp_path: Path):
+    page = visit()
+    draw_cover(3, 200).save(tmp_path / "mine.jpg")
+    photograph = base64.b64encode((tmp_path / "mine.jpg").read_bytes()).decode()
+    page.evaluate(DROP, [photograph, "mine.jpg", "image/jpeg"])
+    page.locator(".toast.shown button").first.click()
+    expect(page.get_by_role("tab", name="Yours")).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#yours .state")).to_have_text("The nearest cover", timeout=60_000)
 
 
 def test_is_it_a_copy(visit):

@@ -128,7 +128,7 @@ def test_a_link_to_a_genre_that_is_not_there_is_told(visit, context, address: st
     from playwright.sync_api import expect
 
     page = visit("?seed=7&genre=polka", width=390, height=844)
-    expect(page.locator(".toast")).to_contain_text("A genre is one of rock, R&B, música, or none for any.")
+    expect(page.locator(".toast span")).to_contain_text("A genre is one of rock, R&B, música, or none for any.")
     details(page, "Seed 1, truncation 1")
     assert page.evaluate(CUT_OFF.replace("input", "input, select")) == []
     assert page.evaluate(NAMELESS.replace("input", "input, select")) == []
@@ -139,6 +139,6 @@ def test_a_link_to_a_genre_that_is_not_there_is_told(visit, context, address: st
 def test_a_generator_without_genres_asks_for_none(browser, running_app: tuple[str, str]):
     page = browser.new_page(locale="de-DE")
     page.goto(f"{running_app[0]}?seed=1&genre=rock")
-    page.wait_for_selector(".toast:text-is('Dieser Generator kennt keine Genres: lass es weg.')")
+    page.wait_for_selector(".toast span:text-is('Dieser Generator kennt keine Genres: lass es weg.')")
     assert page.locator("#genre").is_hidden()
     page.close()

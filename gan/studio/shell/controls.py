@@ -55,6 +55,11 @@ def part(
     )
 
 
+def tab(name: str) -> gr.Column:
+    """Build what a tab holds, within `with`; shell/tabs.html has its button and shell/style.css shows it."""
+    return gr.Column(elem_id=f"panel-{name}")
+
+
 def text(name: str, value: dict | None = None) -> gr.HTML:
     """Build a part of the page that only says something, of the template `name`."""
     return gr.HTML(value, html_template=template(name), js_on_load=None, apply_default_css=False)

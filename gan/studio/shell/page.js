@@ -5,8 +5,12 @@ window.word = (key, values = {}) => {
   const all = window.gradio_config.i18n_translations;
   const language = navigator.language.split("-")[0] in all ? navigator.language.split("-")[0] : "en";
   document.documentElement.lang = language;
-  return (all[language][key] ?? key).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+  return (all[language][key] ?? all.en[key] ?? key).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 };
+
+// A number as the visitor's language writes it.
+window.inDigits = (number, digits) => Number(number).toLocaleString(document.documentElement.lang, digits === undefined
+  ? {} : {minimumFractionDigits: digits, maximumFractionDigits: digits});
 
 // The sentence with which the server refuses something (`for_the_page` in checks.py), in the visitor's language.
 window.refusal = ({words: [sentence, fields]}) => {
@@ -32,49 +36,120 @@ window.putInSleeve = (stand, cover, details) => {
   stand.dataset.address = cover.address;
   picture.src = cover.src;
   picture.alt = word("cover-of", {name});
-  stand.querySelector(".details").textContent = details ?? `${name}, ${word("truncation-n", {n: query.get("truncation")})}`;
+  stand.querySelector(".details").textContent = details ?? `${name}, ${word("truncation-n", {n: inDigits(query.get("truncation"))})}`;
   Object.assign(stand.querySelector(".download"), {href: cover.src, download: `album-cover-${query.get("seed") ?? query.get("latents").slice(0, 8)}.png`});
   Object.assign(stand.querySelector(".link"), {href: linkTo(cover.address), textContent: word("link")});
+  say("sleeved", cover);
 };
-
-const ready = start => document.body ? start() : document.addEventListener("DOMContentLoaded", start);
-
-ready(() => {
-  // `complain` is a sentence for the visitor, about something that was wrong; `tell` about something that went well
-  const toast = Object.assign(document.createElement("div"), {className: "toast"});
-  toast.setAttribute("role", "alert");
-  document.body.append(toast);
-  let hide;
-  for (const kind of ["complain", "tell"]) document.addEventListener(kind, event => {
-    toast.textContent = event.detail;
-    toast.dataset.kind = kind;
-    toast.classList.add("shown");
-    clearTimeout(hide);
-    hide = setTimeout(() => toast.classList.remove("shown"), 7000);
-  });
-
-  // a link to a cover goes to the clipboard where the browser lets it, and to the address bar in any case
-  document.addEventListener("click", async event => {
-    const link = event.target.closest(".link[href]");
-    if (!link || event.ctrlKey || event.metaKey || event.shiftKey || window.SPACE) return;
-    event.preventDefault();
-    history.replaceState(null, "", link.href);
-    try {
-      await navigator.clipboard.writeText(link.href);
-      document.dispatchEvent(new CustomEvent("tell", {detail: word("link-copied")}));
-    } catch {
-      document.dispatchEvent(new CustomEvent("tell", {detail: word("link-above")}));
-    }
-  });
-});
 
 // Tells all parts of the page something.
 window.say = (name, detail) => document.dispatchEvent(new CustomEvent(name, {detail}));
 
-// A tab's script begins when the tab is first opened: `listen` also tells it what was said before.
+// A part of the page may begin after something was said: `listen` also tells it what was said before.
 const said = {};
-for (const name of ["shelved", "breed", "finish"]) document.addEventListener(name, event => { said[name] = event.detail; });
+for (const name of ["shelved", "place"]) document.addEventListener(name, event => { said[name] = event.detail; });
 window.listen = (name, act) => {
   document.addEventListener(name, event => act(event.detail));
-  if (said[name]) act(said[name]);
+  if (name in said) act(said[name]);
 };
+
+// ---- the place: the tab, the cover that one is looking at, and what the tab adds to it
+//
+// It is in the address bar and in the browser's history, so that a reload, Back and a link find it again.
+// `place.more` are words that the address has while their tab is open, `place.kept` is for the history alone.
+
+const COVER = ["seed", "latents", "truncation", "genre", "model", "revision", "weights"];
+const MORE = {breed: ["line"], walk: ["film", "to", "frames", "speed"], finish: ["artist", "title", "layout"]};
+
+window.place = history.state?.place ?? readPlace();
+
+function readPlace() {
+  const cover = new URLSearchParams(), more = {};
+  for (const [key, value] of new URLSearchParams(location.search)) COVER.includes(key) ? cover.set(key, value) : more[key] = value;
+  const {tab = "crate", ...rest} = more;
+  return {tab, cover: cover.has("seed") || cover.has("latents") ? cover.toString() : "", more: rest, kept: {}};
+}
+
+function addressOf({tab, cover, more}) {
+  const others = Object.values(MORE).flat();
+  const added = Object.entries(more).filter(([key, value]) => value && (MORE[tab]?.includes(key) || !others.includes(key)));
+  const rest = new URLSearchParams([...(tab === "crate" ? [] : [["tab", tab]]), ...added]).toString();
+  return `${location.pathname}?${[cover, rest].filter(Boolean).join("&")}`;
+}
+
+// Goes to another place. A place that the same control made as the one before (`by`) takes its place in the history,
+// and so does one that says the same better (`instead`); any other is a step for Back.
+window.move = (change, {by = "", instead = false} = {}) => {
+  const next = {...place, ...change, more: {...place.more, ...change.more}, kept: {...place.kept, ...change.kept}};
+  const same = JSON.stringify(next) === JSON.stringify(place);
+  if (!same || instead) {
+    const replaced = instead || same || (by && by === history.state?.by && next.tab === place.tab);
+    window.place = next;
+    history[replaced ? "replaceState" : "pushState"]({place: next, by: instead ? history.state?.by ?? "" : by}, "", addressOf(next));
+  }
+  arrive();
+};
+
+function arrive() {
+  document.documentElement.dataset.tab = place.tab;
+  say("place", place);
+}
+
+addEventListener("popstate", event => { window.place = event.state?.place ?? readPlace(); arrive(); });
+document.documentElement.dataset.tab = place.tab;
+
+// Several covers in few letters, for the address: their seeds or latents, all of the generator that drew `like`.
+window.pack = queries => queries.map(query => {
+  const parts = new URLSearchParams(query), truncation = parts.get("truncation") ?? "1", genre = parts.get("genre");
+  return (parts.get("seed") ?? `x${parts.get("latents")}`) + (truncation === "1" ? "" : `@${truncation}`) + (genre ? `!${genre}` : "");
+}).join("~");
+window.unpack = (text, like) => text.split("~").filter(Boolean).map(packed => {
+  const {point, truncation = "1", genre} = packed.match(/^(?<point>[^@!]*)(@(?<truncation>[^!]*))?(!(?<genre>.*))?$/s).groups;
+  const parts = new URLSearchParams({[point[0] === "x" ? "latents" : "seed"]: point.replace(/^x/, ""), truncation});
+  if (genre) parts.set("genre", genre);
+  for (const [key, value] of new URLSearchParams(like)) if (["model", "revision", "weights"].includes(key)) parts.set(key, value);
+  return parts.toString().replaceAll("%2F", "/");
+});
+
+const ready = start => document.body ? start() : document.addEventListener("DOMContentLoaded", start);
+
+ready(() => {
+  // `complain` is a sentence for the visitor, about something that was wrong; `tell` about something that went well.
+  // An object instead, {text, stays, act, does}, stays until it is answered, or offers what to do.
+  const toast = Object.assign(document.createElement("div"), {className: "toast"});
+  const sentence = document.createElement("span"), does = document.createElement("button"), close = document.createElement("button");
+  for (const button of [does, close]) button.type = "button";
+  close.textContent = "×";
+  toast.setAttribute("role", "alert");
+  toast.append(sentence, does, close);
+  document.body.append(toast);
+  let timer, act;
+  const hide = () => toast.classList.remove("shown");
+  close.onclick = hide;
+  does.onclick = () => { hide(); act(); };
+  for (const kind of ["complain", "tell"]) document.addEventListener(kind, event => {
+    const {text, stays = false, ...offer} = typeof event.detail === "string" ? {text: event.detail} : event.detail;
+    sentence.textContent = text;
+    act = offer.act;
+    does.hidden = !act;
+    does.textContent = offer.does ?? "";
+    close.setAttribute("aria-label", word("close"));
+    toast.dataset.kind = kind;
+    toast.classList.add("shown");
+    clearTimeout(timer);
+    if (!stays) timer = setTimeout(hide, act ? 12000 : 7000);
+  });
+
+  // a link to a cover goes to the clipboard where the browser lets it; the address bar has the cover in any case
+  document.addEventListener("click", async event => {
+    const link = event.target.closest(".link[href]");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey || window.SPACE) return;
+    event.preventDefault();
+    try {
+      await navigator.clipboard.writeText(link.href);
+      say("tell", word("link-copied"));
+    } catch {
+      say("tell", word("link-above"));
+    }
+  });
+});

@@ -12,12 +12,7 @@ from gan.studio.shell.controls import source
 
 
 def post(model: Model) -> gr.HTML:
-    """An unseen component with the events `breed`, `walk`, `finish` and `open`: a cover was sent there.
-
-    Whatever shows a cover sends it with `<button data-send="breed">` inside an element with `data-address` (see
-    post.js). A tab listens: `post.breed(handler, inputs, outputs, **LIVE)`, where the handler's last argument
-    `event: gr.EventData` has `event.address`, a query that `model.read` checks, and `event.parents`, a list of them.
-    """
+    """Build an unseen component that hands covers from one part of the page to another (post.js)."""
 
     @checks.for_the_page
     def restore(head: object) -> dict:
@@ -30,7 +25,7 @@ def post(model: Model) -> gr.HTML:
             raise checks.Refused("this is not a PNG that can be read", head) from None
         address = from_png(data)
         model.check(address)
-        return {"address": address.query(), "parents": []}
+        return {"address": address.query()}
 
     return gr.HTML(
         html_template="<span></span>",
@@ -39,9 +34,3 @@ def post(model: Model) -> gr.HTML:
         apply_default_css=False,
         elem_id="post",
     )
-
-
-def sent(event: gr.EventData) -> tuple[object, object]:
-    """Address and parents of the cover that was sent, as the browser gave them: unchecked, None where missing."""
-    data = event._data if isinstance(event._data, dict) else {}
-    return data.get("address"), data.get("parents")

@@ -61,11 +61,37 @@ function generation(address, depth = 0) {
 }
 
 // Makes a cover the parent.
-function go(address, remember = true) {
+function go(address, remember = true, how = {}) {
   if (remember && current) past.push(current);
   current = {address, base: address, amounts: still()};
-  litterSeed = crypto.getRandomValues(new Uint32Array(1))[0];
+  newLitter();
   refresh();
+  settle(how);
+}
+
+function newLitter() { litterSeed = crypto.getRandomValues(new Uint32Array(1))[0]; }
+
+// What is bred is the place: the address has the line back to a seed, the history all that `restore` takes.
+function settle(how) {
+  const line = [], families = [];
+  for (let one = current.address; one && line.length < 9; one = parentsOf.get(one)?.[0]) line.push(one);
+  for (const [child, parents] of family(current.address)) families.push([child, parents]);
+  const breed = {current, mate, litterSeed, past: past.slice(-30), families, difference: Number(slider.value)};
+  move({cover: current.address, more: {line: pack(line.slice(1))}, kept: {breed}}, how);
+}
+
+function restore({families, difference, ...rest}) {
+  for (const [child, parents] of families) if (!parentsOf.has(child)) parentsOf.set(child, parents);
+  ({current, mate, litterSeed, past} = structuredClone(rest));
+  slider.value = difference;
+  refresh();
+}
+
+// A cover with its parents, theirs, and so on: at most 64 covers.
+function family(address) {
+  const found = new Map([[address, parentsOf.get(address) ?? []]]);
+  for (const [, parents] of found) for (const parent of parents) if (found.size < 64 && !found.has(parent)) found.set(parent, parentsOf.get(parent) ?? []);
+  return found;
 }
 
 function refresh() {
@@ -81,18 +107,20 @@ function describe() {
 }
 
 slider.addEventListener('input', () => { describe(); litter(); });
-$('.again').addEventListener('click', () => { litterSeed = crypto.getRandomValues(new Uint32Array(1))[0]; litter(); });
+slider.addEventListener('change', () => settle({by: 'difference'}));
+$('.again').addEventListener('click', () => { newLitter(); litter(); settle(); });
 $('.undo').addEventListener('click', () => {
   current = past.pop();
   mate = null;
   refresh();
+  settle();
 });
 
 // ---- crossing
 
 function showMates() {
   const known = kept.map(({address}) => ({address, src: portraits.get(address), name: nameOf(address)}));
-  const choose = address => { mate = address === mate ? null : address; showMates(); describe(); litter(); };
+  const choose = address => { mate = address === mate ? null : address; showMates(); describe(); litter(); settle(); };
   covers($('.mates'), known.filter(cover => cover.address !== current?.address), mate, choose, word('no-mates'));
 }
 
@@ -127,6 +155,7 @@ const fade = asker(
     answer.ends.forEach((src, n) => { $('.faders').querySelectorAll('img')[n].src = src; });
     if ($('.litter').dataset.of !== address) litter();
     showFamily();
+    if (changed && place.tab === 'breed') settle({by: 'fader'});
   });
 
 function showFaders() {
@@ -170,11 +199,10 @@ function fader(n) {
 // ---- the family, from the cover back to the seeds
 
 async function showFamily() {
-  const family = new Set([current.address]);
-  for (const address of family) for (const parent of parentsOf.get(address) ?? []) if (family.size < 64) family.add(parent);
-  if (await fetchPortraits([...family])) return showFamily();
+  const covers = [...family(current.address).keys()];
+  if (await fetchPortraits(covers)) return showFamily();
   const rows = [];  // by generation, seeds first
-  for (const address of family) (rows[generation(address)] ??= []).push(address);
+  for (const address of covers) (rows[generation(address)] ??= []).push(address);
   const size = 64, gap = 14, across = Math.max(...rows.map(row => row.length));
   const tree = $('.family'), lines = [], places = new Map();
   rows.forEach((row, column) => row.forEach((address, n) => places.set(address, [
@@ -202,14 +230,22 @@ async function showFamily() {
   tree.scrollLeft = tree.scrollWidth;
 }
 
-// ---- a cover comes from elsewhere
+// ---- the cover that one is looking at, and the way back
 
-go(props.first, false);
-listen('breed', ({address, parents}) => {
-  if (parents.length && !parentsOf.has(address)) parentsOf.set(address, parents);
+listen('place', ({tab, cover, more, kept}) => {
+  if (tab !== 'breed' || !cover) return;
+  if (kept.breed?.current.address === cover) {
+    if (current?.address !== cover || litterSeed !== kept.breed.litterSeed || mate !== kept.breed.mate) restore(kept.breed);
+    return;
+  }
+  if (current?.address === cover) return;
+  if (!current && more.line) {  // a link, without its history
+    const line = [cover, ...unpack(more.line, cover)];
+    line.slice(1).forEach((parent, n) => { if (!parentsOf.has(line[n])) parentsOf.set(line[n], [parent]); });
+  }
   mate = null;
-  if (address !== current.address) go(address, $('.litter').childElementCount > 0);
+  go(cover, Boolean(current), {instead: true});
 });
 
 // drawn only when the tab is seen
-new ResizeObserver(() => { if (element.offsetParent && !$('.litter').childElementCount) refresh(); }).observe(element);
+new ResizeObserver(() => { if (current && element.offsetParent && !$('.litter').childElementCount) refresh(); }).observe(element);

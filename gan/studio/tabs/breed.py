@@ -2,16 +2,14 @@
 
 from functools import cached_property
 
-import gradio as gr
 import torch
 
 from gan.latents import child, cross, semantic_directions, slerp
 from gan.pipeline import latents_from_seeds
 from gan.studio import checks
 from gan.studio.address import Address
-from gan.studio.locale import word
-from gan.studio.model import FIRST_SEED, Model
-from gan.studio.shell.controls import part
+from gan.studio.model import Model
+from gan.studio.shell.controls import part, tab
 
 
 CHILDREN = 12
@@ -117,11 +115,10 @@ def _seeds(seed: int) -> list[int]:
 def breed_tab(breed: Breed) -> None:
     """Build the tab."""
     model = breed.model
-    with gr.Tab(word("breed"), id="breed"):
+    with tab("breed"):
         part(
             "tabs/breed",
             {"src": "", "difference": DIFFERENCE},
             [breed.litter, breed.fade, model.portraits],
-            first=model.address(FIRST_SEED).query(),
-            faders=len(breed.directions),
+            faders=min(FADERS, model.latent_dim),
         )

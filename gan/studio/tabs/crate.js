@@ -12,6 +12,7 @@ let guest = null;      // a cover that is shown although it lies nowhere on the 
 let shown = '';        // the place of the cover in the sleeve, and how it is drawn
 let tiles = new Map(); // seed to {image, drawn, born}
 let lens = new Image();
+let by = '';           // the control that moves the plane, where its steps are one for Back
 let jumps = 0;         // an answer from before the last jump is not shown: it would be a cover from far away
 let begun = false;     // nothing is shown before the link is read
 let busy = false, moved = 0, glide = null, drifting = false, snap = true, dirty = true;
@@ -87,7 +88,8 @@ function frame(now) {
 
 // ---- moving
 
-function touched() {
+function touched(control = '') {
+  by = control;
   guest = null;
   dirty = true;
   moved ||= performance.now();
@@ -116,17 +118,17 @@ function zoom(to) {
 
 // ---- what the server draws: one question at a time, and always about where the middle is now
 
-const how = () => `${truncation} ${genre}`;
+const drawnHow = () => `${truncation} ${genre}`;
 
 function missing() {
-  const seeds = visible().map(({i, j}) => seedAt(i, j)).filter(seed => tiles.get(seed)?.drawn !== how());
+  const seeds = visible().map(({i, j}) => seedAt(i, j)).filter(seed => tiles.get(seed)?.drawn !== drawnHow());
   return [...new Set(seeds)];
 }
 
 async function ask() {
   if (busy || !begun || !canvas.clientWidth) return;
-  const drawn = how(), place = `${x} ${y} ${drawn}`, question = {truncation, genre};
-  const cover = place !== shown && !guest, jump = jumps;
+  const drawn = drawnHow(), spot = `${x} ${y} ${drawn}`, question = {truncation, genre};
+  const cover = spot !== shown && !guest, jump = jumps;
   if (cover) Object.assign(question, {x, y});
   question.tiles = missing().slice(0, cover && (drifting || fingers.size) ? ASIDE : props.most_tiles);
   if (!cover && !question.tiles.length) return;
@@ -139,7 +141,7 @@ async function ask() {
     const images = await Promise.all((answer.tiles ?? []).map(decoded));
     images.forEach((image, n) => keepTile(question.tiles[n], {image, drawn, born: last}));
     const image = answer.cover && await decoded(answer.cover.src);
-    if (image && jump === jumps) show(image, answer.cover, place, start);
+    if (image && jump === jumps) show(image, answer.cover, spot, start);
     dirty = true;
   } catch (error) {
     complain(word('no-answer'));
@@ -163,28 +165,28 @@ function keepTile(seed, tile) {
   if (tiles.size > MOST_KEPT) tiles.delete(tiles.keys().next().value);
 }
 
-function show(image, cover, place, start) {
+function show(image, cover, spot, start) {
   lens = image;
   putInSleeve(stand, cover);
-  shown = place;
+  shown = spot;
   dirty = true;
   const seed = new URLSearchParams(cover.address).get('seed');
   if (document.activeElement !== seedBox) seedBox.value = seed ?? '';
   if (!start) return;
   performance.measure('cover', {start});
-  if (!glide && !drifting && !fingers.size) rest();
+  if (!glide && !drifting && !fingers.size && place.tab === 'crate') rest();
 }
 
-// When nothing moves, a screen reader is told the cover, and the browser's address bar has it.
-function rest() {
+// When nothing moves, a screen reader is told the cover, and the cover is the place.
+function rest(how = {by}) {
   $('.where').textContent = $('.details').textContent;
-  history.replaceState(null, '', `?${stand.dataset.address}`);
+  move({cover: stand.dataset.address}, how);
 }
 
 // A cover by its address: a seed's lies on the plane, any other is a guest. False when it was refused.
-async function open(query) {
+async function open(query, how = {instead: true}) {
   const jump = ++jumps, answer = await server.open(query);
-  if (answer.refused) return complain(refusal(answer)), false;
+  if (answer.refused) return complain({text: refusal(answer), stays: true}), false;
   const image = await decoded(answer.cover.src);
   if (jump !== jumps) return true;  // the visitor went elsewhere meanwhile
   const parts = new URLSearchParams(answer.cover.address), seed = Number(parts.get('seed'));
@@ -194,8 +196,8 @@ async function open(query) {
   setGenre(parts.get('genre') ?? '');
   guest = parts.has('latents') ? answer.cover : null;
   if (!guest) x = seed % props.side, y = Math.floor(seed / props.side);
-  show(image, answer.cover, guest ? 'guest' : `${x} ${y} ${how()}`);
-  rest();
+  show(image, answer.cover, guest ? 'guest' : `${x} ${y} ${drawnHow()}`);
+  rest(how);
   ask();
   return true;
 }
@@ -260,20 +262,20 @@ canvas.addEventListener('keydown', event => {
 
 // ---- the tools
 
-function goToSeed(seed) {
+function goToSeed(seed, control) {
   jumps++;
   drift(false);
   glide = guest = null;
   x = seed % props.side;
   y = Math.floor(seed / props.side);
-  touched();
+  touched(control);
 }
 
 seedBox.addEventListener('input', () => {
   const text = seedBox.value.trim(), good = /^\d+$/.test(text) && Number(text) <= props.largest_seed;
   $('#mistake').textContent = good || !text ? '' : word('seed-limits');
   seedBox.setAttribute('aria-invalid', Boolean(text) && !good);
-  if (good) goToSeed(Number(text));
+  if (good) goToSeed(Number(text), 'seed');
 });
 seedBox.addEventListener('blur', () => {
   $('#mistake').textContent = '';
@@ -300,7 +302,7 @@ function setTruncation(value) {
 }
 $('#truncation').addEventListener('input', event => {
   setTruncation(Number(event.target.value));
-  guest ? ask() : touched();
+  guest ? ask() : touched('truncation');
 });
 $('#truncation').addEventListener('change', () => { if (guest) openGuest(); });
 
@@ -309,7 +311,7 @@ function openGuest() {
   const parts = new URLSearchParams(guest.address);
   parts.set('truncation', truncation);
   parts.set('genre', genre);
-  open(parts.toString());
+  open(parts.toString(), {by: 'truncation'});
 }
 
 function setGenre(name) {
@@ -326,19 +328,22 @@ genreBox.addEventListener('change', () => {
 const stillness = () => { $('#drift').hidden = calm.matches; if (calm.matches) drift(false); };
 calm.addEventListener('change', stillness);
 new ResizeObserver(() => { dirty = true; ask(); }).observe(canvas);
-document.addEventListener('open', event => open(event.detail.address));
+listen('place', async ({tab, cover}) => {
+  if (!begun || tab !== 'crate' || !cover || cover === stand.dataset.address) return;
+  if (!await open(cover)) move({cover: stand.dataset.address}, {instead: true});
+});
 
 // ---- the opening: the cover that the link names, or else the one that came with the page
 
 async function begin() {
-  const link = new URLSearchParams(location.search);
   x = Number(new URLSearchParams(props.value.address).get('seed'));
   stillness();
   zoom(across);
   requestAnimationFrame(frame);
-  const linked = (link.has('seed') || link.has('latents')) && await open(location.search.slice(1));
-  if (!linked) show(await decoded(props.value.src), props.value, `${x} ${y} ${how()}`);
+  const linked = place.cover && await open(place.cover);
+  if (!linked) show(await decoded(props.value.src), props.value, `${x} ${y} ${drawnHow()}`);
   begun = true;
+  rest({instead: true});
   performance.mark('first-cover');
   ask();
 }

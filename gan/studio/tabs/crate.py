@@ -2,15 +2,13 @@
 
 import math
 
-import gradio as gr
 
 from gan.latents import blend
 from gan.pipeline import LARGEST_SEED
 from gan.studio import checks
 from gan.studio.address import Address
-from gan.studio.locale import word
 from gan.studio.model import FIRST_SEED, Model
-from gan.studio.shell.controls import part
+from gan.studio.shell.controls import part, tab
 
 
 SIDE = 65_536  # seeds along each side of the plane before it begins again: 2**32 in all
@@ -70,7 +68,7 @@ class Crate:
 def crate_tab(crate: Crate) -> None:
     """Build the tab."""
     model = crate.model
-    with gr.Tab(word("crate"), id="crate"):
+    with tab("crate"):
         part(
             "tabs/crate",
             model.show([model.address(FIRST_SEED)])[0],  # travels with the page: something is there at once

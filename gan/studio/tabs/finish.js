@@ -1,18 +1,26 @@
 const $ = selector => element.querySelector(selector);
 const stand = $('.stand'), artist = $('.artist'), title = $('.title');
-let address = props.first, layout = 'poster', sources = [], shelf = [], saving = false;
+let address = '', layout = 'poster', sources = [], shelf = [], saving = false;
 
 // Text goes to the server and into a picture, never into the page as HTML.
 const order = () => ({address, layout, artist: artist.value, title: title.value});
 
+let enlarged = '';  // the cover whose enlarged picture is shown: before it comes a quick one
 const preview = asker(
-  () => server.preview({...order(), cards: [word('artist'), word('title')]}),
+  () => {
+    const quick = enlarged !== address;
+    stand.classList.toggle('stale', quick && stand.dataset.shown !== address);
+    return server.preview({...order(), quick, cards: [word('artist'), word('title')]});
+  },
   answer => {
+    stand.classList.remove('stale');
+    stand.dataset.shown = answer.address;
+    if (enlarged !== address && answer.address === address) enlarged = address, preview();
     $('.note').textContent = '';
     stand.querySelector('img').src = answer.src;
     const name = nameOf(answer.address);
     stand.querySelector('img').alt = word('finished-cover', {name});
-    $('.details').textContent = answer.contrast === null ? name : `${name}. ${word('contrast-n', {n: answer.contrast.toFixed(1)})}`;
+    $('.details').textContent = answer.contrast === null ? name : `${name}. ${word('contrast-n', {n: inDigits(answer.contrast, 1)})}`;
     showLayouts(answer.cards);
   },
   sentence => { $('.note').textContent = sentence; });
@@ -21,7 +29,7 @@ function showLayouts(cards) {
   const row = $('.layouts');
   if (row.childElementCount !== cards.length) row.replaceChildren(...cards.map(([name]) => {
     const label = make('label', {title: word(`layout-${name}`)}), input = make('input', {type: 'radio', name: 'layout', value: name});
-    input.addEventListener('change', () => { layout = name; preview(); });
+    input.addEventListener('change', () => { layout = name; preview(); settle({by: 'layout'}); });
     label.append(input, make('img', {alt: ''}), make('span', {textContent: word(`layout-${name}`)}));
     return label;
   }));
@@ -33,22 +41,26 @@ function showLayouts(cards) {
 
 function showWhich() {
   const known = [...sources, ...shelf.filter(cover => !sources.some(other => other.address === cover.address))];
-  covers($('.which'), known, address, chosen => { address = chosen; showWhich(); preview(); }, word('finish-none'));
+  covers($('.which'), known, address, chosen => { address = chosen; showWhich(); preview(); settle(); }, word('finish-none'));
 }
 
-// the cover that was sent here stays among those to choose from, beside those of the shelf
-listen('finish', async cover => {
-  address = cover.address;
-  sources = await drawn([address]);
+// the cover that one is looking at is among those to choose from, beside those of the shelf
+listen('place', async ({tab, cover, more}) => {
+  if (tab !== 'finish' || !cover) return;
+  const news = [cover, more.layout ?? 'poster', more.artist ?? '', more.title ?? ''];
+  if (JSON.stringify(news) === JSON.stringify([address, layout, artist.value, title.value])) return;
+  [address, layout, artist.value, title.value] = news;
+  preview();
+  if (!sources.some(source => source.address === cover)) sources = await drawn([cover]);
   showWhich();
-  if (element.offsetParent) preview();
 });
+const settle = how => move({cover: address, more: {layout, artist: artist.value, title: title.value}}, how);
 listen('shelved', async shelved => {
   shelf = await drawn(shelved.map(cover => cover.address));
   showWhich();
 });
 
-for (const box of [artist, title]) box.addEventListener('input', () => preview());
+for (const box of [artist, title]) box.addEventListener('input', () => { preview(); settle({by: 'text'}); });
 
 element.addEventListener('click', event => {
   const button = event.target.closest('[data-save]');
@@ -73,4 +85,3 @@ new MutationObserver(() => { if (saving && document.querySelector('.toast-body.e
   .observe(document.body, {childList: true, subtree: true});
 
 showWhich();
-new ResizeObserver(() => { if (element.offsetParent && stand.dataset.shown !== address) stand.dataset.shown = address, preview(); }).observe(element);

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
 
-import gradio as gr
 import torch
 from PIL import Image
 
@@ -13,13 +12,12 @@ from gan.pipeline import latents_from_seeds
 from gan.studio import checks
 from gan.studio.address import Address
 from gan.studio.files import cover_png, data_uri, loop_webp
-from gan.studio.locale import word
-from gan.studio.model import FIRST_SEED, Model
+from gan.studio.model import Model
 from gan.studio.print.contrast import READABLE, Readable
 from gan.studio.print.layouts import LAYOUTS, set_on
 from gan.studio.print.typeset import clean, unknown_letters
 from gan.studio.print.upscale import PRINT_SIZE, enlarge
-from gan.studio.shell.controls import answer, messenger, part
+from gan.studio.shell.controls import answer, messenger, part, tab
 
 
 LONGEST_ARTIST, LONGEST_TITLE = 80, 120  # letters
@@ -77,13 +75,17 @@ class Finish:
         """The cover with its text at a small size, in the chosen layout; small cards of all layouts if asked for.
 
         Args:
-            payload: as `read` takes it, and `"cards": [artist, title]` for the cards' text or None.
+            payload: as `read` takes it, `"cards": [artist, title]` for the cards' text or None, and `"quick": True` for
+                a picture at once, which is only resized; the enlarged one takes a second or more.
 
         Returns:
             `{"src", "address", "contrast", "cards": [[layout, src], ...]}`.
         """
         order = self.read(payload)
-        picture = self._enlarged(order.cover)
+        if payload.get("quick"):
+            picture = self.model.draw([order.cover])[0].resize((PREVIEW_SIZE, PREVIEW_SIZE), Image.Resampling.LANCZOS)
+        else:
+            picture = self._enlarged(order.cover)
         done = set_on([picture], order.layout, order.artist, order.title)
         answer = {"src": _webp(done.pictures[0]), "address": order.cover.query(), "contrast": _contrast(done, order)}
         if payload.get("cards"):
@@ -134,11 +136,10 @@ def _webp(picture: Image.Image) -> str:
 def finish_tab(finish: Finish) -> None:
     """Build the tab."""
     model = finish.model
-    with gr.Tab(word("finish"), id="finish"):
+    with tab("finish"):
         desk = part(
             "tabs/finish",
             functions=[finish.preview, model.portraits],
-            first=model.address(FIRST_SEED).query(),
             readable=READABLE,
         )
         press = messenger("press")

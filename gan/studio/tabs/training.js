@@ -3,8 +3,6 @@ const $ = selector => element.querySelector(selector);
 const picture = $('img'), scrub = $('.snapshot'), play = $('.play'), bar = $('progress');
 let frames = [], address = '', at = 0, playing = false, working = false, film = 0, halted = 0, last = 0;
 
-const crate = () => document.querySelector('#crate .stand').dataset.address;
-
 function busy(on) {
   working = on;
   for (const [part, seen] of [[bar, on], [$('.stop'), on], [$('.draw'), !on], [$('.save'), !on && frames.length > 0]]) part.hidden = !seen;
@@ -14,7 +12,7 @@ function draw() {
   busy(true);
   bar.value = 0;
   $('.details').textContent = word('training-loading', {n: 1, of: props.snapshots});
-  trigger('draw', {address: crate(), film: ++film});
+  trigger('draw', {address: place.cover, film: ++film});
 }
 
 function stop() {

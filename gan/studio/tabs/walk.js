@@ -5,11 +5,18 @@ const screens = [...element.querySelectorAll('.screen')].map(screen => ({screen,
 let kept = [], at = 0, playing = !matchMedia('(prefers-reduced-motion: reduce)').matches, last = 0, lastFilm = '', waiting = 0, asked = 0;
 
 const good = text => /^\d+$/.test(text.trim()) && Number(text) < 2 ** 32;
+let linked = [];  // covers of the film that a link names
+
+const sound = () => good(seeds()[1]) && (good(seeds()[0]) || (!seeds()[0] && place.cover.startsWith('latents')));
 const seeds = () => ['#seed-a', '#seed-b'].map(id => $(id).value.trim());
 
+const placeOf = seed => new URLSearchParams(place.cover).get('seed') === seed ? place.cover : unpack(seed, place.cover)[0];
+
+// The covers that the film goes through: those of the shelf, or of a link, or the cover that one looks at and a seed.
 function order() {
-  const addresses = kept.length > 1 ? kept.map(cover => cover.address) : [
-    ...kept.map(cover => cover.address), ...seeds().slice(kept.length ? 1 : 0).map(seed => `seed=${seed}&truncation=1`)];
+  const [from, to] = seeds(), start = kept[0]?.address ?? (from ? placeOf(from) : place.cover);
+  const shelf = linked.length > 1 ? linked : kept.map(cover => cover.address);
+  const addresses = shelf.length > 1 ? shelf : [start, `seed=${to}&truncation=1`];
   return {addresses, frames: Math.max(Number($('#frames').value), addresses.length),
           speed: Number($('#speed').value), compare: $('#compare').checked};
 }
@@ -18,7 +25,7 @@ function order() {
 function refresh() {
   describe();
   clearTimeout(waiting);
-  if (!element.offsetParent || !seeds().every(good)) return;
+  if (!element.offsetParent || !place.cover || !sound()) return;
   const {addresses, frames, compare} = order(), wanted = JSON.stringify({addresses, frames, compare});
   if (wanted === lastFilm) return;
   waiting = setTimeout(() => draw(wanted), 120);
@@ -35,10 +42,12 @@ function describe() {
   const {frames, speed} = order(), length = (frames / speed).toLocaleString(document.documentElement.lang, {minimumFractionDigits: 1, maximumFractionDigits: 1});
   $('#frames').nextElementSibling.textContent = word('n-frames', {n: frames});
   $('#speed').nextElementSibling.textContent = word('n-a-second', {n: speed});
-  $('.way').textContent = kept.length > 1 ? word('way-of-shelf', {n: kept.length}) : word('way-of-seeds');
-  $('.ends').hidden = kept.length > 1;
+  const several = linked.length > 1 ? 'way-of-link' : kept.length > 1 ? 'way-of-shelf' : '';
+  $('.way').textContent = word(several || (kept.length ? 'way-of-one' : 'way-of-seeds'), {n: order().addresses.length});
+  $('.ends').hidden = several !== '';
   $('#seed-a').parentElement.hidden = kept.length === 1;
-  for (const id of ['#seed-a', '#seed-b']) $(id).setAttribute('aria-invalid', !good($(id).value));
+  $('#seed-a').setAttribute('aria-invalid', Boolean(seeds()[0]) && !good(seeds()[0]));
+  $('#seed-b').setAttribute('aria-invalid', !good(seeds()[1]));
   $('.details').textContent = screens[0].frames.length
     ? word('film-details', {n: at + 1, of: screens[0].frames.length, length}) : '';
 }
@@ -99,12 +108,13 @@ document.addEventListener('reel', async event => {
 
 play.addEventListener('click', () => setPlaying(!playing));
 scrub.addEventListener('input', () => { setPlaying(false); at = Number(scrub.value); paint(); describe(); });
-for (const id of ['#frames', '#speed', '#seed-a', '#seed-b', '#compare']) $(id).addEventListener('input', refresh);
+for (const id of ['#frames', '#speed', '#seed-a', '#seed-b', '#compare']) $(id).addEventListener('input', () => { refresh(); settle(); });
 $('#dice-ends').addEventListener('click', () => {
   const [a, b] = crypto.getRandomValues(new Uint32Array(2));
   $('#seed-a').value = a;
   $('#seed-b').value = b;
   refresh();
+  settle();
 });
 element.addEventListener('click', async event => {
   const kind = event.target.closest('[data-save]')?.dataset.save;
@@ -118,6 +128,31 @@ Object.assign($('#frames'), {min: props.fewest, max: props.most, value: props.fr
 $('#speed').value = props.speed;
 $('.mp4').hidden = !props.mp4;
 setPlaying(playing);
-listen('shelved', covers => { kept = covers; refresh(); });
+
+// What the film is made of is the place. Its covers are in the address as long as that is one that programs pass on.
+function settle() {
+  const {addresses, frames, speed} = order(), [from, to] = seeds(), film = kept.length > 1 ? pack(addresses) : '';
+  const cover = film || !good(from) || kept.length ? place.cover : placeOf(from);
+  move({cover, more: {film: film.length < 6000 ? film : '', to: film ? '' : to, frames: `${frames}`, speed: `${speed}`}}, {by: 'film'});
+}
+
+let looked = '';  // the cover that the first box was filled with
+listen('place', ({tab, cover, more}) => {
+  if (tab !== 'walk' || !cover) return;
+  if (cover !== looked) $('#seed-a').value = new URLSearchParams(cover).get('seed') ?? '', looked = cover;
+  if (more.to) $('#seed-b').value = more.to;
+  if (more.frames) $('#frames').value = more.frames;
+  if (more.speed) $('#speed').value = more.speed;
+  const film = more.film ? unpack(more.film, cover) : [];
+  linked = film.length > 1 && pack(film) !== pack(kept.map(one => one.address)) && !changedShelf ? film : [];
+  refresh();
+});
+let changedShelf = false;  // since the page was opened: then the film is the shelf's again
+listen('shelved', covers => {
+  if (kept.length && covers.length !== kept.length) changedShelf = true, linked = [];
+  kept = covers;
+  if (linked.length && pack(linked) === pack(kept.map(one => one.address))) linked = [];
+  refresh();
+});
 new ResizeObserver(() => { paint(); refresh(); }).observe(screens[0].canvas);
 requestAnimationFrame(tick);

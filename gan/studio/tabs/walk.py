@@ -1,6 +1,5 @@
 """The tab "Walk": the covers of the shelf as a film without a seam."""
 
-import gradio as gr
 import torch
 
 from gan.film import FFMPEG, mp4
@@ -13,9 +12,8 @@ from gan.studio.files import (
     loop_webp,
     still_webp,
 )
-from gan.studio.locale import word
 from gan.studio.model import Model
-from gan.studio.shell.controls import answer, messenger, part
+from gan.studio.shell.controls import answer, messenger, part, tab
 from gan.studio.shell.shelf import MOST_KEPT
 from gan.studio.tabs.training import Training, training_part
 
@@ -84,7 +82,7 @@ class Order:
 
 def walk_tab(walk: Walk, training: Training) -> None:
     """Build the tab."""
-    with gr.Tab(word("walk"), id="walk"):
+    with tab("walk"):
         desk = part(
             "tabs/walk",
             functions=[walk.frame],

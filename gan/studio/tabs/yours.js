@@ -1,13 +1,13 @@
 const $ = selector => element.querySelector(selector);
 const stand = $('.stand'), input = $('input[type=file]'), drop = $('.drop'), bar = $('progress'), state = $('.state');
-let file = null, searching = false, number = 0, sources = [], shelf = [], chosen = '';
+let file = null, searching = false, sources = [], shelf = [], chosen = '';
 
 // ---- the picture and its search
 
 function take(picked) {
   if (!picked) return;
-  if (!['image/png', 'image/jpeg', 'image/webp'].includes(picked.type)) return complain(word('not-a-picture'));
-  if (picked.size > props.largest) return complain(word('too-large'));
+  if (!['image/png', 'image/jpeg', 'image/webp'].includes(picked.type)) return wrong(word('not-a-picture'));
+  if (picked.size > props.largest) return wrong(word('too-large'));
   if (searching) stop();
   file = picked;
   drop.querySelector('img').src = URL.createObjectURL(picked);
@@ -15,13 +15,30 @@ function take(picked) {
   search();
 }
 
+// Says what is wrong with a file where it was dropped. What was found for another picture does not stay beside it.
+function wrong(sentence) {
+  if (searching) stop();
+  file = null;
+  drop.querySelector('img').removeAttribute('src');
+  forget();
+  drop.querySelector('.wrong').textContent = sentence;
+  show(false, 0);
+  state.textContent = word('found-here');
+}
+
+function forget() {
+  $('.found img').removeAttribute('src');
+  delete stand.dataset.address;
+  drop.querySelector('.wrong').textContent = '';
+}
+
 async function search() {
   const bytes = new Uint8Array(await file.arrayBuffer()), parts = [];
   for (let at = 0; at < bytes.length; at += 32768) parts.push(String.fromCharCode(...bytes.subarray(at, at + 32768)));
-  $('.note').textContent = '';
+  forget();
   show(true, 0);
   state.textContent = word('waiting');
-  trigger('project', {file: btoa(parts.join('')), search: ++number});
+  begin(btoa(parts.join('')));
 }
 
 function show(on, progress) {
@@ -34,41 +51,75 @@ function show(on, progress) {
 }
 
 function stop() {
-  number++;  // whatever still comes of the search is not shown
-  trigger('stop');
+  end();
   show(false, 0);
   state.textContent = word(stand.dataset.address ? 'stopped' : 'found-here');
-  if (stand.dataset.address) addSource();
+  if (stand.dataset.address) done();
 }
 
-function failed() {
-  show(false, 0);
-  state.textContent = word('found-here');
+function done() {
+  addSource();
+  if (place.tab === 'yours') move({cover: stand.dataset.address});
+}
+
+// The server works on one search at a time, and can be told to stop one only when its first answer has come: before
+// that Gradio knows no name of it to send. Until then the next search waits.
+let number = 0, running = 0, named = false, ended = false, next = null;
+
+function begin(bytes) {
+  if (running) return void (next = bytes);
+  [running, named, ended] = [++number, false, false];
+  trigger('project', {file: bytes, search: number});
+}
+
+function end() {
+  next = null;
+  if (!running) return;
+  ended = true;
+  if (named) trigger('stop'), over();
+}
+
+function over() {
+  running = 0;
+  if (next !== null) { const bytes = next; next = null; begin(bytes); }
 }
 
 document.addEventListener('found', event => {
   const found = event.detail;
-  if (found?.refused && searching) return complain(refusal(found)), failed();
-  if (!found?.address || found.search !== number) return;
+  if (!running || (found?.search && found.search !== running)) return;
+  if (found?.refused) {
+    const seen = !ended;
+    over();
+    return seen ? wrong(refusal(found)) : undefined;
+  }
+  if (!found?.address) return;
+  named = true;
+  const finished = found.progress === 1;
+  if (ended) return finished || trigger('stop'), over();
+  if (finished) over();
   const picture = $('.found img');
   picture.src = found.src;
   picture.alt = word('cover-of', {name: word('found')});
   stand.dataset.address = found.address;
-  const done = found.progress === 1;
-  state.textContent = done ? word('found') : word('searching');
-  show(!done, done ? 0 : found.progress);
-  if (done) addSource();
+  state.textContent = finished ? word('found') : word('searching');
+  show(!finished, finished ? 0 : found.progress);
+  if (finished) done();
 });
 // an error of the server's comes as one of Gradio's own messages, not to this script
-new MutationObserver(() => { if (searching && document.querySelector('.toast-body.error')) failed(); })
-  .observe(document.body, {childList: true, subtree: true});
+new MutationObserver(() => {
+  if (!running || !document.querySelector('.toast-body.error')) return;
+  const seen = !ended;
+  over();
+  if (seen) show(false, 0), state.textContent = word('found-here');
+}).observe(document.body, {childList: true, subtree: true});
 
-input.addEventListener('change', () => take(input.files[0]));
+input.addEventListener('change', () => { take(input.files[0]); input.value = ''; });
 for (const kind of ['dragover', 'dragleave', 'drop']) drop.addEventListener(kind, event => {
   event.preventDefault();
   drop.classList.toggle('over', kind === 'dragover');
   if (kind === 'drop') take(event.dataTransfer.files[0]);
 });
+document.addEventListener('yours', event => take(event.detail));
 $('.stop').addEventListener('click', stop);
 $('.search').addEventListener('click', search);
 
@@ -116,18 +167,14 @@ async function addSource() {
   showChoice();
 }
 
-// the cover in the crate can be asked about without being kept
-async function look() {
-  if (!element.offsetParent) return;
-  const crate = document.querySelector('#crate [data-address]')?.dataset.address;
-  if (crate && !sources.some(cover => cover.address === crate)) {
-    sources = [...sources, ...await drawn([crate])].slice(-12);
-    showChoice();
-  }
-}
+// the cover that one is looking at can be asked about without being kept
+listen('place', async ({tab, cover}) => {
+  if (tab !== 'yours' || !cover || sources.some(known => known.address === cover)) return;
+  sources = [...sources, ...await drawn([cover])].slice(-12);
+  showChoice();
+});
 listen('shelved', async shelved => { shelf = await drawn(shelved.map(cover => cover.address)); showChoice(); });
 
 $('.index').textContent = props.indexed ? word('index-help', {n: props.indexed.toLocaleString(document.documentElement.lang)}) : word('no-index');
 bar.hidden = true;
 showChoice();
-new ResizeObserver(look).observe(element);

@@ -5,7 +5,6 @@ import binascii
 import time
 from collections.abc import Iterator
 
-import gradio as gr
 import numpy as np
 import torch
 from PIL import Image
@@ -14,9 +13,8 @@ from gan.nearest import Index
 from gan.projection import project
 from gan.studio import checks
 from gan.studio.address import Address
-from gan.studio.locale import word
 from gan.studio.model import Model
-from gan.studio.shell.controls import answers, messenger, part
+from gan.studio.shell.controls import answers, messenger, part, tab
 from gan.studio.uploads import LARGEST_FILE, read_picture
 
 
@@ -96,7 +94,7 @@ def _bytes(text: object) -> bytes:
 
 def yours_tab(yours: Yours) -> None:
     """Build the tab."""
-    with gr.Tab(word("yours"), id="yours"):
+    with tab("yours"):
         desk = part(
             "tabs/yours",
             functions=[yours.check, yours.model.portraits],

@@ -1,14 +1,11 @@
 """Choose pictures evenly from many, and write them as an MP4 film."""
 
-import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
 from PIL import Image
 
 
-FFMPEG = shutil.which("ffmpeg")  # None: no MP4 can be made here
 SMALLEST_FILM = 512  # pixels; players show a smaller one as a stamp
 
 
@@ -22,17 +19,21 @@ def evenly(values: list, most: int) -> list:
 
 
 def mp4(images: list[Image.Image], frames_per_second: int) -> bytes:
-    """Return `images` as an H.264 film of at least 512 pixels, which every player takes. It needs `FFMPEG`.
+    """Return `images` as an H.264 film of at least 512 pixels, which every player takes.
 
-    Raises:
-        subprocess.SubprocessError: ffmpeg refuses, or takes more than two minutes.
+    The encoder comes with the package av, which holds FFmpeg.
     """
-    width, height = images[0].size
-    side = max(SMALLEST_FILM, width + width % 2)  # an even number, as the format asks for
+    import av  # only now: few visitors ask for a film
+
+    side = max(SMALLEST_FILM, images[0].width + images[0].width % 2)  # an even number, as the format asks for
     with tempfile.TemporaryDirectory() as folder:
-        film = Path(folder) / "film.mp4"  # no pipe, because the head of the file is written last
-        pictures = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(frames_per_second)]
-        h264 = ["-vf", f"scale={side}:{side}:flags=lanczos", "-c:v", "libx264", "-crf", "16", "-pix_fmt", "yuv420p"]
-        command = [FFMPEG, "-v", "error", *pictures, "-i", "-", *h264, "-movflags", "+faststart", str(film)]
-        subprocess.run(command, input=b"".join(image.tobytes() for image in images), check=True, timeout=120)
-        return film.read_bytes()
+        file = Path(folder) / "film.mp4"  # a file and not memory: its head is written last, and moved to the front
+        with av.open(str(file), "w", options={"movflags": "+faststart"}) as film:
+            stream = film.add_stream("libx264", rate=frames_per_second, options={"crf": "16", "preset": "veryfast"})
+            stream.width = stream.height = side
+            stream.pix_fmt = "yuv420p"
+            for image in images:
+                frame = av.VideoFrame.from_image(image.resize((side, side), Image.Resampling.LANCZOS))
+                film.mux(stream.encode(frame))
+            film.mux(stream.encode())
+        return file.read_bytes()

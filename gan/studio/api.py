@@ -8,7 +8,7 @@ from gradio.processing_utils import save_bytes_to_cache
 from gan.film import mp4
 from gan.studio import checks
 from gan.studio.address import HEAD_OF_A_PNG, Address, from_png
-from gan.studio.files import FRAMES_PER_SECOND, cover_png, loop_webp
+from gan.studio.files import FRAMES_PER_SECOND, cover_png, loop_gif, loop_webp
 from gan.studio.model import Model
 from gan.studio.print.layouts import LAYOUTS
 from gan.studio.tabs.breed import DIFFERENCE, Breed, as_amounts, as_difference
@@ -42,7 +42,7 @@ def add_endpoints(model: Model, breed: Breed, training: Training, finish: Finish
         addresses = gr.JSON(label="Addresses")
         straight = gr.Checkbox(False, label="Straight lines")
         speed = gr.Number(FRAMES_PER_SECOND, label="Frames a second")
-        kind = gr.Radio(["webp", "mp4"], value="webp", label="Kind of file")
+        kind = gr.Radio(["webp", "mp4", "gif"], value="webp", label="Kind of file")
         png = gr.File(label="PNG", type="binary")
         artist, title = gr.Textbox("", label="Artist"), gr.Textbox("", label="Title")
         layout = gr.Radio(list(LAYOUTS), value="poster", label="Layout")
@@ -158,7 +158,7 @@ def add_endpoints(model: Model, breed: Breed, training: Training, finish: Finish
             frames: 12 to 120, and at least as many as covers.
             straight: along straight lines instead of the round path.
             speed: frames a second, 1 to 50.
-            kind: webp, without loss in the generator's own resolution, or mp4, where the server has ffmpeg.
+            kind: webp, without loss, or gif, both in the generator's own resolution, or mp4, of at least 512 pixels.
 
         Returns:
             The film as a file.
@@ -166,7 +166,8 @@ def add_endpoints(model: Model, breed: Breed, training: Training, finish: Finish
         asked = {"addresses": addresses, "frames": frames, "straight": straight, "speed": speed, "kind": kind}
         order = Order(model, asked)
         images = model.film(order.path(order.straight), order.genres)
-        return save((mp4 if order.kind == "mp4" else loop_webp)(images, order.speed), f"covers.{order.kind}")
+        make = {"webp": loop_webp, "mp4": mp4, "gif": loop_gif}[order.kind]
+        return save(make(images, order.speed), f"covers.{order.kind}")
 
     @checks.in_words
     def children(address: str, seed: int, difference: float = DIFFERENCE) -> list[str]:

@@ -10,17 +10,22 @@ from gan.studio.address import Address
 
 
 FRAMES_PER_SECOND = 20
+LARGEST_JPEG = 4_000_000  # bytes: what distributors take
+LARGEST_PNG = 10_000_000
 LIGHTLY = 3  # of zlib's 9: a tenth larger than 6, in half the time
 ANIMATED = REPLACE = 2  # flags of an animated WebP: it is one, and a frame is not blended with the one before
 
 
 def cover_png(image: Image.Image, address: Address) -> bytes:
-    """`image` as a PNG file. Its text chunks hold the address that draws it again."""
+    """Return `image` as a PNG file of at most `LARGEST_PNG` bytes; its text chunks hold the address that draws it."""
     notes = PngInfo()
     for key, value in address.text_chunks().items():
         notes.add_text(key, value)
-    file = BytesIO()
-    image.save(file, "PNG", pnginfo=notes, compress_level=LIGHTLY)
+    for picture, level in ((image, LIGHTLY), (image, 9), (image.quantize(256), 9)):
+        file = BytesIO()
+        picture.save(file, "PNG", pnginfo=notes, compress_level=level)
+        if file.tell() <= LARGEST_PNG:  # nearly always at once
+            break
     return file.getvalue()
 
 
@@ -49,6 +54,25 @@ def loop_webp(
         place = _number(0, 6) + size + _number(1000 // frames_per_second, 3) + _number(REPLACE, 1)
         body += _chunk(b"ANMF", place + still_webp(image, quality)[12:])  # without the still's own RIFF header
     return _chunk(b"RIFF", body)
+
+
+def loop_gif(images: list[Image.Image], frames_per_second: int) -> bytes:
+    """Return `images` as an animated GIF that repeats for ever, of 256 colours a frame."""
+    file = BytesIO()
+    frames = [image.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE) for image in images]
+    pause = max(20, round(100 / frames_per_second) * 10)  # ms; the format counts hundredths, players slow down below 2
+    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], duration=pause, loop=0, disposal=1)
+    return file.getvalue()
+
+
+def cover_jpeg(image: Image.Image, address: Address, largest: int = LARGEST_JPEG) -> bytes:
+    """Return `image` as a JPEG of at most `largest` bytes, as good as that allows; its comment holds the address."""
+    for quality in (95, 92, 88, 80, 70, 50):
+        file = BytesIO()
+        image.save(file, "JPEG", quality=quality, subsampling=0, comment=address.query().encode())
+        if file.tell() <= largest:
+            break
+    return file.getvalue()
 
 
 def _chunk(name: bytes, data: bytes) -> bytes:

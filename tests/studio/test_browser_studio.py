@@ -185,6 +185,13 @@ def test_a_cover_is_finished_and_opens_again(visit, tmp_path: Path):
     assert Image.open(tmp_path / "print.png").size == (3000, 3000)
     assert from_png((tmp_path / "print.png").read_bytes()).seed == 1
     with page.expect_download(timeout=120_000) as download:
+        page.click("#finish [data-save=jpeg]")
+    download.value.save_as(tmp_path / "shop.jpg")
+    assert download.value.suggested_filename == "album-cover-1-3000.jpg"
+    assert Image.open(tmp_path / "shop.jpg").size == (3000, 3000)
+    assert (tmp_path / "shop.jpg").stat().st_size < 4_000_000 and (tmp_path / "print.png").stat().st_size < 10_000_000
+    expect(page.locator("#finish .details")).to_contain_text(" MB")
+    with page.expect_download(timeout=120_000) as download:
         page.click("#finish [data-save=loop]")
     assert download.value.suggested_filename == "album-cover-1-loop.webp"
 

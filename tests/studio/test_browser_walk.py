@@ -46,6 +46,70 @@ def test_keepers_survive_a_reload_and_can_be_moved_and_taken_away(visit):
     assert re.match(r"\?seed=5&truncation=1&model=gan/pretrained&weights=\w{12}$", link)
 
 
+def test_keeping_is_shown_and_told_and_the_page_stays_where_it_is(visit):
+    for width in (1280, 390):
+        page = visit("?seed=6", width=width)
+        details(page, "Seed 6, truncation 1")
+        page.locator("#crate .keep").scroll_into_view_if_needed()
+        before = page.evaluate("scrollY"), page.locator("#crate .sleeve").bounding_box()["y"]
+        page.locator("#crate .keep").click()
+        expect(page.locator("#crate .keep")).to_have_text("Kept")
+        expect(page.locator("#shelf [role=status]")).to_have_text("Kept on your shelf: Seed 6")
+        expect(page.locator("#shelf li")).to_have_count(1)
+        assert (page.evaluate("scrollY"), page.locator("#crate .sleeve").bounding_box()["y"]) == before
+        page.get_by_role("button", name="Take away: Seed 6").click()
+        expect(page.locator("#crate .keep")).to_have_text("Keep")
+
+
+def test_two_tabs_of_a_browser_add_to_one_shelf(visit):
+    one, other = visit("?seed=3"), visit("?seed=8")
+    details(one, "Seed 3, truncation 1")
+    one.locator("#crate .keep").click()
+    expect(other.locator("#shelf li")).to_have_count(1)
+    other.locator("#crate .keep").click()
+    for page in (one, other):
+        expect(page.locator("#shelf li")).to_have_count(2)
+    one.get_by_role("button", name="Take away: Seed 3").click()
+    expect(other.locator("#shelf li")).to_have_count(1)
+    one.get_by_role("button", name="Put back").click()
+    expect(other.locator("#shelf li")).to_have_count(2)
+    assert kept(one) == kept(other) == ["Album cover: Seed 3", "Album cover: Seed 8"]
+
+
+def test_a_cover_gets_a_name_and_the_shelf_goes_elsewhere_as_a_file_or_a_link(visit, browser, tmp_path: Path):
+    page = visit()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    keep_seeds(page, 3, 8)
+    page.get_by_role("button", name="Rename: Seed 8").click()
+    page.keyboard.type("Æon")
+    page.keyboard.press("Enter")
+    assert kept(page) == ["Album cover: Seed 3", "Album cover: Æon"]
+    with page.expect_download() as download:
+        page.click("#shelf .export")
+    assert download.value.suggested_filename == "album-cover-shelf-2.json"
+    download.value.save_as(tmp_path / "shelf.json")
+    page.click("#shelf .as-link")
+    expect(page.locator(".toast span")).to_have_text("The link is copied.")
+    link = page.evaluate("navigator.clipboard.readText()")
+
+    stranger = browser.new_context(locale="en-US")
+    other = stranger.new_page()
+    other.goto(link)
+    other.get_by_role("button", name="Add").click()
+    expect(other.locator("#shelf li")).to_have_count(2)
+    assert "shelf=" not in other.url
+    for _ in range(2):
+        other.get_by_role("button", name=re.compile("Take away")).first.click()
+    other.set_input_files("#shelf .import", tmp_path / "shelf.json")
+    expect(other.locator("#shelf li")).to_have_count(2)
+    assert kept(other) == ["Album cover: Seed 3", "Album cover: Æon"]
+    (tmp_path / "other.json").write_text('{"covers": [{"address": 7}]}')
+    other.set_input_files("#shelf .import", tmp_path / "other.json")
+    expect(other.locator(".toast span")).to_have_text("This file holds no shelf.")
+    expect(other.locator("#shelf li")).to_have_count(2)
+    stranger.close()
+
+
 # ---- the walk
 
 
@@ -68,8 +132,8 @@ def test_a_film_goes_through_the_shelf(visit, tmp_path: Path):
     expect(page.get_by_role("button", name="Play")).to_be_visible()
 
     with page.expect_download() as download:
-        page.get_by_role("button", name="Download WebP").click()
-    assert download.value.suggested_filename == "album-covers.webp"
+        page.get_by_role("button", name="WebP").click()
+    assert download.value.suggested_filename == "film-3-covers-12-frames.webp"
     download.value.save_as(tmp_path / "film.webp")
     film = Image.open(tmp_path / "film.webp")
     assert (film.n_frames, film.info["loop"]) == (12, 0)

@@ -129,7 +129,9 @@ def test_a_frame_of_a_film_is_of_the_nearer_covers_genre(model: Model, pipeline:
     reel = Walk(model).film(asked | {"compare": True})
     for number, cover in enumerate(expected):
         film.seek(number)
-        assert same(film, cover) and same(reel["round"][number], cover)
+        assert same(reel["round"][number], cover)
+        small = pixels(film.convert("RGB").resize(cover.size, Image.Resampling.BOX)).astype(int)  # 512, with losses
+        assert np.abs(small - pixels(cover)).mean() < 8
     straight = closed_path(pipeline.prepare_latents([3, 8, 4]), 12, straight=True)
     assert all(map(same, reel["straight"], pipeline(latents=straight, genres=genres).images))
     kept = [model.read(Walk(model).frame(asked | {"frame": frame})["address"]).genre for frame in range(12)]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from gan.film import FFMPEG, evenly, mp4
+from gan.film import evenly, mp4
 from train.files import write_atomically
 from train.train_gan.run_folder import SHEET_COLUMNS
 
@@ -18,7 +18,7 @@ LARGEST = 5_000_000  # bytes, to be looked at on a card
 
 
 def make_film(folder: Path) -> None:
-    """Write film.webp, and film.mp4 where ffmpeg is on the PATH, from samples/ of a run folder.
+    """Write film.webp and film.mp4 from samples/ of a run folder.
 
     A run that was grown begins with the sheets of the smaller one, in samples/before/, their pixels as large squares.
 
@@ -26,7 +26,7 @@ def make_film(folder: Path) -> None:
     long as a GPU trains between two checkpoints. So a film is made when a run stops, not at each checkpoint.
 
     Raises:
-        OSError, subprocess.SubprocessError: it cannot be written.
+        OSError: it cannot be written.
     """
     if not (sheets := _sheets(folder)):
         return
@@ -38,9 +38,8 @@ def make_film(folder: Path) -> None:
         frames = evenly(frames, min(len(frames) - 1, len(frames) * LARGEST // len(film)))
         film = _webp(frames)
     write_atomically(folder / "film.webp", film)
-    if FFMPEG:
-        rest = frames[-1:] * (LAST_SECONDS * FRAMES_PER_SECOND - 1)
-        write_atomically(folder / "film.mp4", mp4(frames + rest, FRAMES_PER_SECOND))
+    rest = frames[-1:] * (LAST_SECONDS * FRAMES_PER_SECOND - 1)
+    write_atomically(folder / "film.mp4", mp4(frames + rest, FRAMES_PER_SECOND))
 
 
 def has_film(folder: Path) -> bool:

@@ -47,7 +47,7 @@ window.say = (name, detail) => document.dispatchEvent(new CustomEvent(name, {det
 
 // A part of the page may begin after something was said: `listen` also tells it what was said before.
 const said = {};
-for (const name of ["shelved", "place"]) document.addEventListener(name, event => { said[name] = event.detail; });
+for (const name of ["shelved", "sleeved", "place"]) document.addEventListener(name, event => { said[name] = event.detail; });
 window.listen = (name, act) => {
   document.addEventListener(name, event => act(event.detail));
   if (name in said) act(said[name]);
@@ -116,7 +116,7 @@ const ready = start => document.body ? start() : document.addEventListener("DOMC
 ready(() => {
   // `complain` is a sentence for the visitor, about something that was wrong; `tell` about something that went well.
   // An object instead, {text, stays, act, does}, stays until it is answered, or offers what to do.
-  const toast = Object.assign(document.createElement("div"), {className: "toast"});
+  const toast = Object.assign(document.createElement("div"), {className: "toast", hidden: true});
   const sentence = document.createElement("span"), does = document.createElement("button"), close = document.createElement("button");
   for (const button of [does, close]) button.type = "button";
   close.textContent = "×";
@@ -135,6 +135,7 @@ ready(() => {
     does.textContent = offer.does ?? "";
     close.setAttribute("aria-label", word("close"));
     toast.dataset.kind = kind;
+    toast.hidden = false;
     toast.classList.add("shown");
     clearTimeout(timer);
     if (!stays) timer = setTimeout(hide, act ? 12000 : 7000);

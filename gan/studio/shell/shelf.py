@@ -14,15 +14,11 @@ def shelf(model: Model) -> tuple[gr.BrowserState, gr.HTML]:
     """Build the shelf.
 
     Returns:
-        What the browser remembers, a list of `{"address": query, "parents": [query, ...]}` (pass it through `kept`:
-        a visitor can write anything into it), and the component that shows it.
+        What an earlier version of the page left in the browser, a list of `{"address": query, "parents": [query,
+        ...]}` (pass it through `kept`: a visitor can write anything into it), and the component that takes it over.
     """
-    # a secret of its own would make every browser forget its covers when the program starts again
     memory = gr.BrowserState([], storage_key="album-covers", secret="album-covers")
-    shown = part("shell/shelf", [], [model.portraits], most=MOST_KEPT)
-    # in the browser alone, so that nothing is lost when the page is left at once
-    shown.arrange(None, shown, memory, js="covers => [covers]", api_visibility="private")
-    return memory, shown
+    return memory, part("shell/shelf", [], [model.portraits], most=MOST_KEPT)
 
 
 def kept(memory: object) -> list[dict]:

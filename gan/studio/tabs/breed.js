@@ -22,6 +22,7 @@ const litter = asker(
     const parents = [answer.parent.address, answer.mate?.address].filter(Boolean);
     $('.litter').dataset.of = answer.parent.address;
     $('.litter').replaceChildren(...answer.children.map((cover, n) => card(cover, parents, n)));
+    say('sleeved');
     showFamily();
   });
 

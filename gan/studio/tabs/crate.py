@@ -2,7 +2,6 @@
 
 import math
 
-
 from gan.latents import blend
 from gan.pipeline import LARGEST_SEED
 from gan.studio import checks

@@ -71,14 +71,14 @@ element.addEventListener('click', event => {
 function busy(on, button) {
   saving = on;
   element.querySelectorAll('[data-save]').forEach(other => { other.disabled = on; });
-  if (on) $('.details').textContent = word(button.dataset.save === 'print' ? 'printing' : 'looping');
+  if (on) $('.details').textContent = word(button.dataset.save === 'loop' ? 'looping' : 'printing');
 }
 document.addEventListener('press', event => {
   if (!event.detail) return;
   busy(false);
   if (event.detail.refused) return complain(refusal(event.detail)), preview();
   make('a', {href: event.detail.file, download: event.detail.name}).click();
-  $('.details').textContent = word('printed', {name: event.detail.name});
+  $('.details').textContent = word('printed', {name: event.detail.name, n: inDigits(event.detail.megabytes, 1)});
 });
 // an error of the server's comes as one of Gradio's own messages, not to this script
 new MutationObserver(() => { if (saving && document.querySelector('.toast-body.error')) busy(false), preview(); })

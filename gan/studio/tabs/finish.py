@@ -11,7 +11,7 @@ from gan.latents import child, closed_path
 from gan.pipeline import latents_from_seeds
 from gan.studio import checks
 from gan.studio.address import Address
-from gan.studio.files import cover_png, data_uri, loop_webp
+from gan.studio.files import cover_jpeg, cover_png, data_uri, loop_webp
 from gan.studio.model import Model
 from gan.studio.print.contrast import READABLE, Readable
 from gan.studio.print.layouts import LAYOUTS, set_on
@@ -55,10 +55,11 @@ class Finish:
         title = letters(asked.get("title", ""), "the title", LONGEST_TITLE)
         return Order(self.model.read(asked.get("address")), artist, title, layout)
 
-    def print(self, order: Order) -> bytes:
-        """The cover for the print, a PNG with the cover's address inside."""
+    def print(self, order: Order, kind: str = "png") -> bytes:
+        """Return the cover for shops and print with its address inside: "jpeg" below 4 MB, or "png" below 10 MB."""
         picture = enlarge(self.model.draw([order.cover])[0], PRINT_SIZE)
-        return cover_png(set_on([picture], order.layout, order.artist, order.title).pictures[0], order.cover)
+        picture = set_on([picture], order.layout, order.artist, order.title).pictures[0]
+        return (cover_jpeg if kind == "jpeg" else cover_png)(picture, order.cover)
 
     def loop(self, order: Order) -> bytes:
         """The cover breathing, an animated WebP: a round through two of its children and back, the text at rest."""
@@ -75,8 +76,8 @@ class Finish:
         """The cover with its text at a small size, in the chosen layout; small cards of all layouts if asked for.
 
         Args:
-            payload: as `read` takes it, `"cards": [artist, title]` for the cards' text or None, and `"quick": True` for
-                a picture at once, which is only resized; the enlarged one takes a second or more.
+            payload: as `read` takes it, `"cards": [artist, title]` for the cards' text or None, and `"quick": True`
+                for a picture at once, which is only resized; the enlarged one takes a second or more.
 
         Returns:
             `{"src", "address", "contrast", "cards": [[layout, src], ...]}`.
@@ -96,12 +97,20 @@ class Finish:
         return answer
 
     def save(self, asked: object) -> dict:
-        """The file that was asked for, `"kind": "print"` or `"loop"`."""
+        """Make the file that was asked for, `"kind": "jpeg"`, `"print"` (a PNG) or `"loop"`.
+
+        Returns:
+            `{"file": data address, "name", "megabytes"}`.
+        """
         order = self.read(asked)
-        name = f"album-cover-{order.cover.name}"
-        if asked.get("kind") == "loop":
-            return {"file": data_uri(self.loop(order), "image/webp"), "name": f"{name}-loop.webp"}
-        return {"file": data_uri(self.print(order), "image/png"), "name": f"{name}-{PRINT_SIZE}.png"}
+        name, kind = f"album-cover-{order.cover.name}", asked.get("kind")
+        if kind == "loop":
+            made, media, name = self.loop(order), "image/webp", f"{name}-loop.webp"
+        elif kind == "jpeg":
+            made, media, name = self.print(order, "jpeg"), "image/jpeg", f"{name}-{PRINT_SIZE}.jpg"
+        else:
+            made, media, name = self.print(order), "image/png", f"{name}-{PRINT_SIZE}.png"
+        return {"file": data_uri(made, media), "name": name, "megabytes": round(len(made) / 1e6, 1)}
 
     def _enlarge(self, cover: Address) -> Image.Image:
         return enlarge(self.model.draw([cover])[0], PREVIEW_SIZE)

@@ -5,6 +5,7 @@ const screens = [...element.querySelectorAll('.screen')].map(screen => ({screen,
 let kept = [], at = 0, playing = !matchMedia('(prefers-reduced-motion: reduce)').matches, last = 0, lastFilm = '', waiting = 0, asked = 0;
 
 const good = text => /^\d+$/.test(text.trim()) && Number(text) < 2 ** 32;
+let ownLength = false;  // chosen by the visitor; otherwise the film grows with the shelf
 let linked = [];  // covers of the film that a link names
 
 const sound = () => good(seeds()[1]) && (good(seeds()[0]) || (!seeds()[0] && place.cover.startsWith('latents')));
@@ -17,7 +18,9 @@ function order() {
   const [from, to] = seeds(), start = kept[0]?.address ?? (from ? placeOf(from) : place.cover);
   const shelf = linked.length > 1 ? linked : kept.map(cover => cover.address);
   const addresses = shelf.length > 1 ? shelf : [start, `seed=${to}&truncation=1`];
-  return {addresses, frames: Math.max(Number($('#frames').value), addresses.length),
+  const grown = ownLength ? Number($('#frames').value) : Math.min(props.most, Math.max(props.frames, props.a_cover * addresses.length));
+  if (!ownLength) $('#frames').value = grown;
+  return {addresses, frames: Math.max(grown, addresses.length),
           speed: Number($('#speed').value), compare: $('#compare').checked};
 }
 
@@ -88,6 +91,7 @@ function setPlaying(on) {
 document.addEventListener('reel', async event => {
   const reel = event.detail;
   if (!reel?.file) asked = 0;
+  if (reel?.refused || reel?.file) busy(false);
   if (reel?.refused) say('complain', refusal(reel));
   if (reel?.file) {
     const link = Object.assign(document.createElement('a'), {href: reel.file, download: reel.name});
@@ -106,8 +110,20 @@ document.addEventListener('reel', async event => {
   refresh();
 });
 
+// One file for one press.
+let saving = false;
+function busy(on) {
+  saving = on;
+  element.querySelectorAll('[data-save]').forEach(button => { button.disabled = on; });
+  element.querySelector('.saving').textContent = on ? word('looping') : '';
+}
+// an error of the server's comes as one of Gradio's own messages, not to this script
+new MutationObserver(() => { if (saving && document.querySelector('.toast-body.error')) busy(false); })
+  .observe(document.body, {childList: true, subtree: true});
+
 play.addEventListener('click', () => setPlaying(!playing));
 scrub.addEventListener('input', () => { setPlaying(false); at = Number(scrub.value); paint(); describe(); });
+$('#frames').addEventListener('input', () => { ownLength = true; });
 for (const id of ['#frames', '#speed', '#seed-a', '#seed-b', '#compare']) $(id).addEventListener('input', () => { refresh(); settle(); });
 $('#dice-ends').addEventListener('click', () => {
   const [a, b] = crypto.getRandomValues(new Uint32Array(2));
@@ -118,7 +134,7 @@ $('#dice-ends').addEventListener('click', () => {
 });
 element.addEventListener('click', async event => {
   const kind = event.target.closest('[data-save]')?.dataset.save;
-  if (kind) trigger('save', {...order(), kind});
+  if (kind && !saving) busy(true), trigger('save', {...order(), kind});
   if (!event.target.closest('.keep-frame')) return;
   const answer = await server.frame({...order(), frame: at});
   answer.refused ? say('complain', refusal(answer)) : say('keep', {address: answer.address, parents: []});
@@ -126,14 +142,13 @@ element.addEventListener('click', async event => {
 
 Object.assign($('#frames'), {min: props.fewest, max: props.most, value: props.frames});
 $('#speed').value = props.speed;
-$('.mp4').hidden = !props.mp4;
 setPlaying(playing);
 
 // What the film is made of is the place. Its covers are in the address as long as that is one that programs pass on.
 function settle() {
   const {addresses, frames, speed} = order(), [from, to] = seeds(), film = kept.length > 1 ? pack(addresses) : '';
   const cover = film || !good(from) || kept.length ? place.cover : placeOf(from);
-  move({cover, more: {film: film.length < 6000 ? film : '', to: film ? '' : to, frames: `${frames}`, speed: `${speed}`}}, {by: 'film'});
+  move({cover, more: {film: film.length < 6000 ? film : '', to: film ? '' : to, frames: ownLength ? `${frames}` : '', speed: `${speed}`}}, {by: 'film'});
 }
 
 let looked = '';  // the cover that the first box was filled with
@@ -141,7 +156,7 @@ listen('place', ({tab, cover, more}) => {
   if (tab !== 'walk' || !cover) return;
   if (cover !== looked) $('#seed-a').value = new URLSearchParams(cover).get('seed') ?? '', looked = cover;
   if (more.to) $('#seed-b').value = more.to;
-  if (more.frames) $('#frames').value = more.frames;
+  if (more.frames) $('#frames').value = more.frames, ownLength = true;
   if (more.speed) $('#speed').value = more.speed;
   const film = more.film ? unpack(more.film, cover) : [];
   linked = film.length > 1 && pack(film) !== pack(kept.map(one => one.address)) && !changedShelf ? film : [];

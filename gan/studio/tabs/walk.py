@@ -1,14 +1,18 @@
 """The tab "Walk": the covers of the shelf as a film without a seam."""
 
-import torch
+from functools import partial
 
-from gan.film import FFMPEG, mp4
+import torch
+from PIL import Image
+
+from gan.film import mp4
 from gan.latents import closed_path
 from gan.studio import checks
 from gan.studio.address import Address
 from gan.studio.files import (
     FRAMES_PER_SECOND,
     data_uri,
+    loop_gif,
     loop_webp,
     still_webp,
 )
@@ -19,6 +23,14 @@ from gan.studio.tabs.training import Training, training_part
 
 
 FRAMES = 60
+FILM_SIZE = 512  # pixels a side of a film that is saved from the page
+FILM_QUALITY = 90  # of 100, of a WebP
+FRAMES_A_COVER = 20  # of a film through the shelf, unless the visitor chooses its length
+KINDS = {
+    "webp": (partial(loop_webp, quality=FILM_QUALITY), "image/webp"),
+    "mp4": (mp4, "video/mp4"),
+    "gif": (loop_gif, "image/gif"),
+}
 
 
 class Walk:
@@ -36,12 +48,14 @@ class Walk:
         return {"round": stills[: order.frames], "straight": stills[order.frames :]}
 
     def save(self, asked: object) -> dict:
-        """The film as a file."""
+        """Make the film as a file of at least `FILM_SIZE` pixels a side, `{"file": data address, "name"}`."""
         order = Order(self.model, asked)
         images = self.model.film(order.path(order.straight), order.genres)
-        if order.kind == "mp4":
-            return {"file": data_uri(mp4(images, order.speed), "video/mp4"), "name": "album-covers.mp4"}
-        return {"file": data_uri(loop_webp(images, order.speed), "image/webp"), "name": "album-covers.webp"}
+        side = max(FILM_SIZE, self.model.resolution)
+        images = [image.resize((side, side), Image.Resampling.LANCZOS) for image in images]
+        make, media = KINDS[order.kind]
+        name = f"film-{len(order.addresses)}-covers-{order.frames}-frames.{order.kind}"
+        return {"file": data_uri(make(images, order.speed), media), "name": name}
 
     def frame(self, payload: object) -> dict:
         """One frame as a cover of its own."""
@@ -65,9 +79,8 @@ class Order:
             raise checks.Refused("a film has at least as many frames as covers", self.frames)
         self.speed = checks.whole(asked.get("speed", FRAMES_PER_SECOND), "frames a second", 1, 50)
         self.kind = asked.get("kind", "webp")
-        if self.kind not in ("webp", "mp4") or (self.kind == "mp4" and not FFMPEG):
-            sentence = "films are made as webp or mp4" if FFMPEG else "films are made as webp, mp4 needs ffmpeg"
-            raise checks.Refused(sentence, self.kind)
+        if self.kind not in KINDS:
+            raise checks.Refused("films are made as webp, mp4 or gif", self.kind)
         self.straight = bool(asked.get("straight"))
         self.compare = bool(asked.get("compare"))
         self._points = model.points_of(self.addresses)
@@ -89,8 +102,8 @@ def walk_tab(walk: Walk, training: Training) -> None:
             fewest=checks.FEWEST_FRAMES,
             most=checks.MOST_FRAMES,
             frames=FRAMES,
+            a_cover=FRAMES_A_COVER,
             speed=FRAMES_PER_SECOND,
-            mp4=FFMPEG is not None,
         )
         reel = messenger("reel")
         training_part(training)

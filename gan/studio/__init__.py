@@ -17,6 +17,7 @@ from gan.studio.locale import I18N
 from gan.studio.model import Model
 from gan.studio.shell.body_limit import BodyLimit
 from gan.studio.shell.controls import LIVE, STUDIO, part, source, text
+from gan.studio.shell.front import Front
 from gan.studio.shell.post import post
 from gan.studio.shell.shelf import kept, shelf
 from gan.studio.tabs.breed import Breed, breed_tab
@@ -65,7 +66,7 @@ def launch_options() -> dict[str, Any]:
         "footer_links": ["api"],
         "i18n": I18N,
         "max_file_size": "8mb",
-        "app_kwargs": {"middleware": [Middleware(BodyLimit)]},
+        "app_kwargs": {"middleware": [Middleware(BodyLimit), Middleware(Front)]},
         "mcp_server": find_spec("mcp") is not None,
         "state_session_capacity": 256,  # whose state is remembered: each call of a program counts, none has any
         "run_history": False,  # the covers that a visitor keeps are on the shelf
@@ -108,6 +109,7 @@ def build_page(
         yours_tab(yours)
         memory, shown = shelf(model)
         text("shell/footer.html", about(model))
+        page.front_model = model  # whom Front asks
         page.load(kept, memory, shown, **LIVE)
     return page.queue(max_size=64, default_concurrency_limit=2)
 

@@ -1,7 +1,6 @@
 """What visitors and programs may ask for: the sliders' limits hold in a browser only, so all of it is checked here."""
 
 import logging
-import reprlib
 from collections.abc import Callable, Iterator
 from functools import wraps
 
@@ -98,8 +97,8 @@ def _refusal(function: Callable, refusal: Refused) -> dict:
 
 
 def _told(endpoint: Callable, refusal: Refused) -> str:
-    # the value goes to the log alone: a message is shown as HTML, and a value may hold anything
-    log.warning("%s refused %s: %s", endpoint.__name__, reprlib.repr(refusal.value), refusal)
+    # the value goes nowhere: what a visitor writes is nobody's business, and a message is shown as HTML
+    log.warning("%s refused a value of type %s: %s", endpoint.__name__, type(refusal.value).__name__, refusal.sentence)
     sentence = str(refusal)
     return f"{sentence[0].upper()}{sentence[1:]}."
 

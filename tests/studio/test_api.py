@@ -1,10 +1,13 @@
 """The endpoints of the page, through the real client."""
 
 import base64
+import html
 import http.client
 import io
 import json
 import logging
+import re
+import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -255,3 +258,40 @@ def test_the_page_shows_what_the_endpoint_gives(client: Client, model: Model):
     downloaded = Path(client.predict(5, 0.6, api_name="/generate")).read_bytes()
     assert base64.b64decode(cover["src"].partition(",")[2]) == downloaded
     assert cover["address"] == model.address(5, 0.6).query()
+
+
+# ---- what stands before the page
+
+
+def test_a_link_has_a_preview_of_its_very_cover(client: Client, model: Model):
+    child = model.address_of(torch.ones(16) / 2)
+    for address, title in ((model.address(7, 0.8), "Seed 7"), (child, "A cover between seeds")):
+        page = urllib.request.urlopen(f"{client.src}?{address.query()}&tab=breed").read().decode()
+        tags = dict(re.findall(r'<meta property="(og:[\w:]+)" content="([^"]*)"', page))
+        assert tags["og:title"] == f"{title} – Album Cover GAN" and "never made" in tags["og:description"]
+        assert page.count("og:title") == 1 and "Click to try out" not in page
+        picture = Image.open(io.BytesIO(urllib.request.urlopen(html.unescape(tags["og:image"])).read()))
+        assert picture.size == (512, 512)
+        drawn = model.draw([address])[0]
+        assert np.abs(pixels(picture.resize(drawn.size, Image.Resampling.BOX)).astype(int) - pixels(drawn)).mean() < 4
+    wrong = urllib.request.urlopen(f'{client.src}?seed="><script>alert(1)</script>').read().decode()
+    assert "alert(1)" not in wrong and "og:title" in wrong
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(f"{client.src}cover.png?seed=x")
+
+
+@pytest.mark.parametrize("call", ("call", "call/v2"))
+def test_an_endpoint_that_there_is_not_is_told_in_one_line(client: Client, call: str):
+    address = f"{client.src}gradio_api/{call}/nothing"
+    request = urllib.request.Request(address, b'{"data": []}', {"Content-Type": "application/json"})
+    with pytest.raises(urllib.error.HTTPError) as told:
+        urllib.request.urlopen(request)
+    assert told.value.code == 404 and json.loads(told.value.read())["error"] == "There is no such endpoint."
+
+
+def test_the_log_holds_no_text_of_visitors(client: Client, caplog):
+    secret = "a diary's first line \u2603"
+    with caplog.at_level(logging.WARNING, "gan.studio"), pytest.raises(AppError):
+        client.predict("seed=1", secret, "", "poster", api_name="/finish")
+    (line,) = caplog.messages
+    assert line.startswith("finish refused ") and "diary" not in line and "\u2603" not in line

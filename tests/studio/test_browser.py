@@ -253,9 +253,22 @@ def test_on_a_telephone(visit):
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         assert page.evaluate(CUT_OFF) == []
         assert page.evaluate(NAMELESS) == []
+    dice = page.locator("#dice").bounding_box()
+    assert dice["y"] + dice["height"] <= 844 and dice["height"] >= 44  # seen without scrolling, and hit
     # the cover and the plane can be seen at once
     cover, plane = (page.locator(f"#crate {part}").bounding_box() for part in (".sleeve", "canvas"))
     assert plane["y"] + plane["height"] - cover["y"] < 650
+
+
+def test_a_swipe_up_scrolls_past_the_crate(visit, context):
+    page = visit("?seed=4", width=390, height=844)
+    details(page, "Seed 4, truncation 1")
+    box = page.locator("#crate canvas").bounding_box()
+    session = context.new_cdp_session(page)
+    swipe = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2, "yDistance": -150}
+    session.send("Input.synthesizeScrollGesture", swipe | {"gestureSourceType": "touch", "speed": 600})
+    assert page.evaluate("scrollY") > 100
+    details(page, "Seed 4, truncation 1")
 
 
 def test_in_german(browser, address: str):

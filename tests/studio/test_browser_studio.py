@@ -131,12 +131,28 @@ def test_two_covers_are_crossed(visit):
     second = wait_for_another(page, "breed", first)
     page.locator("#breed .mates button").first.click()
     expect(page.locator("#breed .child").first).to_have_attribute("data-parents", f"{second} {first}")
+    ways = page.locator("#breed .child .way").all_inner_texts()
+    assert ways == ["blend"] * 6 + ["by chance"] * 6
     page.locator("#breed .choose").nth(3).click()
     wait_for_another(page, "breed", second)
     expect(page.locator("#breed .details")).to_have_text("Generation 2")
     expect(page.locator("#breed .family path")).to_have_count(3)
     page.locator("#breed .keep-child").first.click(force=True)
     expect(page.locator("#shelf .kept li")).to_have_count(2)
+
+
+def test_keys_choose_children_and_the_focus_stays(visit):
+    page = visit()
+    open_breed(page)
+    first = shown(page, "breed")
+    page.locator("#breed .choose").nth(4).focus()
+    page.keyboard.press("Enter")
+    second = wait_for_another(page, "breed", first)
+    expect(page.locator("#breed .child").first).to_have_attribute("data-parents", second)
+    expect(page.locator("#breed .choose").nth(4)).to_be_focused()
+    third = page.locator("#breed .child").nth(2).get_attribute("data-address")
+    page.keyboard.press("3")
+    assert wait_for_another(page, "breed", second) == third
 
 
 def test_a_fader_moves_the_cover_and_undo_brings_it_back(visit):

@@ -5,6 +5,7 @@ import io
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -130,7 +131,8 @@ def test_a_frame_of_a_film_is_of_the_nearer_covers_genre(model: Model, pipeline:
     for number, cover in enumerate(expected):
         film.seek(number)
         assert same(reel["round"][number], cover)
-        small = pixels(film.convert("RGB").resize(cover.size, Image.Resampling.BOX)).astype(int)  # 512, with losses
+        # of 512 pixels and with losses
+        small = pixels(film.convert("RGB").resize(cover.size, Image.Resampling.BOX)).astype(int)
         assert np.abs(small - pixels(cover)).mean() < 8
     straight = closed_path(pipeline.prepare_latents([3, 8, 4]), 12, straight=True)
     assert all(map(same, reel["straight"], pipeline(latents=straight, genres=genres).images))

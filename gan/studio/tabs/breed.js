@@ -21,13 +21,16 @@ const litter = asker(
     if (answer.mate) portraits.set(answer.mate.address, answer.mate.src);
     const parents = [answer.parent.address, answer.mate?.address].filter(Boolean);
     $('.litter').dataset.of = answer.parent.address;
+    const focused = [...$('.litter').children].findIndex(item => item.contains(document.activeElement));
     $('.litter').replaceChildren(...answer.children.map((cover, n) => card(cover, parents, n)));
+    $('.litter').children[focused]?.querySelector('.choose').focus({preventScroll: true});
     say('sleeved');
     showFamily();
   });
 
 function card(cover, parents, n) {
-  const name = word('child-n', {n: n + 1}), item = make('div', {className: 'child'});
+  const crossed = parents.length > 1, half = n < 6 ? 'blend-n' : 'mix-n';
+  const name = word(crossed ? half : 'child-n', {n: n + 1}), item = make('div', {className: 'child'});
   Object.assign(item.dataset, {address: cover.address, parents: parents.join(' ')});
   const choose = make('button', {type: 'button', className: 'choose', title: word('choose-child')});
   choose.append(make('img', {src: cover.src, alt: word('cover-of', {name})}));
@@ -41,6 +44,7 @@ function card(cover, parents, n) {
   keep.setAttribute('aria-label', `${word('keep')}: ${name}`);
   keep.dataset.send = 'keep';
   item.append(choose, keep);
+  if (crossed) item.append(make('span', {className: 'way', textContent: word(n < 6 ? 'blend' : 'mix')}));
   return item;
 }
 
@@ -60,6 +64,13 @@ function generation(address, depth = 0) {
   const parents = parentsOf.get(address) ?? [];
   return !parents.length || depth > 50 ? 0 : 1 + Math.max(...parents.map(parent => generation(parent, depth + 1)));
 }
+
+// Keys 1 to 9 choose a child, wherever in the tab one is but in a box.
+document.addEventListener('keydown', event => {
+  if (place.tab !== 'breed' || !/^[1-9]$/.test(event.key) || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.matches('input[type=text], textarea, select')) return;
+  $('.litter').children[event.key - 1]?.querySelector('.choose').click();
+});
 
 // Makes a cover the parent.
 function go(address, remember = true, how = {}) {

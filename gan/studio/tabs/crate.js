@@ -90,6 +90,7 @@ function frame(now) {
 
 function touched(control = '') {
   by = control;
+  $('.drag-hint')?.remove();
   guest = null;
   dirty = true;
   moved ||= performance.now();

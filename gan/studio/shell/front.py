@@ -1,0 +1,110 @@
+"""What the server says before any of the page runs: previews of links, and 404 for an endpoint that there is not."""
+
+import json
+import re
+from html import escape
+from io import BytesIO
+
+from gradio.route_utils import get_root_url
+from PIL import Image
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gan.studio.address import Address
+from gan.studio.locale import LANGUAGES
+from gan.studio.model import FIRST_SEED, Model
+
+
+PREVIEW_SIZE = 512  # pixels a side
+PREVIEW = "/cover.png"  # with a cover's address after it
+META = re.compile(r'<meta (?:property="og:|name="twitter:)[^>]*>\s*')  # Gradio's own
+CALL = re.compile(r"/gradio_api/call/(?:v2/)?([^/]+)/?")
+
+
+class Front:
+    """ASGI middleware before Gradio; the page that it stands before has its model as `front_model`."""
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        request, page = Request(scope, receive), scope["app"].get_blocks()
+        path, model = scope["path"].removeprefix(scope.get("root_path", "")), getattr(page, "front_model", None)
+        if model is None or scope["app"].auth is not None:  # a preview would show what only those with a login may see
+            return await self.app(scope, receive, send)
+        if scope["method"] == "GET" and path == PREVIEW:
+            return await (await run_in_threadpool(_picture, model, request.url.query))(scope, receive, send)
+        if scope["method"] == "POST" and (call := CALL.fullmatch(path)):
+            names = {function.api_name for function in page.fns.values() if function.api_visibility == "public"}
+            if call[1] not in names:
+                return await _sentence(404, "There is no such endpoint.")(scope, receive, send)
+        if scope["method"] == "GET" and path in ("", "/"):
+            root = get_root_url(request, route_path="/", root_path=scope["app"].root_path)
+            send = _Rewriting(send, _tags(model, request.url.query, root)).send
+        await self.app(scope, receive, send)
+
+
+def _picture(model: Model, query: str) -> Response:
+    """Draw the cover of an address, large enough for a preview; one that is wrong has none."""
+    address = model.readable(query)
+    if address is None:
+        return _sentence(404, "There is no such cover.")
+    file = BytesIO()
+    side = max(PREVIEW_SIZE, model.resolution)
+    model.draw([address])[0].resize((side, side), Image.Resampling.LANCZOS).save(file, "PNG", compress_level=3)
+    return Response(file.getvalue(), media_type="image/png", headers={"Cache-Control": "public, max-age=3600"})
+
+
+def _tags(model: Model, query: str, root: str) -> str:
+    address = model.readable(query) or model.address(FIRST_SEED)
+    described = _name(address)
+    said = {
+        "og:type": "website",
+        "og:site_name": "Album Cover GAN",
+        "og:title": f"{described} – Album Cover GAN",
+        "og:description": LANGUAGES["en"]["tagline"],
+        "og:url": f"{root}/?{address.query()}",
+        "og:image": f"{root}{PREVIEW}?{address.query()}",
+        "og:image:alt": f"Album cover: {described}",
+    }
+    tags = [f'<meta property="{name}" content="{escape(value)}" />' for name, value in said.items()]
+    return "\n".join([*tags, '<meta name="twitter:card" content="summary_large_image" />'])
+
+
+def _name(address: Address) -> str:
+    words = LANGUAGES["en"]
+    name = words["between"] if address.seed is None else words["seed-n"].format(seed=address.seed)
+    return f"{name}, {address.genre}" if address.genre else name
+
+
+def _sentence(status: int, sentence: str) -> Response:
+    body = json.dumps({"detail": sentence, "error": sentence})
+    return Response(body, status, media_type="application/json")
+
+
+class _Rewriting:
+    """Puts `tags` in the place of Gradio's own into an answer that is HTML."""
+
+    def __init__(self, send: Send, tags: str):
+        self._send, self._tags, self._start, self._body = send, tags, None, b""
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = dict(message["headers"])
+            if message["status"] == 200 and headers.get(b"content-type", b"").startswith(b"text/html"):
+                self._start = message
+                return
+        if self._start is None:
+            return await self._send(message)
+        self._body += message.get("body", b"")
+        if message.get("more_body"):
+            return
+        page = META.sub("", self._body.decode()).replace("</head>", f"{self._tags}\n</head>", 1).encode()
+        headers = [(name, value) for name, value in self._start["headers"] if name != b"content-length"]
+        headers.append((b"content-length", str(len(page)).encode()))
+        await self._send(self._start | {"headers": headers})
+        await self._send({"type": "http.response.body", "body": page})

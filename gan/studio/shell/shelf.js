@@ -85,6 +85,7 @@ function card(cover, place) {
 }
 
 function show() {
+  if (list.querySelector('input')) return;  // a name is being written
   const focused = [...list.children].findIndex(item => item.contains(document.activeElement));
   const kind = document.activeElement?.tagName === 'BUTTON' ? document.activeElement.className : '';
   element.querySelector('.hint').hidden = shelved.length > 0;
@@ -156,6 +157,7 @@ function rename(item, cover) {
   const done = taken => {
     if (left) return;
     left = true;
+    box.remove();
     change(covers => covers.map(one => one.address === cover.address && taken ? {...one, name: box.value.trim()} : one));
     [...list.children].find(one => one.dataset.address === cover.address)?.querySelector('.rename').focus({preventScroll: true});
   };

@@ -180,6 +180,7 @@ function show(image, cover, spot, start) {
 
 // When nothing moves, a screen reader is told the cover, and the cover is the place.
 function rest(how = {by}) {
+  if (begun && place.tab !== 'crate') return;  // the visitor went on meanwhile
   $('.where').textContent = $('.details').textContent;
   move({cover: stand.dataset.address}, how);
 }
@@ -343,8 +344,8 @@ async function begin() {
   requestAnimationFrame(frame);
   const linked = place.cover && await open(place.cover);
   if (!linked) show(await decoded(props.value.src), props.value, `${x} ${y} ${drawnHow()}`);
-  begun = true;
   rest({instead: true});
+  begun = true;
   performance.mark('first-cover');
   ask();
 }

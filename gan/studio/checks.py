@@ -57,7 +57,8 @@ def in_words(endpoint: Callable) -> Callable:
         try:
             return endpoint(*values)
         except Refused as refusal:
-            raise gr.Error(_told(endpoint, refusal), print_exception=False) from None
+            # by the name that programs call it, which it gets later
+            raise gr.Error(_told(checked, refusal), print_exception=False) from None
 
     return checked
 

@@ -215,6 +215,7 @@ def serve(listening: socket.socket) -> dict:
             os.write(report, f"{code} {seconds:.2f}\n".encode())
             os._exit(0)
         end_with_parent()
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job begins without it
         os.setsid()  # first: who knows its number may kill its group
         os.write(report, f"{os.getpid()}\n".encode())
         os.close(report)

@@ -22,7 +22,8 @@ from tests.helpers.runs import LAUNCHER, assert_same_run, command, finish, kill_
 
 def test_a_run_leaves_what_the_manual_says(straight: Path) -> None:
     assert sorted(p.name for p in straight.iterdir()) == [
-        "best", "checkpoints", "config.json", "copies.json", "film.mp4", "film.webp", "metrics.jsonl", "pipeline", "samples",
+        "best", "checkpoints", "config.json", "copies.json", "film.mp4", "film.webp", "metrics.jsonl", "pipeline",
+        "samples",
     ]  # fmt: skip
     lines = [json.loads(line) for line in (straight / "metrics.jsonl").read_text().splitlines()]
     assert [line["images"] for line in lines] == [200, 400, 400, 600, 800, 800]

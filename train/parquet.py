@@ -138,9 +138,11 @@ def read_rows(paths: list[Path], columns: list[str]) -> Iterator[dict[str, Any]]
         with _opened(path) as file:
             try:
                 _check_pages(path, file.metadata, columns)
-                for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns, use_threads=False):
-                    for row in range(batch.num_rows):
-                        yield {name: batch.column(name)[row].as_py() for name in batch.schema.names}
+                for group in range(file.num_row_groups):  # Arrow puts no cells with parts together across groups
+                    groups = file.iter_batches(ROWS_AT_ONCE, [group], columns, use_threads=False)
+                    for batch in groups:
+                        for row in range(batch.num_rows):
+                            yield {name: batch.column(name)[row].as_py() for name in batch.schema.names}
             except TableError:
                 raise
             except Exception as problem:  # Arrow raises its own, Python's and the system's errors

@@ -33,6 +33,17 @@ BOUNDS = {
         "group_size": (1, 2 * CHANNELS[1]),
         "latent_dim": LATENTS,
     },
+    "PainterGenerator": {
+        "resolution": (32, SIDES[1]),
+        "width": CHANNELS,
+        "composer_width": CHANNELS,
+        "composer_max_width": CHANNELS,
+        "latent_channels": (1, 64),
+        "latent_dim": LATENTS,
+        "attention": (0, 64),
+        "clusters": (0, 1000),
+        "palette": (0, 64),
+    },
 }
 OWN_NOTES = ("_class_name", "_diffusers_version", "_name_or_path")  # diffusers writes them beside the arguments
 WEIGHTS = ("F16", "BF16", "F32", "F64", "I64")  # what safetensors calls the kinds of numbers that weights may be

@@ -111,11 +111,11 @@ class Covers:
         Returns:
             (size, resolution, resolution, 3) uint8.
         """
-        return self[self._indices(position, size, stream)]
+        return self[self.indices(position, size, stream)]
 
     def batch_labels(self, position: int, size: int, stream: int = 0) -> torch.Tensor | None:
         """(size,) int64, the genres of the covers that `batch` gives; None where they were not loaded."""
-        return None if self.labels is None else self.labels[self._indices(position, size, stream)]
+        return None if self.labels is None else self.labels[self.indices(position, size, stream)]
 
     def resident(self, device: torch.device) -> "Covers":
         """The same covers with all pixels in the memory of `device`, where `batch` then gives them."""
@@ -141,7 +141,8 @@ class Covers:
         flat = torch.frombuffer(bytearray(b"".join(rows)), dtype=torch.uint8)
         return flat.view(len(rows), self.resolution, self.resolution, 3)
 
-    def _indices(self, position: int, size: int, stream: int) -> torch.Tensor:
+    def indices(self, position: int, size: int, stream: int = 0) -> torch.Tensor:
+        """(size,) int64, which covers `batch` gives."""
         parts, end = [torch.empty(0, dtype=torch.int64)], position + size
         while position < end:  # a batch may span epochs
             epoch, offset = divmod(position, len(self))

@@ -1,6 +1,8 @@
-"""Collect the published architectures, one self-contained file each: a generator and its discriminator."""
+"""Collect the architectures, one self-contained file each for a generator: it travels with a pipeline."""
 
 from gan.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from gan.networks.latents import LatentDiscriminator
+from gan.networks.painter import PainterGenerator
 from gan.networks.r3gan import R3GANDiscriminator, R3GANGenerator
 from gan.networks.wgan_gp import WGANGPDiscriminator, WGANGPGenerator
 
@@ -10,4 +12,5 @@ NETWORKS = {
     "dcgan": (DCGANGenerator, DCGANDiscriminator),
     "wgan-gp": (WGANGPGenerator, WGANGPDiscriminator),
     "r3gan": (R3GANGenerator, R3GANDiscriminator),
+    "painter": (PainterGenerator, LatentDiscriminator),  # which judges latents, not covers
 }

@@ -11,40 +11,20 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import nn
 
+from gan.networks.painter import ResidualBlock, conv, embedding
+
 
 FEATURE_CHANNELS = (40, 112, 320)  # of EfficientNet-lite0 at strides 8, 16 and 32: one, two and four positions
-
-
-def _conv(channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1, gain: float = math.sqrt(2)):
-    conv = nn.Conv2d(channels_in, channels_out, kernel, stride, padding=(kernel - 1) // 2)
-    nn.init.normal_(conv.weight, 0.0, gain / math.sqrt(conv.weight[0].numel()))
-    nn.init.zeros_(conv.bias)
-    return conv
-
-
-class ResidualBlock(nn.Module):
-    """What `convolutions` 3x3 convolutions say is to change; the last begins at zero, so a block begins as nothing."""
-
-    def __init__(self, channels: int, convolutions: int):
-        super().__init__()
-        gains = [math.sqrt(2)] * (convolutions - 1) + [0.0]
-        self.convolutions = nn.ModuleList(_conv(channels, channels, gain=gain) for gain in gains)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = x
-        for convolution in self.convolutions:
-            y = convolution(F.leaky_relu(y, 0.2))
-        return x + y
 
 
 def _halving(latent_channels: int, positions: int, width: int, convolutions: int) -> nn.ModuleList:
     """One stage for each size from `positions` down to 4: a convolution, of stride 2 but in the first, and a block."""
     if positions < 4 or positions & (positions - 1):
         raise ValueError(f"positions must be a power of two from 4 on, not {positions}")
-    stages, channels = [_conv(latent_channels, width)], width
+    stages, channels = [conv(latent_channels, width)], width
     stages[0] = nn.Sequential(stages[0], ResidualBlock(channels, convolutions))
     while positions > 4:
-        halve = _conv(channels, 2 * channels, 4, 2)
+        halve = conv(channels, 2 * channels, 4, 2)
         stages.append(nn.Sequential(nn.LeakyReLU(0.2), halve, ResidualBlock(2 * channels, convolutions)))
         positions, channels = positions // 2, 2 * channels
     return nn.ModuleList(stages)
@@ -77,13 +57,13 @@ class LatentDiscriminator(ModelMixin, ConfigMixin):
         super().__init__()
         self.stages = _halving(latent_channels, positions, width, convolutions=1)
         channels = width * positions // 4
-        self.to_features = _conv(channels, channels, 1)
+        self.to_features = conv(channels, channels, 1)
         self.to_logit = nn.Linear(channels, 1)
         nn.init.normal_(self.to_logit.weight, 0.0, 1 / math.sqrt(channels))
         self.pool = nn.Conv2d(channels, channels, 4, groups=channels)  # 4x4 -> 1x1, each channel by itself
         nn.init.normal_(self.pool.weight, 0.0, 1 / 4)
-        self.genre_embedding = _embedding(len(genres), channels) if genres else None
-        self.cluster_embedding = _embedding(clusters, channels) if clusters else None
+        self.genre_embedding = embedding(len(genres), channels) if genres else None
+        self.cluster_embedding = embedding(clusters, channels) if clusters else None
         self.palette_embedding = nn.Linear(palette, channels, bias=False) if palette else None
         if palette:
             nn.init.zeros_(self.palette_embedding.weight)
@@ -104,18 +84,14 @@ class LatentDiscriminator(ModelMixin, ConfigMixin):
         with torch.autocast(features.device.type, enabled=False):  # only differences of logits count: no rounding here
             features = features.float()
             logits = self.to_logit(features).flatten()
-            for embedding, condition in (
+            for embed, condition in (
                 (self.genre_embedding, labels),
                 (self.cluster_embedding, clusters),
                 (self.palette_embedding, palette),
             ):
-                if embedding is not None and condition is not None:
-                    logits = logits + (features * embedding(condition)).mean(1)
+                if embed is not None and condition is not None:
+                    logits = logits + (features * embed(condition)).mean(1)
             return logits
-
-
-def _embedding(kinds: int, features: int) -> nn.Embedding:
-    return nn.Embedding(kinds + 1, features, padding_idx=kinds, _weight=torch.zeros(kinds + 1, features))
 
 
 class LatentFeatures(ModelMixin, ConfigMixin):
@@ -137,7 +113,7 @@ class LatentFeatures(ModelMixin, ConfigMixin):
             raise ValueError(f"positions must be at least 16, not {positions}")
         self.stages = _halving(latent_channels, positions, width, convolutions=2)[: len(FEATURE_CHANNELS)]
         self.to_maps = nn.ModuleList(
-            _conv(width * 2**k, channels, 1, gain=1.0) for k, channels in enumerate(FEATURE_CHANNELS)
+            conv(width * 2**k, channels, 1, gain=1.0) for k, channels in enumerate(FEATURE_CHANNELS)
         )
         for k, channels in enumerate(FEATURE_CHANNELS):
             self.register_buffer(f"mean{k}", torch.zeros(channels))

@@ -23,11 +23,14 @@ from torch import nn
 SCALE = 8  # pixels a side for each position of the latents
 
 
-def _conv(channels_in: int, channels_out: int, kernel: int = 3, gain: float = math.sqrt(2)) -> nn.Conv2d:
-    conv = nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2)
-    nn.init.normal_(conv.weight, 0.0, gain / math.sqrt(conv.weight[0].numel()))
-    nn.init.zeros_(conv.bias)
-    return conv
+def conv(
+    channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1, gain: float = math.sqrt(2)
+) -> nn.Conv2d:
+    """Return a convolution whose output varies `gain` times as much as its input."""
+    made = nn.Conv2d(channels_in, channels_out, kernel, stride, padding=(kernel - 1) // 2)
+    nn.init.normal_(made.weight, 0.0, gain / math.sqrt(made.weight[0].numel()))
+    nn.init.zeros_(made.bias)
+    return made
 
 
 class Twice(nn.Module):
@@ -43,7 +46,7 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int, convolutions: int = 2):
         super().__init__()
         gains = [math.sqrt(2)] * (convolutions - 1) + [0.0]
-        self.convolutions = nn.ModuleList(_conv(channels, channels, gain=gain) for gain in gains)
+        self.convolutions = nn.ModuleList(conv(channels, channels, gain=gain) for gain in gains)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = x
@@ -72,7 +75,7 @@ class Encoder(ModelMixin, ConfigMixin):
             nn.Conv2d(2 * width, 4 * width, 4, 2, 1),
             ResidualBlock(4 * width),
             nn.LeakyReLU(0.2, True),
-            _conv(4 * width, latent_channels, gain=1.0),
+            conv(4 * width, latent_channels, gain=1.0),
         )
 
     def forward(self, covers: torch.Tensor) -> torch.Tensor:
@@ -90,10 +93,10 @@ class Decoder(nn.Module):
 
     def __init__(self, width: int = 16, latent_channels: int = 8):
         super().__init__()
-        layers = [_conv(latent_channels, SCALE * width, gain=1.0)]
+        layers = [conv(latent_channels, SCALE * width, gain=1.0)]
         for times in (8, 4, 2):
-            layers += [ResidualBlock(times * width), _conv(times * width, times * width // 2, 1, gain=1.0), Twice()]
-        layers += [ResidualBlock(width, convolutions=1), nn.LeakyReLU(0.2, True), _conv(width, 3, gain=1.0)]
+            layers += [ResidualBlock(times * width), conv(times * width, times * width // 2, 1, gain=1.0), Twice()]
+        layers += [ResidualBlock(width, convolutions=1), nn.LeakyReLU(0.2, True), conv(width, 3, gain=1.0)]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
@@ -123,7 +126,7 @@ class ComposerBlock(nn.Module):
     def __init__(self, channels: int, condition_dim: int):
         super().__init__()
         self.norms = nn.ModuleList(ConditionalNorm(channels, condition_dim) for _ in range(2))
-        self.convolutions = nn.ModuleList(_conv(channels, channels) for _ in range(2))
+        self.convolutions = nn.ModuleList(conv(channels, channels) for _ in range(2))
 
     def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
         y = x
@@ -141,7 +144,7 @@ class Attention(nn.Module):
         self.heads = heads
         self.norm = nn.GroupNorm(1, channels)
         self.to_query_key_value = nn.Conv2d(channels, 3 * channels, 1)
-        self.to_output = _conv(channels, channels, 1, gain=0.0)
+        self.to_output = conv(channels, channels, 1, gain=0.0)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         count, channels, height, width = x.shape
@@ -172,13 +175,13 @@ class Composer(nn.Module):
         self.first = nn.Linear(condition_dim, widths[0] * 16)
         nn.init.normal_(self.first.weight, 0.0, 1 / math.sqrt(condition_dim))
         self.blocks = nn.ModuleList(ComposerBlock(channels, condition_dim) for channels in widths)
-        self.narrowings = nn.ModuleList(_conv(above, below, 1, gain=1.0) for above, below in pairwise(widths))
+        self.narrowings = nn.ModuleList(conv(above, below, 1, gain=1.0) for above, below in pairwise(widths))
         self.attentions = nn.ModuleDict(
             {str(size): Attention(channels) for size, channels in zip(sizes, widths, strict=True) if size == attention}
         )
         self.twice = Twice()
         self.norm = ConditionalNorm(widths[-1], condition_dim)
-        self.to_latents = _conv(widths[-1], latent_channels, gain=1.0)
+        self.to_latents = conv(widths[-1], latent_channels, gain=1.0)
 
     def forward(self, condition: torch.Tensor) -> torch.Tensor:
         """(N, condition_dim) to (N, latent_channels, positions, positions) latents of about unit variance."""
@@ -228,8 +231,8 @@ class PainterGenerator(ModelMixin, ConfigMixin):
         self.composer = Composer(positions, composer_width, composer_max_width, latent_dim, latent_channels, attention)
         self.decoder = Decoder(width, latent_channels)
         # Where each kind of condition has its vector; all begin at zero, the last of each is "any" and stays there.
-        self.genre_embedding = _embedding(len(genres), latent_dim) if genres else None
-        self.cluster_embedding = _embedding(clusters, latent_dim) if clusters else None
+        self.genre_embedding = embedding(len(genres), latent_dim) if genres else None
+        self.cluster_embedding = embedding(clusters, latent_dim) if clusters else None
         self.palette_embedding = nn.Linear(palette, latent_dim, bias=False) if palette else None
         if palette:
             nn.init.zeros_(self.palette_embedding.weight)
@@ -274,5 +277,6 @@ class PainterGenerator(ModelMixin, ConfigMixin):
         return self.decoder(composed * deviation + mean)
 
 
-def _embedding(kinds: int, features: int) -> nn.Embedding:
+def embedding(kinds: int, features: int) -> nn.Embedding:
+    """Return a vector for each kind and one for "any": all begin at zero, the last stays there."""
     return nn.Embedding(kinds + 1, features, padding_idx=kinds, _weight=torch.zeros(kinds + 1, features))

@@ -69,7 +69,8 @@ def test_same_seed_same_pixels_in_any_batch(name: str):
     pipe = tiny_pipeline(name)
     seeds = list(range(16))
     together = drawn(pipe, seeds=seeds)
-    assert together.shape == (16, 16, 16, 3) and together.dtype == np.uint8
+    side = pipe.synthesis.config.resolution
+    assert together.shape == (16, side, side, 3) and together.dtype == np.uint8
     assert len(np.unique(together.reshape(16, -1), axis=0)) == 16
     for batch_size in (1, 3, 100):
         alone = drawn(pipe, seeds=seeds, batch_size=batch_size)

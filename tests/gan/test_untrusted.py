@@ -177,7 +177,7 @@ def test_bfloat16_weights_load(folder: Path) -> None:
 def test_every_generator_has_bounds_and_every_recipe_is_within_them() -> None:
     assert BOUNDS.keys() == GENERATORS.keys()
     for name, (generator, _) in NETWORKS.items():
-        arguments = dict(generator(resolution=8, width=4).config)
+        arguments = dict(generator(resolution=32, width=4).config)
         assert BOUNDS[generator.__name__].keys() | {"genres"} == arguments.keys() - {"_use_default_values"}, name
     for recipe in (load_recipe(file.stem, {}) for file in CONFIGS.glob("*.yaml")):
         generator = NETWORKS[recipe.network][0]

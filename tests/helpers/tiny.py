@@ -15,12 +15,20 @@ TINY = {
     "dcgan": {"width": 4, "latent_dim": 10},
     "wgan-gp": {"width": 4, "latent_dim": 10},
     "r3gan": {"width": 8, "max_width": 16, "blocks": 1, "group_size": 8, "latent_dim": 10},
+    "painter": {
+        "resolution": 32,
+        "width": 2,
+        "composer_width": 4,
+        "composer_max_width": 8,
+        "latent_channels": 4,
+        "latent_dim": 10,
+    },
 }
 GENRES = ["rock", "R&B", "música"]  # names are anything that can be printed
 
 
 def tiny_pipeline(name: str, seed: int = 0, **config: int | list[str]) -> AlbumCoverPipeline:
-    """A pipeline for covers of 16 px; `name` is a key of NETWORKS, `config` changes the network's arguments."""
+    """A pipeline for covers of 16 px, a painter's of 32; `name` is a key of NETWORKS, `config` its arguments."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = NETWORKS[name][0](**{"resolution": 16} | TINY[name] | config)

@@ -20,7 +20,8 @@ from train.train_gan.run_config import RunConfig
 from train.train_gan.run_folder import RunFolder
 
 
-RECIPES = sorted(p.stem for p in CONFIGS.glob("*.yaml"))
+# of a painter's see test_painter_run.py
+RECIPES = sorted(p.stem for p in CONFIGS.glob("*.yaml") if not p.stem.startswith("painter"))
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -45,7 +45,7 @@ def failure(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, *arg
         ("network: dcgan\nresolution: 64", "loss is missing"),
         (
             "network: vqgan\nresolution: 64\nloss: logistic",
-            "network: should be 'dcgan', 'wgan-gp' or 'r3gan', not 'vqgan'",
+            "network: should be 'dcgan', 'wgan-gp', 'r3gan' or 'painter', not 'vqgan'",
         ),
         ("network: dcgan\nresolution: 60\nloss: logistic", "power of two"),
         ("network: dcgan\nresolution: 64\nloss: logistic\ngenerator: {depth: 3}", "depth"),

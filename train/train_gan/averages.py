@@ -91,6 +91,8 @@ def with_standing_statistics(generator: nn.Module) -> nn.Module:
     Args:
         generator: (N, latent_dim) latents, and (N,) labels where it has genres, to covers.
     """
+    # of a painter the composer alone normalises
+    draw = "compose" if hasattr(generator, "compose") else "forward"
     if not any(isinstance(module, nn.BatchNorm2d) for module in generator.modules()):
         return generator
     generator = copy.deepcopy(generator).train()
@@ -104,7 +106,7 @@ def with_standing_statistics(generator: nn.Module) -> nn.Module:
     if genres := genres_of(generator):
         inputs.append(torch.arange(STATISTICS_COVERS) % (len(genres) + 1))
     for part in zip(*(tensor.to(device).split(STATISTICS_BATCH) for tensor in inputs), strict=True):
-        generator(*part)
+        getattr(generator, draw)(*part)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     return generator.eval()

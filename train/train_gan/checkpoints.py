@@ -3,6 +3,7 @@
 import hashlib
 import io
 import sys
+from dataclasses import fields
 from itertools import takewhile
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 from train.cli import UserError, full_disk_in_one_line
 from train.files import write_atomically
 from train.train_gan.device import is_no_memory
+from train.train_gan.painter import Painter
 from train.train_gan.state import GAN
 
 
@@ -25,13 +27,13 @@ class Checkpoints:
         self.run = run
         self.folder = run / "checkpoints"
 
-    def save(self, gan: GAN, images: int, seconds: float) -> None:
+    def save(self, gan: GAN | Painter, images: int, seconds: float) -> None:
         """Write all that a run needs to go on exactly, then drop all but the newest checkpoints.
 
         Raises:
             UserError: the disk is full; the checkpoints before are as they were.
         """
-        state = {name: getattr(gan, name).state_dict() for name in GAN.__dataclass_fields__}
+        state = {part.name: getattr(gan, part.name).state_dict() for part in fields(gan)}
         content = io.BytesIO()  # torch ends the whole program where a full disk lets it write half a file
         torch.save(state | {"images": images, "seconds": seconds}, content)
         content.write(hashlib.sha256(content.getbuffer()).digest())  # torch reads past it
@@ -41,7 +43,7 @@ class Checkpoints:
             for old in self.files()[:-KEPT_CHECKPOINTS]:
                 old.unlink()
 
-    def load(self, gan: GAN, name: str, device: torch.device) -> tuple[int, float]:
+    def load(self, gan: GAN | Painter, name: str, device: torch.device) -> tuple[int, float]:
         """Restore a checkpoint.
 
         Args:
@@ -71,8 +73,8 @@ class Checkpoints:
             # accelerate numbers even the CPU where there are several processes, and torch.load knows no cpu:0
             where = "cpu" if device.type == "cpu" else device
             state = torch.load(file, map_location=where, weights_only=True)
-            for part in GAN.__dataclass_fields__:
-                getattr(gan, part).load_state_dict(state[part])
+            for part in fields(gan):
+                getattr(gan, part.name).load_state_dict(state[part.name])
             images, seconds = state["images"], state["seconds"]
         except Exception as error:  # torch raises nearly anything for a file that is not what it expects
             if is_no_memory(error):

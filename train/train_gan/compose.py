@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
+from accelerate import Accelerator
 from torch import nn
 
 from gan.losses import relativistic_discriminator_loss, relativistic_generator_loss, zero_centred_penalty
 from gan.networks.latents import LatentFeatures
 from train.train_gan.double_backward import FastDoubleBackward
-from train.train_gan.updates import update
+from train.train_gan.updates import LARGEST_NORM, update
 
 
 Conditions = dict[str, torch.Tensor]  # labels, clusters, palette: what `PainterGenerator.compose` takes by name
@@ -32,6 +33,7 @@ class Composing:
         heads: a discriminator of its maps.
         optimizer, critic_optimizer, heads_optimizer: of the composer and its embeddings, of the critic, of the heads.
         autocast: the context in which networks compute.
+        accelerator: the processes that share a batch.
         learning_rate: of all three.
         penalty_weight: gamma of R1 and R2, taken at one cover in `penalty_every`.
         heads_weight: of the heads' verdict against the critic's.
@@ -46,6 +48,7 @@ class Composing:
     critic_optimizer: torch.optim.Optimizer
     heads_optimizer: torch.optim.Optimizer | None
     autocast: Callable
+    accelerator: Accelerator
     learning_rate: float = 2e-4
     penalty_weight: float = 1.0
     penalty_every: int = 4
@@ -81,23 +84,26 @@ class Composing:
         return self._shown
 
     def _teach_critic(self, real: torch.Tensor, fake: torch.Tensor, conditions: Conditions) -> None:
-        some = len(real) // self.penalty_every
-        few = {name: value[:some] for name, value in conditions.items()}
-        rest = {name: value[some:] for name, value in conditions.items()}
         logits, penalty = [], 0.0
         for kind in (real, fake):
-            first = kind[:some].clone().requires_grad_()
+            # at one cover in so many, the same ones however the processes share a batch
+            rows = kind.unflatten(0, (-1, self.penalty_every))
+            asked = {name: value.unflatten(0, (-1, self.penalty_every)) for name, value in conditions.items()}
+            first = rows[:, 0].clone(memory_format=torch.channels_last).requires_grad_()
             with FastDoubleBackward(), self.autocast():
-                judged = self.critic(first, **few)
+                judged = self.critic(first, **{name: value[:, 0] for name, value in asked.items()})
             penalty = penalty + zero_centred_penalty(judged, first)
+            others = {name: value[:, 1:].flatten(0, 1) for name, value in asked.items()}
+            rest = rows[:, 1:].flatten(0, 1).contiguous(memory_format=torch.channels_last)
             with self.autocast():
-                logits.append(torch.cat((judged, self.critic(kind[some:], **rest))))
+                logits.append(torch.cat((judged, self.critic(rest, **others))))
         loss = relativistic_discriminator_loss(*logits)
         self.critic_optimizer.zero_grad()
         (loss + self.penalty_weight * penalty).backward()
-        update(self.critic_optimizer, self.learning_rate)
+        norm = update(self.critic_optimizer, self.learning_rate, self.accelerator, LARGEST_NORM)
         told = (logits[0] > logits[1]).float().mean()
         self._shown |= {"loss_d": loss.detach(), "gradient_penalty": penalty.detach(), "pair_accuracy": told}
+        self._shown["gradient_norm_d"] = norm
 
     def _teach_heads(self, real: torch.Tensor, fake: torch.Tensor, shifts: tuple[int, int]) -> None:
         with self.autocast():
@@ -107,7 +113,7 @@ class Composing:
         loss = F.relu(1 - real_logits).mean() + F.relu(1 + fake_logits).mean()
         self.heads_optimizer.zero_grad()
         loss.backward()
-        update(self.heads_optimizer, self.learning_rate)
+        update(self.heads_optimizer, self.learning_rate, self.accelerator, LARGEST_NORM)
         self._shown["loss_heads"] = loss.detach()
 
     def _teach_composer(
@@ -131,7 +137,7 @@ class Composing:
         self.optimizer.zero_grad()
         loss.backward()
         self.critic.requires_grad_(True)
-        update(self.optimizer, self.learning_rate)
+        self._shown["gradient_norm_g"] = update(self.optimizer, self.learning_rate, self.accelerator, LARGEST_NORM)
 
 
 def shifted(latents: torch.Tensor, down: int, right: int) -> torch.Tensor:

@@ -3,17 +3,22 @@
 import torch
 from torch import nn
 
+from train.train_gan.painter import Painter
 from train.train_gan.recipes import Recipe
 from train.train_gan.state import GAN
 
 
-def describe(gan: GAN, recipe: Recipe) -> str:
+def describe(gan: GAN | Painter, recipe: Recipe) -> str:
     """Return in words a recipe, the size of its networks, and the shape of every layer's output for one cover."""
     lines = [f"{name}: {value}" for name, value in vars(recipe).items()]
-    inputs = {
-        "generator": torch.zeros(2, gan.generator.config.latent_dim),
-        "discriminator": torch.zeros(2, 3, recipe.resolution, recipe.resolution),
-    }
+    covers = torch.zeros(2, 3, recipe.resolution, recipe.resolution)
+    inputs = {"generator": torch.zeros(2, gan.generator.config.latent_dim), "discriminator": covers}
+    if isinstance(gan, Painter):
+        config = gan.discriminator.config
+        latents = torch.zeros(2, config.latent_channels, config.positions, config.positions)
+        inputs |= {"encoder": covers, "discriminator": latents, "patch_critic": covers}
+        if recipe.features != "none":
+            inputs["student"] = latents
     for role, example in inputs.items():
         network = getattr(gan, role)
         count = sum(p.numel() for p in network.parameters())

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from accelerate import Accelerator
 from torch import nn
 
 from gan.networks.efficientnet_lite import EfficientNetLite
 from gan.networks.latents import LatentFeatures
-from train.train_gan.updates import update
+from train.train_gan.updates import LARGEST_NORM, update
 
 
 @dataclass
@@ -25,6 +26,7 @@ class Distilling:
         paint: (N, latent_channels, positions, positions) of unit variance to covers, see `PainterGenerator.paint`.
         optimizer: of the student.
         autocast: the context in which networks compute.
+        accelerator: the processes that share a batch.
         learning_rate: at the start; a twentieth of it at the end, along a cosine.
     """
 
@@ -33,6 +35,7 @@ class Distilling:
     paint: Callable[[torch.Tensor], torch.Tensor]
     optimizer: torch.optim.Optimizer
     autocast: Callable
+    accelerator: Accelerator
     learning_rate: float = 1e-3
 
     def step(self, latents: torch.Tensor, done: float) -> dict[str, torch.Tensor]:
@@ -47,8 +50,9 @@ class Distilling:
         losses = [(a.float() - b).square().mean() for a, b in zip(found, wanted, strict=True)]
         self.optimizer.zero_grad()
         sum(losses).backward()
-        update(self.optimizer, self.learning_rate * (0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2))
-        return {f"unexplained_{8 * 2**k}": loss.detach() for k, loss in enumerate(losses)}
+        rate = self.learning_rate * (0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2)
+        norm = update(self.optimizer, rate, self.accelerator, LARGEST_NORM)
+        return {f"unexplained_{8 * 2**k}": loss.detach() for k, loss in enumerate(losses)} | {"gradient_norm": norm}
 
     @torch.no_grad()
     def see(self, latents: torch.Tensor) -> list[torch.Tensor]:

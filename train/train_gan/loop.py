@@ -16,8 +16,9 @@ from train.train_gan.averages import Averages, mend_statistics
 from train.train_gan.data import ADAPTING_STEPS, Batches
 from train.train_gan.film import has_film, make_film
 from train.train_gan.monitor import Monitor
+from train.train_gan.phases import PhaseBatches, PhaseTrainer
 from train.train_gan.push import Push
-from train.train_gan.run_folder import EVALUATION, RunFolder, kind_of
+from train.train_gan.run_folder import EVALUATION, SHEET_SEEDS, RunFolder, kind_of
 from train.train_gan.steps import Trainer
 from train.train_gan.stop import Stop
 
@@ -45,8 +46,8 @@ class Run:
         images: covers shown so far.
     """
 
-    trainer: Trainer
-    batches: Batches
+    trainer: Trainer | PhaseTrainer
+    batches: Batches | PhaseBatches
     folder: RunFolder
     monitor: Monitor
     averages: Averages
@@ -73,7 +74,9 @@ class Run:
         self.drawn = (self.start, self.averages.chosen) if drawn else None
 
 
-def steps(trainer: Trainer, batches: Batches, images: int) -> Iterator[tuple[int, dict[str, torch.Tensor]]]:
+def steps(
+    trainer: Trainer | PhaseTrainer, batches: Batches | PhaseBatches, images: int
+) -> Iterator[tuple[int, dict[str, torch.Tensor]]]:
     """Take steps until the covers of the recipe are shown.
 
     Everything random is a function of (seed, images), so a run goes on exactly where it stopped.
@@ -120,7 +123,9 @@ def after_step(run: Run, images: int, measured: dict[str, torch.Tensor]) -> bool
         draw(run)
     if run.stop.agreed(run.trainer.accelerator, images // size):
         return True
-    if saves and run.push and images < recipe.total_images:  # else `finish` sends it, with all else
+    if (
+        saves and run.push and recipe.draws(images) and images < recipe.total_images
+    ):  # else `finish` sends it, with all else
         run.push.start(images)
     return False
 
@@ -161,7 +166,7 @@ def save_checkpoint(run: Run) -> None:
 
 def evaluate(run: Run) -> None:
     """Measure every average of the generator; keep the best that there ever was in best/."""
-    if not run.is_main or run.evaluation is None or run.stop.asked():
+    if not run.is_main or run.evaluation is None or run.stop.asked() or not run.trainer.recipe.draws(run.images):
         return
     with run.monitor.pause():
         run.measured = run.images
@@ -193,10 +198,17 @@ def best_average(run: Run) -> tuple[dict[str, float], nn.Module]:
 
 
 def draw(run: Run) -> None:
-    """Write the sheet of samples and the pipeline, both by the chosen average."""
+    """Write the sheet of samples and the pipeline, both by the chosen average.
+
+    While a painter learns to paint, its sheet shows covers beside what it makes of them.
+    """
     if run.is_main:
         with run.monitor.pause():
-            run.folder.save_samples(AlbumCoverPipeline(run.averages.ready(run.images)), run.images)
+            if not run.trainer.recipe.draws(run.images):
+                covers = run.evaluation.real[: SHEET_SEEDS // 2]
+                run.folder.save_repainted(covers, run.trainer.repaint(covers), run.images)
+            else:
+                run.folder.save_samples(AlbumCoverPipeline(run.averages.ready(run.images)), run.images)
         run.drawn = run.images, run.averages.chosen
 
 
@@ -220,14 +232,14 @@ def finish(run: Run) -> str:
         look_for_copies(run)
     if not has_film(folder):
         run.monitor.attempt("the film", partial(make_film, folder))
-    if run.push:
+    if run.push and run.trainer.recipe.draws(run.images):
         run.push.last(run.images)
     if run.images == run.start:
         return f"{folder}: already shown {run.images:,} covers; raise --total_images to go on"
-    return (
-        f"{folder}: {'done' if done else 'stopped'} after {run.images:,} covers, {rate:.0f} a second; "
-        f"play with it: python app.py --model {folder / 'pipeline'}"
-    )
+    line = f"{folder}: {'done' if done else 'stopped'} after {run.images:,} covers, {rate:.0f} a second"
+    if not run.trainer.recipe.draws(run.images):
+        return f"{line}; it has begun to learn how covers are painted, and composes none of its own yet"
+    return f"{line}; play with it: python app.py --model {folder / 'pipeline'}"
 
 
 def look_for_copies(run: Run) -> None:

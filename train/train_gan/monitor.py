@@ -14,6 +14,7 @@ from gan.errors import first_line
 from train.cli import UserError
 from train.train_gan.device import peak_memory
 from train.train_gan.health import Health, SkippedUpdates
+from train.train_gan.phases import PhaseTrainer
 from train.train_gan.run_folder import EVALUATION, TRAINING, RunFolder
 from train.train_gan.steps import Trainer
 from train.train_gan.stop import Stop
@@ -37,7 +38,7 @@ class Monitor:
         stop: what asks the run to stop, and whom work that can be made up for is left for.
     """
 
-    def __init__(self, trainer: Trainer, folder: RunFolder, images: int, seconds: float, stop: Stop):
+    def __init__(self, trainer: Trainer | PhaseTrainer, folder: RunFolder, images: int, seconds: float, stop: Stop):
         self.trainer, self.folder, self.start, self.stop = trainer, folder, images, stop
         self.is_main = trainer.accelerator.is_main_process
         self.seconds_before = seconds
@@ -47,6 +48,7 @@ class Monitor:
         recipe = trainer.recipe
         self.health = Health(recipe.gradient_penalty != "none", recipe.loss == "wasserstein")
         self.skipped = SkippedUpdates(trainer.accelerator.device)
+        self.phase = ""  # of recipes that have several: others are measured in each
         self.latest: dict[str, torch.Tensor] = {}
         last = math.ceil(recipe.total_images / recipe.train_batch_size) * recipe.train_batch_size
         self.bar = tqdm(total=last, initial=images, unit="cover", unit_scale=True, disable=not self.is_main)
@@ -58,12 +60,16 @@ class Monitor:
 
     def step(self, images: int, measured: dict[str, torch.Tensor]) -> None:
         """Take note of a step, after which `images` covers are shown, and of what it measured."""
-        self.bar.update(self.trainer.recipe.train_batch_size)
+        recipe = self.trainer.recipe
+        self.bar.update(recipe.train_batch_size)
+        if (phase := recipe.phase(images - recipe.train_batch_size).name) != self.phase:
+            self.phase, self.latest = phase, {}
+            self.bar.set_description(phase)
         self.latest |= measured  # the generator's loss is not measured at every step of every recipe
         self.skipped.take(measured)
         if not self.speed_said and time.monotonic() - self.began > FIRST_WORD:
             self._say_speed(images)
-        if (images // self.trainer.recipe.train_batch_size) % LOG_STEPS == 0:
+        if (images // recipe.train_batch_size) % LOG_STEPS == 0:
             self._log(images)
 
     def evaluated(self, images: int, scores: dict[str, float]) -> None:

@@ -4,275 +4,277 @@ paint -> latents of all covers -> distil -> compose -> tune. Whatever a step is 
 covers shown), and whatever it changes is in `Painter`, so a run goes on exactly where it stopped, in any phase.
 """
 
-import copy
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache, partial
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from torch import nn
 
-from gan.networks.efficientnet_lite import EfficientNetLite
-from gan.networks.latents import LatentDiscriminator, LatentFeatures
-from gan.networks.painter import SCALE, Encoder, PainterGenerator
-from gan.networks.patch import PatchDiscriminator
-from gan.networks.projected import ProjectedDiscriminator
-from train.covers import Covers, mixed_seed, seeded, to_float
-from train.train_gan.compose import Composing
+from gan.networks.efficientnet_lite import EfficientNetLite, load_efficientnet_lite
+from gan.networks.painter import SCALE
+from train.cli import UserError
+from train.covers import Covers, seeded, send, to_float, to_uint8
+from train.train_gan.averages import update_averages
+from train.train_gan.compose import Composing, Conditions
+from train.train_gan.data import with_some_dropped
 from train.train_gan.distil import Distilling, disturbed
+from train.train_gan.encoded import Encoded, digest_of, encode, read, write
 from train.train_gan.paint import Painting
+from train.train_gan.painter import Painter
+from train.train_gan.recipes import Recipe
+from train.train_gan.steps import LOOKED_AT
 from train.train_gan.tune import Tuning
 
 
-PHASES = ("paint", "distil", "compose", "tune")
 PART = 64  # pixels a side of what the autoencoder learns from
 SHIFT = 2  # positions by which what the heads see is moved, at most
-ENCODED_AT_ONCE = 128
-# streams of random numbers, beside those of data.py and state.py
-LATENTS, PARTS, NOISE, DISTURBANCES, SHIFTS, NETWORKS, ORDER = range(10, 17)
+KEPT = {
+    "clusters": 0.5,
+    "palette": 0.3,
+}  # share of covers whose kind, or colours, are told; "any" learns from the rest
+LEARNING = {  # in each phase; those of the phases before judge or paint as they are
+    "paint": ("encoder", "patch_critic"),
+    "distil": ("student",),
+    "compose": ("generator", "discriminator", "heads"),
+    "tune": ("patch_critic",),
+}
+# Streams of random numbers, beside those of data.py and encoded.py.
+LATENTS, PARTS, NOISE, DISTURBANCES, SHIFTS, DROPPED = range(10, 16)
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """How many covers each phase is shown."""
+class PhaseBatch:
+    """Hold what one step is computed from: the arguments of its phase's `step`."""
 
-    paint: int
-    distil: int
-    compose: int
-    tune: int
-
-    @property
-    def total(self) -> int:
-        """Covers shown in all phases."""
-        return sum(getattr(self, phase) for phase in PHASES)
-
-    def at(self, images: int) -> tuple[str, int, float]:
-        """Return the phase after so many covers, how many of them it was shown, and the share of it that is over."""
-        for phase in PHASES:
-            length = getattr(self, phase)
-            if images < length:
-                return phase, images, images / length
-            images -= length
-        return PHASES[-1], self.tune, 1.0
+    phase: str
+    arguments: dict[str, object]
 
 
 @dataclass
-class Painter:
-    """Everything that a run changes: what a checkpoint holds, beside the number of covers shown.
+class PhaseTrainer:
+    """Take the steps of a recipe with phases, as `steps.Trainer` does of the others.
 
     Args:
-        ema: copies of the generator; the decoder of each is the generator's until it is tuned.
+        gan: networks and optimisers, on the accelerator's device.
+        recipe: what to compute.
+        accelerator: the processes that share a batch.
+        bf16: activations in bfloat16; weights, losses and penalties stay float32.
+        features: EfficientNet-lite0, frozen, on the same device; None does without.
     """
 
-    generator: PainterGenerator
-    encoder: Encoder
-    patch_critic: PatchDiscriminator
-    student: LatentFeatures
-    discriminator: LatentDiscriminator
-    heads: ProjectedDiscriminator
-    ema: nn.ModuleList
-    painting_optimizer: torch.optim.Optimizer
-    patch_optimizer: torch.optim.Optimizer
-    student_optimizer: torch.optim.Optimizer
-    composing_optimizer: torch.optim.Optimizer
-    discriminator_optimizer: torch.optim.Optimizer
-    heads_optimizer: torch.optim.Optimizer
-    tuning_optimizer: torch.optim.Optimizer
+    gan: Painter
+    recipe: Recipe
+    accelerator: Accelerator
+    bf16: bool
+    features: EfficientNetLite | None = None
+    learning: str = field(default="", init=False)  # the phase whose networks may learn
 
-
-def build_painter(seed: int, averages: int, device: torch.device, **sizes: int) -> Painter:
-    """Build new networks and optimisers; the same seed builds the same ones.
-
-    Args:
-        seed: of the weights.
-        averages: how many of the generator are kept.
-        device: where all is.
-        sizes: arguments of `PainterGenerator`, and `critic_width`, `student_width`.
-    """
-    widths = {"width": sizes.pop("critic_width", 96)}, {"width": sizes.pop("student_width", 80)}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(mixed_seed(seed, NETWORKS))
-        generator = PainterGenerator(**sizes)
-        config = generator.config
-        latents = {"latent_channels": config.latent_channels, "positions": config.resolution // SCALE}
-        networks = {
-            "generator": generator,
-            "encoder": Encoder(latent_channels=config.latent_channels),
-            "patch_critic": PatchDiscriminator(),
-            "student": LatentFeatures(**latents, **widths[1]),
-            "discriminator": LatentDiscriminator(**latents, **widths[0], clusters=config.clusters),
-            "heads": ProjectedDiscriminator(sizes=[latents["positions"] // 2**k for k in range(3)]),
+    def __post_init__(self):
+        p, each = self.gan, (self.autocast, self.accelerator)
+        student, heads, heads_optimizer = p.student, p.heads, p.heads_optimizer
+        if self.features is None:
+            student = heads = heads_optimizer = None
+        self.phases = {
+            "paint": Painting(
+                p.encoder,
+                p.generator.decoder,
+                p.patch_critic,
+                self.features,
+                p.painting_optimizer,
+                p.patch_optimizer,
+                *each,
+            ),
+            "distil": Distilling(p.student, self.features, p.generator.paint, p.student_optimizer, *each),
+            "compose": Composing(
+                p.generator,
+                p.discriminator,
+                student,
+                heads,
+                p.generator_optimizer,
+                p.discriminator_optimizer,
+                heads_optimizer,
+                *each,
+                penalty_every=self.recipe.gradient_penalty_every,
+            ),
+            "tune": Tuning(
+                p.generator, p.patch_critic, self.features, None, p.tuning_optimizer, p.patch_optimizer, None, *each
+            ),
         }
-    networks = {name: n.to(device, memory_format=torch.channels_last) for name, n in networks.items()}
-    smooth, still = (0.9, 0.95), (0.0, 0.99)
-    composer = [weight for name, weight in generator.named_parameters() if not name.startswith("decoder.")]
-    heads = [weight for weight in networks["heads"].parameters() if weight.requires_grad]
-    return Painter(
-        **networks,
-        ema=nn.ModuleList(copy.deepcopy(generator) for _ in range(averages)).eval().requires_grad_(False),
-        painting_optimizer=torch.optim.Adam(
-            [*networks["encoder"].parameters(), *generator.decoder.parameters()], betas=smooth
-        ),
-        patch_optimizer=torch.optim.Adam(networks["patch_critic"].parameters(), betas=(0.0, 0.95)),
-        student_optimizer=torch.optim.Adam(networks["student"].parameters(), betas=(0.9, 0.98)),
-        composing_optimizer=torch.optim.Adam(composer, betas=still),
-        discriminator_optimizer=torch.optim.Adam(networks["discriminator"].parameters(), betas=still),
-        heads_optimizer=torch.optim.Adam(heads, betas=still),
-        tuning_optimizer=torch.optim.Adam(generator.decoder.parameters(), betas=smooth),
-    )
+
+    def step(self, batch: PhaseBatch, images: int) -> dict[str, torch.Tensor]:
+        """Let the networks of a phase learn.
+
+        Args:
+            batch: this process's share.
+            images: real covers shown so far, for the schedules.
+
+        Returns:
+            What `metrics.jsonl` shows.
+        """
+        recipe, composing = self.recipe, self.phases["compose"]
+        self._let_learn(batch.phase)
+        composing.learning_rate = recipe.at("learning_rate", images)
+        composing.penalty_weight = recipe.at("gradient_penalty_weight", images)
+        measured = self.phases[batch.phase].step(**batch.arguments)
+        if batch.phase in ("compose", "tune"):
+            before = recipe.phases["paint"] + recipe.phases.get("distil", 0)
+            update_averages(self.gan.ema, self.gan.generator, recipe, images - before)
+        return measured
+
+    def _let_learn(self, phase: str) -> None:
+        if phase == self.learning:
+            return
+        for network in self.gan.learning:
+            network.eval().requires_grad_(False)
+        for name in LEARNING[phase]:
+            getattr(self.gan, name).train().requires_grad_(True)
+        self.gan.generator.decoder.requires_grad_(phase in ("paint", "tune"))
+        self.gan.heads.mixing.requires_grad_(False)
+        if phase == "compose":
+            for average in self.gan.ema:  # each paints as was learned
+                average.decoder.load_state_dict(self.gan.generator.decoder.state_dict())
+        self.learning = phase
+
+    @torch.no_grad()
+    def mean_logit(self, covers: torch.Tensor, labels: torch.Tensor | None = None) -> float:
+        """Return the mean logit of (N, H, W, 3) uint8 covers, of (N,) int64 genres. Nothing is learned from them."""
+        found, inputs = [], [covers] if labels is None else [covers, send(labels, self.accelerator.device)]
+        for pixels, *genres in zip(*(tensor.split(LOOKED_AT) for tensor in inputs), strict=True):
+            with self.autocast():
+                found.append(self.gan.discriminator(self._encode(pixels), *genres))
+        return torch.cat(found).mean().item()
+
+    @torch.no_grad()
+    def repaint(self, covers: torch.Tensor) -> torch.Tensor:
+        """Encode and paint (N, H, W, 3) uint8 covers: what the painter makes of them, of the same shape."""
+        with self.autocast():
+            return to_uint8(self.gan.generator.decoder(self.gan.encoder(self._to_device(covers))).float())
+
+    def autocast(self) -> torch.autocast:
+        """Return the context in which the networks run: bfloat16 where the run computes in it."""
+        # no cache: a weight cast while gradients were off would be reused without its graph
+        return torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.bf16, cache_enabled=False)
+
+    def _to_device(self, covers: torch.Tensor) -> torch.Tensor:
+        return to_float(send(covers, self.accelerator.device)).contiguous(memory_format=torch.channels_last)
+
+    def _encode(self, covers: torch.Tensor) -> torch.Tensor:
+        generator = self.gan.generator
+        with self.autocast():
+            latents = self.gan.encoder(self._to_device(covers)).float()
+        return (latents - generator.latent_mean[:, None, None]) / generator.latent_deviation[:, None, None]
 
 
-def phases(painter: Painter, features: EfficientNetLite, autocast: Callable) -> dict[str, object]:
-    """Return each phase by its name, ready to take steps with `step(**PhaseBatches.at(images))`.
-
-    Args:
-        painter: what they change.
-        features: EfficientNet-lite0, frozen.
-        autocast: the context in which networks compute.
-    """
-    p = painter
-    return {
-        "paint": Painting(
-            p.encoder, p.generator.decoder, p.patch_critic, features, p.painting_optimizer, p.patch_optimizer, autocast
-        ),
-        "distil": Distilling(p.student, features, p.generator.paint, p.student_optimizer, autocast),
-        "compose": Composing(
-            p.generator,
-            p.discriminator,
-            p.student,
-            p.heads,
-            p.composing_optimizer,
-            p.discriminator_optimizer,
-            p.heads_optimizer,
-            autocast,
-        ),
-        "tune": Tuning(
-            p.generator, p.patch_critic, features, None, p.tuning_optimizer, p.patch_optimizer, None, autocast
-        ),
-    }
-
-
-def order(count: int, seed: int, position: int, size: int) -> torch.Tensor:
-    """Return (size,) int64, which of `count` covers follow the first `position` of an endless shuffled stream."""
-    parts, end = [], position + size
-    while position < end:  # a batch may span epochs
-        epoch, offset = divmod(position, count)
-        parts.append(_shuffled(count, seed, epoch)[offset : offset + end - position])
-        position += len(parts[-1])
-    return torch.cat(parts)
-
-
-@lru_cache(maxsize=2)
-def _shuffled(count: int, seed: int, epoch: int) -> torch.Tensor:
-    return torch.randperm(count, generator=seeded(seed, ORDER, epoch))
-
-
-@torch.no_grad()
-def encode_all(painter: Painter, covers: Covers, autocast: Callable) -> torch.Tensor:
-    """Encode all covers, and tell the generator the latents' means and deviations.
-
-    Returns:
-        (N, latent_channels, positions, positions) float16 of unit variance, in the order of the dataset: 4 KB a cover.
-    """
-    device, parts = painter.generator.latent_mean.device, []
-    for first in range(0, len(covers), ENCODED_AT_ONCE):
-        pixels = covers[range(first, min(first + ENCODED_AT_ONCE, len(covers)))]
-        with autocast():
-            images = to_float(pixels.to(device)).contiguous(memory_format=torch.channels_last)
-            parts.append(painter.encoder(images).float().cpu())
-    latents = torch.cat(parts)
-    deviation, mean = torch.std_mean(latents, (0, 2, 3))
-    for generator in (painter.generator, *painter.ema):
-        generator.latent_mean.copy_(mean)
-        generator.latent_deviation.copy_(deviation)
-    return ((latents - mean[:, None, None]) / deviation[:, None, None]).half()
-
-
-def freeze_what_is_done(painter: Painter, phase: str) -> None:
-    """Let only the networks of a phase learn; those of the phases before judge or paint as they are."""
-    learning = {
-        "paint": ("encoder", "patch_critic"),
-        "distil": ("student",),
-        "compose": ("generator", "discriminator", "heads"),
-        "tune": ("patch_critic",),
-    }[phase]
-    for name in ("generator", "encoder", "patch_critic", "student", "discriminator", "heads"):
-        network = getattr(painter, name)
-        network.train(name in learning).requires_grad_(name in learning)
-    painter.generator.decoder.requires_grad_(phase in ("paint", "tune"))
-    painter.heads.mixing.requires_grad_(False)
+def load_features(recipe: Recipe, device: torch.device) -> EfficientNetLite | None:
+    """Return the frozen network that a recipe names. Raises UserError where its package is not installed."""
+    if recipe.features == "none":
+        return None
+    try:
+        return load_efficientnet_lite(0).to(device)
+    except ModuleNotFoundError as error:
+        raise UserError(f"features: {error}; painter-128-plain does without") from error
 
 
 class PhaseBatches:
-    """What each step is computed from, as the arguments of its phase's `step`.
+    """What each step is computed from, as `data.Batches` is for the other recipes.
 
     Args:
-        painter: for the length of its latent vectors.
-        schedule: of the run.
-        covers: the real covers.
-        latents: theirs, see `encode_all`; None while they are not encoded yet.
-        batch_size: over all processes together.
-        seed: of the run.
-        accelerator: whose processes share a batch.
+        trainer: takes the steps.
+        covers: the real covers, with labels where genres are learned.
+        cache: where their latents are kept; None: nowhere.
     """
 
-    def __init__(
-        self,
-        painter: Painter,
-        schedule: Schedule,
-        covers: Covers,
-        latents: torch.Tensor | None,
-        batch_size: int,
-        seed: int,
-        accelerator: Accelerator,
-    ):
-        self.schedule, self.covers, self.latents = schedule, covers, latents
-        self.batch_size, self.seed, self.device = batch_size, seed, accelerator.device
-        self.config = painter.generator.config
-        size = batch_size // accelerator.num_processes
+    def __init__(self, trainer: PhaseTrainer, covers: Covers, cache: Path | None = None):
+        self.trainer, self.covers, self.cache = trainer, covers, cache
+        self.recipe, self.config = trainer.recipe, trainer.gan.generator.config
+        accelerator = trainer.accelerator
+        self.device, self.batch_size = accelerator.device, self.recipe.train_batch_size
+        size = self.batch_size // accelerator.num_processes
         self.share = slice(accelerator.process_index * size, (accelerator.process_index + 1) * size)
+        self.encoded: Encoded | None = None
 
-    def at(self, images: int) -> dict[str, object]:
-        """Return this process's share of the arguments of the step that follows `images` covers."""
-        phase, _, done = self.schedule.at(images)
-        indices = order(len(self.covers), self.seed, images, self.batch_size)[self.share]
-        random = partial(seeded, self.seed)
-        if phase == "paint":
-            return {
-                "covers": self._parts(indices, random(PARTS, images)),
-                "noise": self._noise(random(NOISE, images)),
-                "done": done,
-            }
-        encoded = self._send(self.latents[indices].float())
-        if phase == "distil":
-            number = self.share.start // len(indices)  # of this process
-            return {
-                "latents": self._send(disturbed(encoded.cpu(), random(DISTURBANCES, images, number))),
-                "done": done,
-            }
-        latents = torch.randn(self.batch_size, self.config.latent_dim, generator=random(LATENTS, images))
-        latents = self._send(latents[self.share])
-        if phase == "compose":
-            down, right = torch.randint(-SHIFT, SHIFT + 1, (2,), generator=random(SHIFTS, images)).tolist()
-            return {"latents": latents, "real": encoded, "shifts": (down, right), "conditions": {}}
-        return {"latents": latents, "covers": self._send(to_float(self.covers[indices])), "encoded": encoded}
+    def held_out_at(self, images: int) -> None:
+        """Return None: no augmentation is adapted."""
 
-    def _parts(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Cut a random part out of each cover."""
+    def at(self, images: int) -> PhaseBatch:
+        """Return this process's share of the batch that follows `images` covers."""
+        phase, _, done = self.recipe.phase(images)
+        indices = self.covers.indices(images, self.batch_size)
+        arguments = getattr(self, f"_{phase}")(images, indices)
+        return PhaseBatch(phase, arguments | ({"done": done} if phase in ("paint", "distil") else {}))
+
+    def _paint(self, images: int, indices: torch.Tensor) -> dict[str, object]:
+        """A random part of each cover, and noise for its latents."""
         side = self.config.resolution
         part = min(PART, side)
-        corners = torch.randint(0, side - part + 1, (self.batch_size, 2), generator=generator)[self.share].tolist()
-        covers = self.covers[indices]
-        parts = [c[y : y + part, x : x + part] for c, (y, x) in zip(covers, corners, strict=True)]
-        return self._send(to_float(torch.stack(parts)))
+        corners = torch.randint(0, side - part + 1, (self.batch_size, 2), generator=self._random(PARTS, images))
+        covers, corners = self.covers[indices[self.share]], corners[self.share].tolist()
+        parts = torch.stack([c[y : y + part, x : x + part] for c, (y, x) in zip(covers, corners, strict=True)])
+        shape = (self.batch_size, self.config.latent_channels, part // SCALE, part // SCALE)
+        return {
+            "covers": self._send(to_float(parts)),
+            "noise": self._send(torch.randn(shape, generator=self._random(NOISE, images))[self.share]),
+        }
 
-    def _noise(self, generator: torch.Generator) -> torch.Tensor:
-        side = min(PART, self.config.resolution) // SCALE
-        noise = torch.randn(self.batch_size, self.config.latent_channels, side, side, generator=generator)
-        return self._send(noise[self.share])
+    def _distil(self, images: int, indices: torch.Tensor) -> dict[str, object]:
+        latents = self._latents(indices)  # of the whole batch, whose covers mix
+        return {"latents": self._send(disturbed(latents, self._random(DISTURBANCES, images))[self.share])}
+
+    def _compose(self, images: int, indices: torch.Tensor) -> dict[str, object]:
+        down, right = torch.randint(-SHIFT, SHIFT + 1, (2,), generator=self._random(SHIFTS, images)).tolist()
+        return {
+            "latents": self._normal(images),
+            "real": self._send(self._latents(indices[self.share])),
+            "shifts": (down, right),
+            "conditions": self._conditions(images, indices),
+        }
+
+    def _tune(self, images: int, indices: torch.Tensor) -> dict[str, object]:
+        return {
+            "latents": self._normal(images),
+            "covers": self._send(to_float(self.covers[indices[self.share]])),
+            "encoded": self._send(self._latents(indices[self.share])),
+        }
+
+    def _conditions(self, images: int, indices: torch.Tensor) -> Conditions:
+        """What is asked of each cover: its own genre, kind and colours, or any."""
+        config, encoded, conditions = self.config, self.encoded, {}
+        chance = torch.rand(3, self.batch_size, generator=self._random(DROPPED, images))
+        if config.genres:
+            labels = self.covers.labels[indices]
+            conditions["labels"] = with_some_dropped(labels, chance[0], len(config.genres))
+        if config.clusters:
+            told = chance[1] < KEPT["clusters"]
+            conditions["clusters"] = torch.where(told, encoded.clusters[indices], config.clusters)
+        if config.palette:
+            told = chance[2] < KEPT["palette"]
+            conditions["palette"] = encoded.palettes[indices] * told[:, None]
+        return {name: self._send(value[self.share]) for name, value in conditions.items()}
+
+    def _normal(self, images: int) -> torch.Tensor:
+        shape = (self.batch_size, self.config.latent_dim)
+        return self._send(torch.randn(shape, generator=self._random(LATENTS, images))[self.share])
+
+    def _latents(self, indices: torch.Tensor) -> torch.Tensor:
+        if self.encoded is None:
+            self._encode()
+        return self.encoded.latents[indices].float()
+
+    def _encode(self) -> None:
+        """Read the latents of all covers, or compute them; the main process does so for all of one machine."""
+        trainer, digest = self.trainer, digest_of(self.trainer.gan, self.covers)
+        with trainer.accelerator.local_main_process_first():
+            if self.cache is not None:
+                self.encoded = read(self.cache, digest)
+            if self.encoded is None:
+                self.encoded = encode(trainer.gan, self.covers, trainer.features, trainer.autocast)
+                if self.cache is not None and trainer.accelerator.is_main_process:
+                    write(self.encoded, self.cache, digest)
+        self.encoded.tell(trainer.gan)
+
+    def _random(self, stream: int, images: int) -> torch.Generator:
+        return seeded(self.recipe.seed, stream, images)
 
     def _send(self, tensor: torch.Tensor) -> torch.Tensor:
-        if tensor.ndim < 4:
-            return tensor.to(self.device)
-        return tensor.to(self.device).contiguous(memory_format=torch.channels_last)
+        tensor = send(tensor, self.device)
+        return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Self
 
 import yaml
 from pydantic import ConfigDict, Field, ValidationError, model_validator
@@ -21,6 +21,7 @@ Count = Annotated[int, Field(ge=1)]
 Number = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
+PHASES = ("paint", "distil", "compose", "tune")  # of a painter, in this order
 # arguments of a network's class, such as `width: 64` and `normalisation: none`
 Sizes = dict[str, Count | Literal["batch", "spectral", "none"]]
 
@@ -28,6 +29,14 @@ Sizes = dict[str, Count | Literal["batch", "spectral", "none"]]
 def _ends(number: object) -> object:
     """[start, end] of a schedule whose values are each a `number`."""
     return Annotated[list[number], Field(min_length=2, max_length=2)]
+
+
+class Phase(NamedTuple):
+    """Tell where a run is: in which phase, how many covers that was shown, and which share of it is over."""
+
+    name: str
+    shown: int
+    done: float
 
 
 @dataclass(frozen=True, config=ConfigDict(strict=True, extra="forbid"))
@@ -38,7 +47,7 @@ class Recipe:
     `schedule_fraction` of the run.
     """
 
-    network: Literal["dcgan", "wgan-gp", "r3gan"]  # a file of gan/networks
+    network: Literal["dcgan", "wgan-gp", "r3gan", "painter"]  # a file of gan/networks
     resolution: Count  # height and width of a cover, in pixels
     loss: Literal["logistic", "wasserstein", "relativistic"]  # a pair of functions in gan/losses.py
     generator: Sizes = Field(default_factory=dict)  # arguments of the network's classes beside the resolution
@@ -61,6 +70,10 @@ class Recipe:
     total_images: Count = 1_000_000  # real covers shown to the discriminator
     checkpointing_images: Count = 50_000
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    # covers shown to a painter in its other phases (phases.py); composing takes the rest of total_images
+    phases: dict[Literal["paint", "distil", "tune"], Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
+    # frozen network by whose features a painter learns and is judged, from the package of the same name
+    features: Literal["efficientnet-lite0", "none"] = "none"
     class_conditional: bool = False  # learn the genres of the dataset, so that covers of one can be asked for
 
     @model_validator(mode="after")
@@ -82,6 +95,51 @@ class Recipe:
             )
         return self
 
+    @model_validator(mode="after")
+    def _phases_go_together(self) -> Self:
+        if self.network != "painter":
+            if self.phases or self.features != "none":
+                raise ValueError("phases and features go with network: painter")
+            return self
+        if self.loss != "relativistic" or self.gradient_penalty != "zero-centred" or self.discriminator_steps > 1:
+            raise ValueError(
+                "network: painter goes with loss: relativistic, gradient_penalty: zero-centred, discriminator_steps: 1"
+            )
+        if self.augmentation:
+            raise ValueError("augmentation is of pixels, which a painter's discriminator never sees")
+        if not self.phases.get("paint"):
+            raise ValueError("network: painter needs phases: {paint: covers, ...}")
+        if (self.features == "none") != (not self.phases.get("distil")):
+            raise ValueError("features and phases.distil go together: the one is what the other teaches")
+        if self.generator.get("clusters") and self.features == "none":
+            raise ValueError("generator.clusters are found by features, which are none")
+        if self._composing() < self.train_batch_size:
+            raise ValueError(f"total_images, {self.total_images:,}, leaves no covers to compose beside the phases")
+        if self.features != "none" and self.resolution < 128:
+            raise ValueError("features need a resolution of at least 128")
+        return self
+
+    def _composing(self) -> int:
+        """Return how many covers the phase is shown that takes the rest."""
+        return self.total_images - sum(self.phases.values())
+
+    def phase(self, images: int) -> Phase:
+        """Return the phase after `images` covers; of a recipe without phases, one without a name."""
+        if not self.phases:
+            return Phase("", images, images / self.total_images)
+        lengths = self.phases | {"compose": self._composing()}
+        for name in PHASES:
+            length = lengths.get(name, 0)
+            if images < length:
+                return Phase(name, images, images / length)
+            images -= length
+        last = [name for name in PHASES if lengths.get(name)][-1]
+        return Phase(last, lengths[last], 1.0)
+
+    def draws(self, images: int) -> bool:
+        """Return whether the generator has begun to draw covers of its own after `images` ones were shown."""
+        return images > self.phases.get("paint", 0) + self.phases.get("distil", 0)
+
     def at(self, name: str, images: int) -> float:
         """Return the value of the schedule `name` after `images` covers."""
         value = getattr(self, name)
@@ -92,7 +150,7 @@ class Recipe:
         return end + (start - end) * (1 + math.cos(math.pi * done)) / 2
 
     def build(self, genres: list[str]) -> tuple["nn.Module", "nn.Module"]:
-        """Return a new generator and a new discriminator.
+        """Return a new generator and a new discriminator; of a painter see `painter.py`.
 
         Raises:
             UserError: the recipe's arguments do not fit the network.

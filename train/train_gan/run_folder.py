@@ -30,6 +30,7 @@ class RunFolder:
         self.folder = folder
         self.checkpoints = Checkpoints(folder)
         self.samples = folder / "samples"
+        self.encoded = folder / "encoded.safetensors"  # of a painter's run, see encoded.py
         self._config = folder / "config.json"
 
     def open(self, config: RunConfig) -> None:
@@ -143,9 +144,19 @@ class RunFolder:
                 sheet.save(file, "PNG")
             save_pipeline(pipeline, self.folder / "pipeline")
 
+    def save_repainted(self, covers: torch.Tensor, repainted: torch.Tensor, images: int) -> None:
+        """Write a sheet of (N, H, W, 3) uint8 covers, each row of them above what an autoencoder makes of it.
+
+        It shows real covers, so nothing that is shared or filmed is made of it.
+        """
+        rows = zip(covers.split(SHEET_COLUMNS), repainted.split(SHEET_COLUMNS), strict=True)
+        sheet = tiled(torch.cat([part for pair in rows for part in pair]), SHEET_COLUMNS)
+        with full_disk_in_one_line(self.folder), replacing(self.samples / f"painted-{images:010d}.png") as file:
+            sheet.save(file, "PNG")
+
     def has_samples(self, images: int) -> bool:
-        """Return whether there is a sheet of what was drawn after `images` covers."""
-        return (self.samples / f"images-{images:010d}.png").exists()
+        """Return whether there is a sheet of what was drawn, or painted, after `images` covers."""
+        return any((self.samples / f"{kind}-{images:010d}.png").exists() for kind in ("images", "painted"))
 
     def save_best(self, pipeline: AlbumCoverPipeline) -> None:
         """Write the generator that measured best so far, as a pipeline folder."""
@@ -172,5 +183,12 @@ def draw_sheet(
         inputs.append(torch.tensor(list(seeds)) % len(genres))
     parts = zip(*(tensor.to(device).split(16) for tensor in inputs), strict=True)
     covers = torch.cat([to_uint8(generator(*part)) for part in parts])
-    rows = [torch.cat(list(row), dim=1) for row in covers.split(columns)]
-    return Image.fromarray(torch.cat(rows).numpy())
+    return tiled(covers, columns)
+
+
+def tiled(covers: torch.Tensor, columns: int) -> Image.Image:
+    """Return (N, H, W, 3) uint8 covers as one picture, in full rows of `columns`; the last cell of a short row stays
+    black."""
+    missing = -len(covers) % columns
+    covers = torch.cat((covers, covers.new_zeros(missing, *covers.shape[1:])))
+    return Image.fromarray(torch.cat([torch.cat(list(row), dim=1) for row in covers.split(columns)]).numpy())

@@ -21,6 +21,8 @@ from train.train_gan.device import can_bf16, use_whole_device
 from train.train_gan.grow import grow, keep_sheets
 from train.train_gan.loop import Run
 from train.train_gan.monitor import Monitor
+from train.train_gan.painter import Painter, build_painter
+from train.train_gan.phases import PhaseBatches, PhaseTrainer, load_features
 from train.train_gan.push import Push
 from train.train_gan.recipes import Recipe
 from train.train_gan.run_config import RunConfig, name_of, public_dataset_name
@@ -48,13 +50,15 @@ def start(args: argparse.Namespace, recipe: Recipe) -> Accelerator:
     tracker = tracker_options(args.report_to, args.output_dir)
     accelerator = Accelerator(mixed_precision="no", kwargs_handlers=[patience], **tracker)
     check_shares(recipe, accelerator.num_processes, args.gradient_accumulation_steps)
+    if recipe.phases:
+        check_phases(args)
     use_whole_device(accelerator.device)
     return accelerator
 
 
 def build_networks(
     args: argparse.Namespace, recipe: Recipe, accelerator: Accelerator
-) -> tuple[GAN, list[str], dict[str, float] | None]:
+) -> tuple[GAN | Painter, list[str], dict[str, float] | None]:
     """Build new networks, grown from those of a smaller run where that was asked for.
 
     Returns:
@@ -66,9 +70,10 @@ def build_networks(
     with accelerator.local_main_process_first():
         source = (args.dataset_name, args.streaming, args.dataset_config_name, args.label_column)
         genres = genres_to_learn(*source) if recipe.class_conditional else []
-    gan = build(recipe, accelerator.device, genres)
+    make = build_painter if recipe.phases else build
+    gan = make(recipe, accelerator.device, genres)
     in_parts = args.gradient_accumulation_steps > 1
-    if in_parts and accelerator.is_main_process and not equal_in_parts(gan.generator, gan.discriminator):
+    if in_parts and accelerator.is_main_process and not equal_in_parts(*gan.learning):
         print(IN_PARTS, file=sys.stderr)
     before = RunFolder(args.output_dir).previous_config() if args.output_dir else {}
     grown_from = before.get("grown_from")  # a run that goes on needs the smaller one no more
@@ -90,13 +95,15 @@ def open_run(args: argparse.Namespace, recipe: Recipe, accelerator: Accelerator,
         UserError: anything that was asked for is not there, does not fit, or cannot be written.
     """
     gan, genres, grown_from = build_networks(args, recipe, accelerator)
+    frozen = load_features(recipe, accelerator.device)
     push = None
     if args.push_to_hub and accelerator.is_main_process:  # first, because a large dataset takes hours to decode
         push = Push(args.output_dir, args.hub_model_id, args.hub_private_repo, say)
     with accelerator.local_main_process_first():
         source = (args.dataset_name, recipe, args.streaming, args.dataset_config_name, args.label_column)
         covers, held_out = open_covers(*source)
-    gan.augmentation.probability = initial_probability(len(covers))
+    if not recipe.phases:
+        gan.augmentation.probability = initial_probability(len(covers))
 
     folder = RunFolder(args.output_dir)
     before = folder.previous_config()
@@ -123,10 +130,15 @@ def open_run(args: argparse.Namespace, recipe: Recipe, accelerator: Accelerator,
         folder.write_config(config)
 
     if accelerator.num_processes > 1:
-        synchronise(gan.generator)
-        synchronise(gan.discriminator)
+        for network in gan.learning:
+            synchronise(network)
     bf16 = config.mixed_precision == "bf16"
-    trainer = Trainer(gan, recipe, accelerator, bf16, args.gradient_accumulation_steps)
+    if recipe.phases:
+        trainer = PhaseTrainer(gan, recipe, accelerator, bf16, frozen)
+        batches = PhaseBatches(trainer, covers, folder.encoded)
+    else:
+        trainer = Trainer(gan, recipe, accelerator, bf16, args.gradient_accumulation_steps)
+        batches = Batches(trainer, covers, held_out)
     evaluation = None
     if accelerator.is_main_process:
         training = in_memory(covers)
@@ -137,7 +149,7 @@ def open_run(args: argparse.Namespace, recipe: Recipe, accelerator: Accelerator,
     stop = Stop(started_by)
     return Run(
         trainer,
-        Batches(trainer, covers, held_out),
+        batches,
         folder,
         Monitor(trainer, folder, images, seconds, stop),
         Averages(gan.ema, recipe.ema_sigma),
@@ -149,7 +161,9 @@ def open_run(args: argparse.Namespace, recipe: Recipe, accelerator: Accelerator,
     )
 
 
-def restore(args: argparse.Namespace, gan: GAN, folder: RunFolder, accelerator: Accelerator) -> tuple[int, float]:
+def restore(
+    args: argparse.Namespace, gan: GAN | Painter, folder: RunFolder, accelerator: Accelerator
+) -> tuple[int, float]:
     """Load the checkpoint that was asked for into all processes; return covers shown and seconds trained so far.
 
     Raises:
@@ -169,6 +183,18 @@ def precision(asked: str, before: dict, device: torch.device) -> str:
     if asked != "auto":
         return asked
     return before.get("mixed_precision", "bf16" if can_bf16(device) else "no")
+
+
+def check_phases(args: argparse.Namespace) -> None:
+    """Raise UserError where something was asked for that a recipe with phases does not do."""
+    for flag, why in {
+        "streaming": "looks at all covers at once when it has learned to paint",
+        "grow_from": "begins with the autoencoder of its own resolution",
+    }.items():
+        if getattr(args, flag):
+            raise UserError(f"--{flag}: a recipe with phases {why}")
+    if args.gradient_accumulation_steps > 1:
+        raise UserError("--gradient_accumulation_steps: a recipe with phases normalises over its whole batch")
 
 
 def check_shares(recipe: Recipe, processes: int, parts: int) -> None:

@@ -33,7 +33,12 @@ class GAN:
     @property
     def networks(self) -> tuple[nn.Module, ...]:
         """All networks, the averages included."""
-        return self.generator, self.discriminator, self.ema
+        return (*self.learning, self.ema)
+
+    @property
+    def learning(self) -> tuple[nn.Module, ...]:
+        """The networks that learn."""
+        return self.generator, self.discriminator
 
 
 def build(recipe: Recipe, device: torch.device, genres: Sequence[str] = ()) -> GAN:

@@ -5,7 +5,6 @@ from functools import partial
 
 import torch
 from accelerate import Accelerator
-from torch import nn
 
 from gan.augment import Augmentation, augment
 from gan.losses import LOSSES, one_centred_penalty, zero_centred_penalty
@@ -14,6 +13,7 @@ from train.train_gan.averages import update_averages
 from train.train_gan.double_backward import FastDoubleBackward
 from train.train_gan.recipes import Recipe
 from train.train_gan.state import GAN
+from train.train_gan.updates import update
 
 
 LOOKED_AT = 64  # covers that are judged at once where nothing is learned
@@ -98,7 +98,7 @@ class Trainer:
             loss, values = self.discriminator_loss(part, fake.detach(), images)
             (loss / len(parts)).backward()
             measured_parts.append(values)
-        norm = self._update(gan.discriminator, gan.discriminator_optimizer, images)
+        norm = self._update(gan.discriminator_optimizer, images)
         measured = _mean(measured_parts) | {"gradient_norm_d": norm}
         if not generator_too:
             return measured
@@ -113,7 +113,7 @@ class Trainer:
             (loss / len(parts)).backward()
             measured_parts.append({"loss_g": loss.detach()})
         gan.discriminator.requires_grad_(True)
-        norm = self._update(gan.generator, gan.generator_optimizer, images)
+        norm = self._update(gan.generator_optimizer, images)
         update_averages(gan.ema, gan.generator, recipe, images)
         return measured | _mean(measured_parts) | {"gradient_norm_g": norm}
 
@@ -218,17 +218,11 @@ class Trainer:
         # no cache: a weight cast while gradients were off would be reused without its graph
         return torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.bf16, cache_enabled=False)
 
-    def _update(self, network: nn.Module, optimizer: torch.optim.Optimizer, images: int) -> torch.Tensor:
-        """Adam's step on the mean gradient of all processes, unless it is not finite. Returns the gradient's norm."""
+    def _update(self, optimizer: torch.optim.Optimizer, images: int) -> torch.Tensor:
+        """Adam's step at this moment of the schedules. Returns the gradient's norm."""
         for group in optimizer.param_groups:
-            group["lr"] = self.recipe.at("learning_rate", images)
             group["betas"] = (self.recipe.adam_beta1, self.recipe.at("adam_beta2", images))
-        average_gradients(network, self.accelerator)
-        norm = torch.nn.utils.get_total_norm(p.grad for p in network.parameters() if p.grad is not None)
-        # how torch's GradScaler makes a fused optimiser skip a step: decided on the device, nobody waits for it
-        optimizer.found_inf = (~norm.isfinite()).float()
-        optimizer.step()
-        return norm
+        return update(optimizer, self.recipe.at("learning_rate", images), self.accelerator)
 
     @torch.no_grad()
     def adapt_augmentation(
@@ -255,17 +249,3 @@ class Trainer:
 def _mean(parts: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     """The mean of each value over the parts of a batch."""
     return {name: torch.stack([values[name] for values in parts]).mean() for name in parts[0]}
-
-
-def average_gradients(network: nn.Module, accelerator: Accelerator) -> None:
-    """Make every process hold the mean gradient, in one exchange for the whole network.
-
-    Done by hand because a GAN asks more of a wrapper than DDP gives without care: two networks, several passes for
-    each update, second derivatives, one network's gradients passing through the other.
-    """
-    if accelerator.num_processes == 1:
-        return
-    gradients = [p.grad for p in network.parameters() if p.grad is not None]
-    flat = accelerator.reduce(torch.cat([g.flatten() for g in gradients]), "mean")
-    for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-        gradient.copy_(part.view_as(gradient))

@@ -47,7 +47,10 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
                 self.running_mean.lerp_(mean, self.momentum)
                 self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
                 self.num_batches_tracked += 1
-            scale = (variance + self.eps).rsqrt() * self.weight
+            scale = (variance + self.eps).rsqrt()
+            if not self.affine:
+                return (centred * scale[:, None, None]).to(x.dtype)
+            scale = scale * self.weight
             return torch.addcmul(self.bias[:, None, None], centred, scale[:, None, None]).to(x.dtype)
 
 

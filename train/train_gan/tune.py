@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from accelerate import Accelerator
 from torch import nn
 
 from gan.augment import Augmentation, augment
 from gan.networks.efficientnet_lite import EfficientNetLite
 from train.train_gan.paint import feature_distance
-from train.train_gan.updates import update
+from train.train_gan.updates import LARGEST_NORM, update
 
 
 @dataclass
@@ -26,11 +27,12 @@ class Tuning:
     Args:
         generator: `compose` and `paint`, see `PainterGenerator`.
         critic: a discriminator of patches.
-        features: a frozen network.
+        features: a frozen network; None does without.
         heads: a projected discriminator of its four maps; None leaves the composer as it is.
         optimizer: of the decoder and, with heads, of the composer.
         critic_optimizer, heads_optimizer: of those who judge.
         autocast: the context in which networks compute.
+        accelerator: the processes that share a batch.
         learning_rate: of all.
         feature_weight, critic_weight: as in `Painting`.
         heads_weight: of the heads' verdict.
@@ -38,12 +40,13 @@ class Tuning:
 
     generator: nn.Module
     critic: nn.Module
-    features: EfficientNetLite
+    features: EfficientNetLite | None
     heads: nn.Module | None
     optimizer: torch.optim.Optimizer
     critic_optimizer: torch.optim.Optimizer
     heads_optimizer: torch.optim.Optimizer | None
     autocast: Callable
+    accelerator: Accelerator
     learning_rate: float = 1e-4
     feature_weight: float = 0.3
     critic_weight: float = 0.1
@@ -73,8 +76,12 @@ class Tuning:
         if self.heads is not None:
             shown |= self._teach_heads(covers, drawn.detach(), draw)
         difference = (repainted - covers).abs().mean()
-        distance = feature_distance(self.features, repainted, covers)
-        loss = difference + self.feature_weight * distance
+        loss = difference
+        shown["l1"] = difference.detach()
+        if self.features is not None:
+            distance = feature_distance(self.features, repainted, covers)
+            loss = loss + self.feature_weight * distance
+            shown["feature_distance"] = distance.detach()
         for judge in (self.critic, self.heads):
             if judge is not None:
                 judge.eval().requires_grad_(False)  # gradients pass through it; nothing of it changes
@@ -84,12 +91,12 @@ class Tuning:
             loss = loss - self.heads_weight * self._judge(drawn, draw).mean()
         self.optimizer.zero_grad()
         loss.backward()
-        update(self.optimizer, self.learning_rate)
+        shown["gradient_norm"] = update(self.optimizer, self.learning_rate, self.accelerator, LARGEST_NORM)
         self.critic.train().requires_grad_(True)
         if self.heads is not None:
             self.heads.train().requires_grad_(True)
             self.heads.mixing.requires_grad_(False)
-        return shown | {"l1": difference.detach(), "feature_distance": distance.detach()}
+        return shown
 
     def _teach_critic(self, covers: torch.Tensor, painted: torch.Tensor) -> dict[str, torch.Tensor]:
         with self.autocast():
@@ -97,7 +104,7 @@ class Tuning:
         loss = F.relu(1 - real).mean() + F.relu(1 + fake).mean()
         self.critic_optimizer.zero_grad()
         loss.backward()
-        update(self.critic_optimizer, 3 * self.learning_rate)
+        update(self.critic_optimizer, 3 * self.learning_rate, self.accelerator, LARGEST_NORM)
         return {"loss_critic": loss.detach()}
 
     def _teach_heads(
@@ -106,7 +113,7 @@ class Tuning:
         loss = F.relu(1 - self._judge(covers, draw)).mean() + F.relu(1 + self._judge(drawn, draw)).mean()
         self.heads_optimizer.zero_grad()
         loss.backward()
-        update(self.heads_optimizer, 2 * self.learning_rate)
+        update(self.heads_optimizer, 2 * self.learning_rate, self.accelerator, LARGEST_NORM)
         return {"loss_heads": loss.detach()}
 
     def _judge(self, covers: torch.Tensor, draw: Augmentation | None) -> torch.Tensor:

@@ -1,27 +1,50 @@
-"""One step of an optimiser, for the phases that learn in latents."""
+"""One step of an optimiser on the gradient of all processes."""
+
+from collections.abc import Iterable
 
 import torch
 from accelerate import Accelerator
 
-from train.train_gan.steps import average_gradients
+
+LARGEST_NORM = 10.0  # of a phase's gradient; beyond it is shortened, which an ordinary step never needs
 
 
-LARGEST_NORM = 10.0  # of a gradient; beyond it is shortened, which an ordinary step never needs
-
-
-def update(optimizer: torch.optim.Optimizer, learning_rate: float, accelerator: Accelerator | None = None) -> None:
-    """Take Adam's step on the gradient, averaged over all processes, unless it is not finite.
+def update(
+    optimizer: torch.optim.Optimizer, learning_rate: float, accelerator: Accelerator, largest_norm: float | None = None
+) -> torch.Tensor:
+    """Take Adam's step on the mean gradient of all processes, unless it is not finite.
 
     Args:
-        optimizer: its parameters hold their gradients.
+        optimizer: a fused one; its parameters hold their gradients.
         learning_rate: of this step.
-        accelerator: the processes that share a batch; None: this one is alone.
+        accelerator: the processes that share a batch.
+        largest_norm: longer gradients are shortened to it; None: none are.
+
+    Returns:
+        The norm of the gradient, a scalar, before it was shortened.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-    if accelerator is not None:
-        average_gradients(torch.nn.ParameterList(parameters), accelerator)
-    norm = torch.nn.utils.clip_grad_norm_(parameters, LARGEST_NORM)
+    average_gradients(parameters, accelerator)
+    norm = torch.nn.utils.get_total_norm(p.grad for p in parameters)
+    if largest_norm is not None:
+        torch.nn.utils.clip_grads_with_norm_(parameters, largest_norm, norm)
     for group in optimizer.param_groups:
         group["lr"] = learning_rate
-    if norm.isfinite():
-        optimizer.step()
+    # how torch's GradScaler makes a fused optimiser skip a step: decided on the device, nobody waits for it
+    optimizer.found_inf = (~norm.isfinite()).float()
+    optimizer.step()
+    return norm
+
+
+def average_gradients(parameters: Iterable[torch.nn.Parameter], accelerator: Accelerator) -> None:
+    """Make every process hold the mean gradient, in one exchange for all parameters.
+
+    Done by hand because a GAN asks more of a wrapper than DDP gives without care: two networks, several passes for
+    each update, second derivatives, one network's gradients passing through the other.
+    """
+    if accelerator.num_processes == 1:
+        return
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    flat = accelerator.reduce(torch.cat([g.flatten() for g in gradients]), "mean")
+    for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient))

@@ -1,0 +1,150 @@
+"""What the later phases of a painter read in place of covers: their latents, and what can be asked for.
+
+Computed once, when the autoencoder has learned, and kept in the run's folder: a run that goes on finds it there.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from tqdm.auto import tqdm
+
+from gan.networks.efficientnet_lite import EfficientNetLite
+from train.cli import full_disk_in_one_line
+from train.covers import Covers, seeded, to_float
+from train.files import write_atomically
+from train.train_gan.conditions import find_clusters, palettes
+from train.train_gan.painter import Painter
+
+
+AT_ONCE = 128  # covers
+SCALES = slice(1, 4)  # of EfficientNet-lite0's maps, those at strides 8, 16 and 32
+CLUSTERS = 16  # stream of random numbers, see data.py
+
+
+@dataclass
+class Encoded:
+    """Hold what is known of N covers, in the order of the dataset.
+
+    Args:
+        latents: (N, latent_channels, positions, positions) float16 of unit variance: 4 KB for a cover of 128 pixels.
+        mean, deviation: (latent_channels,) of the latents before.
+        palettes: (N, 12), see `conditions.palettes`; (0, 12) where nobody asks for colours.
+        clusters: (N,) int64, see `conditions.find_clusters`; (0,) where nobody asks for kinds.
+        centres: (clusters, 1280) of unit length, in features less `seen_mean` over `seen_deviation`.
+        seen_mean, seen_deviation: (1280,) of the covers' features.
+        map_means, map_deviations: (channels,) of each map that the student learns, one after the other.
+    """
+
+    latents: torch.Tensor
+    mean: torch.Tensor
+    deviation: torch.Tensor
+    palettes: torch.Tensor
+    clusters: torch.Tensor
+    centres: torch.Tensor
+    seen_mean: torch.Tensor
+    seen_deviation: torch.Tensor
+    map_means: torch.Tensor
+    map_deviations: torch.Tensor
+
+    def tell(self, painter: Painter) -> None:
+        """Tell the networks of the later phases in what scale they compose and see; averages paint as is learned."""
+        for generator in (painter.generator, *painter.ema):
+            generator.latent_mean.copy_(self.mean)
+            generator.latent_deviation.copy_(self.deviation)
+        start = 0
+        for k in range(len(painter.student.to_maps) if len(self.map_means) else 0):
+            mean, deviation = getattr(painter.student, f"mean{k}"), getattr(painter.student, f"deviation{k}")
+            part = slice(start, start := start + len(mean))
+            mean.copy_(self.map_means[part])
+            deviation.copy_(self.map_deviations[part])
+
+
+@torch.no_grad()
+def encode(painter: Painter, covers: Covers, features: EfficientNetLite | None, autocast: Callable) -> Encoded:
+    """Encode all covers, and look at each once with the frozen network.
+
+    Args:
+        painter: its encoder has learned; its generator's config says what can be asked for.
+        covers: N real ones.
+        features: EfficientNet-lite0; None does without clusters.
+        autocast: the context in which networks compute.
+    """
+    config, device = painter.generator.config, painter.generator.latent_mean.device
+    latents, seen, colours, count, sums, squares = [], [], [], 0, 0.0, 0.0
+    for first in tqdm(range(0, len(covers), AT_ONCE), "Encoding", unit=f"{AT_ONCE} covers", leave=False):
+        pixels = covers[range(first, min(first + AT_ONCE, len(covers)))]
+        images = to_float(pixels.to(device)).contiguous(memory_format=torch.channels_last)
+        with autocast():
+            latents.append(painter.encoder(images).float().cpu())
+            maps = features(images)[SCALES] if features else []
+            if features and config.clusters:
+                seen.append(features.pooled(images).cpu())
+        if config.palette:
+            colours.append(palettes(pixels.cpu()))
+        if maps:  # every map counts alike for each cover, however many positions it has
+            flat = [found.double().flatten(2) for found in maps]
+            sums = sums + torch.cat([found.mean(2).sum(0) for found in flat]).cpu()
+            squares = squares + torch.cat([found.square().mean(2).sum(0) for found in flat]).cpu()
+            count += len(pixels)
+    latents = torch.cat(latents)
+    deviation, mean = torch.std_mean(latents, (0, 2, 3))
+    map_means = sums / count if count else torch.zeros(0)
+    map_deviations = (squares / count - map_means.square()).clamp_min(1e-8).sqrt() if count else torch.zeros(0)
+    clusters, centres, *scale = torch.zeros(0, dtype=torch.int64), *(torch.zeros(0) for _ in range(3))
+    if seen:
+        seen = torch.cat(seen)
+        clusters, centres = find_clusters(seen, config.clusters, seeded(0, CLUSTERS))
+        scale = [seen.mean(0), seen.std(0).clamp_min(1e-6)]
+    return Encoded(
+        ((latents - mean[:, None, None]) / deviation[:, None, None]).half(),
+        mean,
+        deviation,
+        torch.cat(colours) if colours else torch.zeros(0, 12),
+        clusters,
+        centres,
+        *scale,
+        map_means.float(),
+        map_deviations.float(),
+    )
+
+
+def digest_of(painter: Painter, covers: Covers) -> str:
+    """Return what tells whether a file holds what this encoder makes of these covers."""
+    digest = hashlib.sha256(f"{len(covers)} {covers.digest()} {json.dumps(dict(painter.generator.config))}".encode())
+    for weight in painter.encoder.state_dict().values():
+        digest.update(weight.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def write(encoded: Encoded, file: Path, digest: str) -> None:
+    """Write a safetensors file, with the SHA-256 of its contents. Raises UserError where the disk is full."""
+    tensors = {field.name: getattr(encoded, field.name).contiguous() for field in fields(Encoded)}
+    contents = save(tensors, {"covers": digest, "contents": _contents(tensors)})
+    with full_disk_in_one_line(file):
+        write_atomically(file, contents)
+
+
+def read(file: Path, digest: str) -> Encoded | None:
+    """Return what `write` wrote; None where there is none, or it is damaged, or of other covers or weights."""
+    try:
+        with safe_open(file, "pt") as opened:
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            known = opened.metadata() or {}
+        if known.get("covers") == digest and known.get("contents") == _contents(tensors):
+            return Encoded(**tensors)
+    except (OSError, SafetensorError, TypeError):
+        pass
+    return None
+
+
+def _contents(tensors: dict[str, torch.Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(tensors[name].numpy().tobytes())
+    return digest.hexdigest()

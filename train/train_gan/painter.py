@@ -1,0 +1,111 @@
+"""Everything that a run with phases changes: the painter's networks, those that judge them, their optimisers."""
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from gan.networks.latents import LatentDiscriminator, LatentFeatures
+from gan.networks.painter import SCALE, Encoder, PainterGenerator
+from gan.networks.patch import PatchDiscriminator
+from gan.networks.projected import ProjectedDiscriminator
+from train.cli import UserError
+from train.covers import mixed_seed
+from train.train_gan.recipes import Recipe
+
+
+STUDENT_WIDTH = 80  # channels of the student, where the recipe does not say
+INITIALISATION = 2  # stream of random numbers, see data.py
+
+
+@dataclass
+class Painter:
+    """What a checkpoint holds, beside the number of covers shown.
+
+    Args:
+        generator: a composer and a decoder.
+        encoder: covers to latents.
+        patch_critic: judges how covers are painted.
+        student: sees in latents what EfficientNet-lite0 sees in covers.
+        discriminator: judges composed latents.
+        heads: judge what the student sees in them.
+        ema: copies of the generator, their weights averaged over a shorter and a longer time: one of them is shared.
+    """
+
+    generator: PainterGenerator
+    encoder: Encoder
+    patch_critic: PatchDiscriminator
+    student: LatentFeatures
+    discriminator: LatentDiscriminator
+    heads: ProjectedDiscriminator
+    ema: nn.ModuleList
+    painting_optimizer: torch.optim.Optimizer
+    patch_optimizer: torch.optim.Optimizer
+    student_optimizer: torch.optim.Optimizer
+    generator_optimizer: torch.optim.Optimizer
+    discriminator_optimizer: torch.optim.Optimizer
+    heads_optimizer: torch.optim.Optimizer
+    tuning_optimizer: torch.optim.Optimizer
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """All networks, the averages included."""
+        return (*self.learning, self.ema)
+
+    @property
+    def learning(self) -> tuple[nn.Module, ...]:
+        """All networks that learn, each in its phase."""
+        return self.generator, self.encoder, self.patch_critic, self.student, self.discriminator, self.heads
+
+
+def build_painter(recipe: Recipe, device: torch.device, genres: list[str]) -> Painter:
+    """Return new networks and optimisers; the same seed builds the same ones.
+
+    Raises:
+        UserError: the recipe's arguments do not fit the networks.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(mixed_seed(recipe.seed, INITIALISATION))
+        try:
+            networks = _networks(recipe, genres)
+        except (TypeError, ValueError, ZeroDivisionError, IndexError, RuntimeError) as error:
+            raise UserError(f"recipe: {error}") from error
+    networks = {name: n.to(device, memory_format=torch.channels_last).train() for name, n in networks.items()}
+    generator, decoder, heads = networks["generator"], networks["generator"].decoder, networks["heads"]
+    composer = [weight for name, weight in generator.named_parameters() if not name.startswith("decoder.")]
+
+    def adam(parameters: list[nn.Parameter], betas: tuple[float, float]) -> torch.optim.Optimizer:
+        return torch.optim.Adam(parameters, betas=betas, fused=True)
+
+    smooth, adversarial = (0.9, 0.95), (recipe.adam_beta1, recipe.at("adam_beta2", 0))
+    return Painter(
+        **networks,
+        ema=nn.ModuleList(copy.deepcopy(generator) for _ in recipe.ema_sigma).eval().requires_grad_(False),
+        painting_optimizer=adam([*networks["encoder"].parameters(), *decoder.parameters()], smooth),
+        patch_optimizer=adam(list(networks["patch_critic"].parameters()), (0.0, 0.95)),
+        student_optimizer=adam(list(networks["student"].parameters()), (0.9, 0.98)),
+        generator_optimizer=adam(composer, adversarial),
+        discriminator_optimizer=adam(list(networks["discriminator"].parameters()), adversarial),
+        heads_optimizer=adam([weight for weight in heads.parameters() if weight.requires_grad], adversarial),
+        tuning_optimizer=adam(list(decoder.parameters()), smooth),
+    )
+
+
+def _networks(recipe: Recipe, genres: list[str]) -> dict[str, nn.Module]:
+    judging = dict(recipe.discriminator)
+    student_width = judging.pop("student_width", STUDENT_WIDTH)
+    generator = PainterGenerator(resolution=recipe.resolution, genres=genres, **recipe.generator)
+    config = generator.config
+    latents = {"latent_channels": config.latent_channels, "positions": config.resolution // SCALE}
+    conditions = {"genres": genres, "clusters": config.clusters, "palette": config.palette}
+    # without features neither learns nor judges; small ones keep the checkpoint's shape
+    seen = latents | {"positions": max(16, latents["positions"])}
+    return {
+        "generator": generator,
+        "encoder": Encoder(latent_channels=config.latent_channels),
+        "patch_critic": PatchDiscriminator(),
+        "student": LatentFeatures(**seen, width=student_width),
+        "discriminator": LatentDiscriminator(**latents, **judging, **conditions),
+        "heads": ProjectedDiscriminator(sizes=[seen["positions"] // 2**k for k in range(3)]),
+    }

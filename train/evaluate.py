@@ -14,6 +14,7 @@ from gan.pipeline_folder import PRETRAINED, PipelineError, load_pipeline
 from train.cli import Parser, UserError, run
 from train.covers import CoversError, load_covers, load_genres
 from train.metrics.evaluation import Evaluation
+from train.metrics.eyes import load_eyes
 from train.metrics.features import FEWEST
 from train.metrics.inception import HELP, FeatureDistances, load_inception
 from train.metrics.schema import Scores
@@ -25,6 +26,12 @@ ROWS = {
     "precision_covers": "precision, on the same features",
     "recall_covers": "recall",
     "pairwise_distance": "difference of two covers (0..255)",
+    "kernel_eyes": "kernel distance x1000, by eyes",
+    "fd_eyes": "Frechet distance, by eyes",
+    "precision_eyes": "precision, by eyes",
+    "recall_eyes": "recall, by eyes",
+    "lattice_db": "lattice above its neighbours, dB",
+    "colour_spread": "spread of colours (0..255)",
 }
 
 
@@ -45,6 +52,8 @@ def table(scores: Scores) -> str:
         unit = "" if side == "mean" else " px"
         lines.append(f"{'sliced Wasserstein x1000, ' + side + unit:<34}{generated[side]:>12.2f}{real[side]:>12.2f}")
     for key, name in ROWS.items():
+        if getattr(scores, key) is None:
+            continue
         lines.append(f"{name:<34}{getattr(scores, key):>12.2f}{getattr(scores, f'real_{key}'):>12.2f}")
     if scores.fid is not None:
         lines.append(f"by Inception, {scores.inception_covers:,} generated against as many training covers:")
@@ -96,7 +105,14 @@ def main() -> str:
         raise UserError(f"--dataset_name {args.dataset_name}: needs {FEWEST}{kind} covers in train and in validation")
     generator = pipeline.synthesis
     drawn_label = None if args.genre is None else pipeline.genres.index(args.genre)  # the dataset's may be another
-    evaluation = Evaluation(*splits, device=pipeline.device, count=count, patch_covers=count)
+    evaluation = Evaluation(
+        *splits,
+        device=pipeline.device,
+        count=count,
+        patch_covers=count,
+        eyes=load_eyes(pipeline.device),
+        eye_covers=count,
+    )
     name = Path(args.dataset_name).name if Path(args.dataset_name).is_dir() else args.dataset_name
     drawn = "none left out" if args.genre is None else f"all{kind}"
     scores = replace(

@@ -8,9 +8,11 @@ import pytest
 import torch
 from datasets import Dataset
 
+from gan.networks.efficientnet_lite import EfficientNetLite
 from tests.helpers.drawn import draw_cover
 from train.covers import Covers, to_float
 from train.evaluate import table
+from train.metrics.best import is_best
 from train.metrics.evaluation import Evaluation
 from train.metrics.inception import FeatureDistances, features
 from train.metrics.schema import Copies
@@ -134,3 +136,18 @@ def test_only_the_known_file_is_read(tmp_path: Path, capsys: pytest.CaptureFixtu
         assert features(source, drawn(range(8)), torch.device("cpu")) is None
         line = capsys.readouterr().err
         assert line.startswith(f"--inception {source}: ") and complaint in line and line.count("\n") == 1
+
+
+def test_eyes_are_measured_where_there_are_some() -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        few = [(32, 24, 32, 3, 2), (24, 40, 48, 3, 2), (40, 112, 80, 3, 2), (112, 320, 112, 3, 2)]
+        eyes = EfficientNetLite(few).eval().requires_grad_(False)
+    train, held_out = drawn(range(60)), drawn(range(100, 130))
+    scores = Evaluation(train, held_out, eyes=eyes, eye_covers=20)(Copyist(train.batch(0, 60)))
+    assert scores["eye_covers"] == 20
+    measured = {"kernel_eyes", "fd_eyes", "precision_eyes", "recall_eyes", "colour_spread"}
+    assert scores.keys() >= measured | {f"real_{name}" for name in measured}
+    assert ("lattice_db" in scores) is (train.resolution >= 64)
+    assert scores["colour_spread"] == scores["real_colour_spread"]  # the same covers
+    assert is_best(scores, [])

@@ -200,3 +200,36 @@ def test_a_run_that_is_done_keeps_its_best_whatever_it_is_asked_later(watched) -
     later = Told(1.0, 2.0, features=lambda generator: {"kid": 0.1})
     finish_at(run_of(watched.trainer, RunFolder(watched.folder), 80, evaluation=later, every=8), 80)
     assert shared(watched.folder / "best") == 2.0 and next(later.scores) == 1.0  # nobody asked
+
+
+EYES = {
+    "fd_covers": 4.0,
+    "kernel_eyes": 60.0,
+    "colour_spread": 30.0,
+    "real_colour_spread": 30.0,
+    "lattice_db": 1.0,
+    "real_lattice_db": 0.5,
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "better"),
+    [
+        ({"kernel_eyes": 50.0}, True),
+        ({"kernel_eyes": 20.0, "fd_covers": 13.0}, False),  # flattered
+        ({"kernel_eyes": 40.0, "colour_spread": 15.0}, False),  # few colours
+        ({"kernel_eyes": 50.0, "colour_spread": 45.0}, False),  # far too many
+        ({"kernel_eyes": 50.0, "lattice_db": 5.0}, False),
+        ({"lattice_db": 0.2}, True),
+        ({"fd_covers": 3.0}, True),
+    ],
+)
+def test_no_measure_chooses_alone(change: dict[str, float], better: bool) -> None:
+    assert is_best(EYES | change, [EYES]) is better
+    assert (best_of([EYES, EYES | change]) != EYES) is better
+
+
+def test_lines_that_lack_a_measure_are_compared_by_what_all_have() -> None:
+    young = {"fd_covers": 3.0}
+    assert best_of([EYES, young]) == young
+    assert is_best(EYES, [young])  # nothing that decides about it was measured before

@@ -7,15 +7,19 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
+from gan.networks.efficientnet_lite import EfficientNetLite
 from gan.pipeline import latents_from_seeds
 from train.covers import Covers, to_uint8
 from train.metrics.copies import nearest, summary
 from train.metrics.distances import pairwise_distance, sliced_wasserstein
+from train.metrics.eyes import EyeDistances
 from train.metrics.features import CoverDistances, load_features
 from train.metrics.schema import Scores
 
 
 COUNT = 2048  # covers of each kind whose features are compared while training: fewer would not show what is rare
+EYE_COVERS = 1024  # of them those that a large network looks at: most of a minute of one core
+EYE_SIDE = 128  # pixels from which on training asks it: of smaller covers `fd_covers` sees all
 PATCH_COVERS = 256  # of them those whose patches are compared, 64 of each: two seconds of one core
 
 
@@ -31,6 +35,8 @@ class Evaluation:
         device: where the network of `fd_covers` runs.
         count: covers of each kind, the first of the shuffled order; all if there are fewer held-out ones.
         patch_covers: of them so many, the first, by their patches and their pairwise distance.
+        eyes: see `eyes.py`; None leaves out what it measures.
+        eye_covers: of the covers so many, the first, by it.
     """
 
     def __init__(
@@ -41,12 +47,14 @@ class Evaluation:
         device: torch.device | str = "cpu",
         count: int = COUNT,
         patch_covers: int = PATCH_COVERS,
+        eyes: EfficientNetLite | None = None,
+        eye_covers: int = EYE_COVERS,
     ):
         self.train, self.features, self.device, self.unseen = train, features, device, held_out is not None
         real = train if held_out is None else held_out
         count = min(count, len(real))
         self.real, self.labels = real.batch(0, count), real.batch_labels(0, count)
-        self.patch_covers = min(patch_covers, count)
+        self.patch_covers, self.eye_covers, self.eyes = min(patch_covers, count), min(eye_covers, count), eyes
 
     def measure(self, generator: nn.Module, label: int | None = None, progress: bool = False) -> Scores:
         """Measure the covers of seeds 0, 1, 2, ..., and training covers in their place as the yardstick.
@@ -59,7 +67,9 @@ class Evaluation:
         labels = self.labels if label is None else torch.full((len(self.real),), label)
         drawn = draw(generator, len(self.real), labels, progress)
         real = {f"real_{name}": value for name, value in self._real.items()}
-        return Scores(count=len(drawn), patch_covers=self.patch_covers, **self._compare(drawn), **real)
+        counts = {"count": len(drawn), "patch_covers": self.patch_covers}
+        counts |= {"eye_covers": self.eye_covers} if self.eyes else {}
+        return Scores(**counts, **self._compare(drawn), **real)
 
     def __call__(self, generator: nn.Module) -> dict[str, float]:
         """Measure a generator for a line of metrics.jsonl."""
@@ -74,12 +84,18 @@ class Evaluation:
             "sliced_wasserstein": {side: round(distance, 2) for side, distance in sides.items()},
             **self._distances(covers),
             "pairwise_distance": round(pairwise_distance(few), 2),
+            **(self._eyes(covers[: self.eye_covers]) if self.eyes else {}),
         }
 
     @cached_property
     def _distances(self) -> CoverDistances:
         """Those on features, from the held-out covers; made when first needed, where a failure ends no run."""
         return CoverDistances(load_features().to(self.device), self.real)
+
+    @cached_property
+    def _eyes(self) -> EyeDistances:
+        """Those that eyes see, from the held-out covers."""
+        return EyeDistances(self.real[: self.eye_covers], self.eyes, self.device)
 
     @cached_property
     def _real(self) -> dict[str, float | dict[str, float]]:

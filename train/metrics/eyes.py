@@ -6,6 +6,7 @@ chooses alone: `fd_covers`, which saw no photograph, the spread of colours, and 
 """
 
 import math
+import sys
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +21,15 @@ SIDE = 224  # pixels at which the network looks: near the 240 that it learned at
 BATCH = 32
 FEWEST = 4  # covers of each kind: of fewer none has a third nearest neighbour
 PERIODS = (2, 4, 8)  # pixels: of the lattices that three doublings can leave
+
+
+def load_eyes(device: torch.device | str) -> EfficientNetLite | None:
+    """Return EfficientNet-lite1; None where its package is not installed, which one line on stderr then says."""
+    try:
+        return load_efficientnet_lite(1).to(device)
+    except ModuleNotFoundError as error:
+        print(f"kernel_eyes and lattice_db are not measured: {error}", file=sys.stderr)
+        return None
 
 
 class EyeDistances:
@@ -41,15 +51,14 @@ class EyeDistances:
         self.network = (network or load_efficientnet_lite(1)).to(device)
         self.device = device
         self.real = self._look(real)
-        self.real_spread = colour_spread(real)
 
     def __call__(self, covers: torch.Tensor) -> dict[str, float]:
         """Compare (M, H, H, 3) uint8 covers, at least 4, with the real ones.
 
         Returns:
             `kernel_eyes` (the kernel distance times 1000; 0 is best, however many covers there are), `fd_eyes` (the
-            Fréchet distance; it falls with N and M), `precision_eyes`, `recall_eyes`, `lattice_db` (0 is none),
-            `colour_spread` and `real_colour_spread`.
+            Fréchet distance; it falls with N and M), `precision_eyes`, `recall_eyes`, `lattice_db` (0 is none; of
+            covers from 64 px on) and `colour_spread`.
         """
         seen = self._look(covers)
         precision, recall = precision_recall(self.real, seen)
@@ -58,10 +67,7 @@ class EyeDistances:
             "fd_eyes": round(frechet_distance(self.real, seen), 2),
             "precision_eyes": round(precision, 4),
             "recall_eyes": round(recall, 4),
-            "lattice_db": round(lattice_db(covers), 2),
-            "colour_spread": round(colour_spread(covers), 2),
-            "real_colour_spread": round(self.real_spread, 2),
-        }
+        } | grain(covers)
 
     @torch.no_grad()
     def _look(self, covers: torch.Tensor) -> torch.Tensor:
@@ -75,6 +81,12 @@ class EyeDistances:
                 images = F.interpolate(images, SIDE, mode="bilinear", antialias=True)
                 found.append(self.network.pooled(images.contiguous(memory_format=torch.channels_last)).cpu())
         return torch.cat(found)
+
+
+def grain(covers: torch.Tensor) -> dict[str, float]:
+    """Return what needs no network: `colour_spread` and, of covers that are large enough for it, `lattice_db`."""
+    found, side = {"colour_spread": round(colour_spread(covers), 2)}, covers.shape[1]
+    return found | ({"lattice_db": round(lattice_db(covers), 2)} if side >= 64 and side % max(PERIODS) == 0 else {})
 
 
 def lattice_db(covers: torch.Tensor) -> float:

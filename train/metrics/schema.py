@@ -49,6 +49,8 @@ class Scores(Measured):
         pairwise_distance: in grey levels, see `distances.pairwise_distance`.
         fid, kid, precision, recall: the same by Inception's features.
         inception_covers: covers of each kind that those four compared.
+        kernel_eyes, fd_eyes, precision_eyes, recall_eyes, lattice_db, colour_spread: see `EyeDistances`.
+        eye_covers: covers of each kind that those six compared.
     """
 
     dataset_name: str | None = None
@@ -71,6 +73,19 @@ class Scores(Measured):
     precision: float | None = None
     recall: float | None = None
     inception_covers: int | None = None
+    kernel_eyes: float | None = None
+    fd_eyes: float | None = None
+    precision_eyes: float | None = None
+    recall_eyes: float | None = None
+    lattice_db: float | None = None
+    colour_spread: float | None = None
+    real_kernel_eyes: float | None = None
+    real_fd_eyes: float | None = None
+    real_precision_eyes: float | None = None
+    real_recall_eyes: float | None = None
+    real_lattice_db: float | None = None
+    real_colour_spread: float | None = None
+    eye_covers: int | None = None
 
     def number(self, name: str) -> float | None:
         """Return a metric as one number: of several the `mean`."""

@@ -25,6 +25,12 @@ METRICS = {
     "kid": "KID, lower is better",
     "precision": "precision, higher is better",
     "recall": "recall, higher is better",
+    "kernel_eyes": "kernel distance x1000 on features of EfficientNet-lite1, lower is better",
+    "fd_eyes": "Frechet distance on the same features, lower is better",
+    "precision_eyes": "precision on the same features, higher is better",
+    "recall_eyes": "recall on the same features, higher is better",
+    "lattice_db": "lattice left by upsampling, dB above its neighbours in the spectrum, 0 is none",
+    "colour_spread": "spread of colours (0..255), nearer to that of real ones is better",
     "pairwise_distance": "difference of two covers (0..255), nearer to that of real ones is better",
 }
 INCEPTION = ("fid", "kid", "precision", "recall")  # measured on other covers than the rest

@@ -13,7 +13,8 @@ from tqdm.auto import tqdm
 from gan.augment import initial_probability
 from train.cli import UserError
 from train.covers import Covers
-from train.metrics.evaluation import Evaluation
+from train.metrics.evaluation import EYE_SIDE, Evaluation
+from train.metrics.eyes import load_eyes
 from train.metrics.inception import features
 from train.train_gan.averages import Averages
 from train.train_gan.data import Batches, genres_to_learn, in_memory, open_covers
@@ -142,8 +143,9 @@ def open_run(args: argparse.Namespace, recipe: Recipe, accelerator: Accelerator,
     evaluation = None
     if accelerator.is_main_process:
         training = in_memory(covers)
+        eyes = load_eyes(accelerator.device) if recipe.resolution >= EYE_SIDE else None
         evaluation = Evaluation(
-            training, held_out, features(args.inception, training, accelerator.device), accelerator.device
+            training, held_out, features(args.inception, training, accelerator.device), accelerator.device, eyes=eyes
         )
     start_tracker(accelerator, args.output_dir, config.as_dict())
     stop = Stop(started_by)

@@ -9,6 +9,12 @@ from diffusers.image_processor import VaeImageProcessor
 
 
 LARGEST_SEED = 2**32 - 1
+# What a generator with a palette can be asked for, in the order of its shares; grey levels of red, green and blue.
+COLOURS = {
+    "black": (15, 15, 15), "white": (245, 245, 245), "grey": (128, 128, 128), "brown": (110, 70, 40),
+    "red": (205, 30, 35), "orange": (240, 140, 30), "yellow": (245, 220, 60), "green": (60, 150, 70),
+    "cyan": (70, 190, 200), "blue": (40, 80, 170), "purple": (115, 55, 140), "pink": (235, 145, 175),
+}  # fmt: skip
 
 
 def latents_from_seeds(seeds: list[int], latent_dim: int) -> torch.Tensor:
@@ -43,7 +49,7 @@ class AlbumCoverPipeline(DiffusionPipeline):
 
     Args:
         synthesis: the generator, (N, latent_dim) latents to (N, 3, H, W) covers in -1..1; its config names
-        `latent_dim`, and `genres` where it takes (N,) labels of genres, too.
+        `latent_dim`, and what else it takes: `genres`, `clusters`, `palette`.
 
     Example:
         >>> pipe = DiffusionPipeline.from_pretrained("user/covers", trust_remote_code=True)
@@ -72,6 +78,8 @@ class AlbumCoverPipeline(DiffusionPipeline):
         output_type: str = "pil",
         return_dict: bool = True,
         genres: list[str | None] | str | None = None,
+        clusters: list[int | None] | int | None = None,
+        colours: list[dict[str, float] | None] | dict[str, float] | None = None,
     ) -> ImagePipelineOutput | tuple:
         """Draw one cover for each seed, or for each latent vector.
 
@@ -83,16 +91,23 @@ class AlbumCoverPipeline(DiffusionPipeline):
             output_type: "pil", "np" ((N, H, W, 3) float in 0..1) or "pt" ((N, 3, H, W) float in 0..1).
             return_dict: False returns `(images,)`.
             genres: names of `self.genres`, one for each cover or one for all; None is any.
+            clusters: kinds of covers, found without anybody's labels: 0 to `self.clusters` - 1, one for each cover or
+                one for all; None is any.
+            colours: shares of the colours of `COLOURS`, such as `{"red": 3, "black": 1}`, whose sum is of no matter:
+                one for each cover or one for all; None is any.
 
         Raises:
             ValueError: neither or both of seeds and latents, a seed out of range, latents of a wrong shape or not
-            finite, an unknown genre, or not one for each cover.
+            finite; a genre, kind or colour that there is not, or not one for each cover.
         """
         latents = self.prepare_latents(seeds, latents, truncation)
-        labels = self.prepare_labels(genres, len(latents))
-        inputs = [latents.to(self.device, self.dtype)] + ([] if labels is None else [labels.to(self.device)])
-        batches = zip(*(tensor.split(batch_size) for tensor in inputs), strict=True)
-        covers = torch.cat([self.synthesis(*batch) for batch in batches]).float().clamp(-1, 1)
+        conditions = self.prepare_conditions(len(latents), genres, clusters, colours)
+        covers = []
+        for first in range(0, len(latents), batch_size):
+            rows = slice(first, first + batch_size)
+            asked = {name: tensor[rows].to(self.device) for name, tensor in conditions.items()}
+            covers.append(self.synthesis(latents[rows].to(self.device, self.dtype), **asked))
+        covers = torch.cat(covers).float().clamp(-1, 1)
         images = self.image_processor.postprocess(covers, output_type=output_type)
         self.maybe_free_model_hooks()
         return ImagePipelineOutput(images=images) if return_dict else (images,)
@@ -114,21 +129,64 @@ class AlbumCoverPipeline(DiffusionPipeline):
             raise ValueError("latents must be finite numbers")
         return latents * truncation
 
-    def prepare_labels(self, genres: list[str | None] | str | None, count: int) -> torch.Tensor | None:
-        """Return the (count,) int64 labels that such a call feeds to the network; None where it takes none.
+    @property
+    def clusters(self) -> int:
+        """Return how many kinds of covers can be asked for."""
+        return getattr(self.synthesis.config, "clusters", None) or 0
+
+    @property
+    def colours(self) -> list[str]:
+        """Return the names of the colours that can be asked for; none where the generator was trained without."""
+        return list(COLOURS) if getattr(self.synthesis.config, "palette", None) == len(COLOURS) else []
+
+    def prepare_conditions(
+        self,
+        count: int,
+        genres: list[str | None] | str | None = None,
+        clusters: list[int | None] | int | None = None,
+        colours: list[dict[str, float] | None] | dict[str, float] | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """Return what such a call for `count` covers feeds to the network beside latents, by name.
+
+        Returns:
+            `labels` and `clusters`, (count,) int64, and `palette`, (count, 12) shares less an even one: those that the
+            generator takes.
 
         Raises:
-            ValueError: an unknown genre, not one for each of `count` covers, or a generator that knows none.
+            ValueError: a genre, kind or colour that there is not, or not one for each cover.
         """
-        names = self.genres
-        if not names:
-            if genres is not None:
-                raise ValueError("this generator knows no genres: leave them out")
-            return None
-        wanted = [genres] * count if genres is None or isinstance(genres, str) else list(genres)
-        if len(wanted) != count:
-            raise ValueError(f"give one genre, or one for each of the {count} covers, not {len(wanted)}")
-        for name in wanted:
-            if name is not None and name not in names:
-                raise ValueError(f"there is no genre {name!r}; there are {', '.join(names)}, and None for any")
-        return torch.tensor([len(names) if name is None else names.index(name) for name in wanted])
+        conditions, names, kinds = {}, self.genres, list(range(self.clusters))
+        if wanted := _for_each(genres, names, count, "genre", str):
+            conditions["labels"] = torch.tensor([len(names) if name is None else names.index(name) for name in wanted])
+        if wanted := _for_each(clusters, kinds, count, "cluster", int):
+            conditions["clusters"] = torch.tensor([len(kinds) if kind is None else kind for kind in wanted])
+        if wanted := _for_each(colours, self.colours, count, "colour", dict):
+            conditions["palette"] = torch.stack([_shares(shares) for shares in wanted])
+        return conditions
+
+
+def _for_each(asked: object, known: list, count: int, what: str, one: type) -> list:
+    """Return what is asked of each of `count` covers, None for any; [] where the generator knows none of it."""
+    if not known:
+        if asked is not None:
+            raise ValueError(f"this generator knows no {what}s: leave them out")
+        return []
+    wanted = [asked] * count if asked is None or isinstance(asked, one) else list(asked)
+    if len(wanted) != count:
+        raise ValueError(f"give one {what}, or one for each of the {count} covers, not {len(wanted)}")
+    for value in wanted:
+        for name in value if isinstance(value, dict) else [value]:
+            if name is not None and (name not in known or isinstance(name, bool)):
+                some = f"{known[0]} to {known[-1]}" if one is int else ", ".join(known)
+                raise ValueError(f"there is no {what} {name!r}; there are {some}, and None for any")
+    return wanted
+
+
+def _shares(colours: dict[str, float] | None) -> torch.Tensor:
+    """Return (12,) shares that sum to 0, as `train.train_gan.conditions.palettes` gives them; zeros for any."""
+    if colours is None:
+        return torch.zeros(len(COLOURS))
+    shares = torch.tensor([float(colours.get(name, 0)) for name in COLOURS])
+    if not torch.isfinite(shares).all() or shares.min() < 0 or not 0 < shares.sum() < float("inf"):
+        raise ValueError(f"shares of colours are numbers from 0 on, and not all 0, not {colours!r}")
+    return shares / shares.sum() - 1 / len(COLOURS)

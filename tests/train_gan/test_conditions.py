@@ -2,7 +2,8 @@
 
 import torch
 
-from train.train_gan.conditions import COLOURS, find_clusters, palettes
+from gan.pipeline import COLOURS
+from train.train_gan.conditions import find_clusters, palettes
 
 
 def test_a_cover_of_one_colour_has_that_palette():

@@ -8,12 +8,9 @@ Generative Adversarial Networks", section 3.2); colours are shares of twelve nam
 import torch
 import torch.nn.functional as F
 
+from gan.pipeline import COLOURS
 
-COLOURS = {
-    "black": (15, 15, 15), "white": (245, 245, 245), "grey": (128, 128, 128), "brown": (110, 70, 40),
-    "red": (205, 30, 35), "orange": (240, 140, 30), "yellow": (245, 220, 60), "green": (60, 150, 70),
-    "cyan": (70, 190, 200), "blue": (40, 80, 170), "purple": (115, 55, 140), "pink": (235, 145, 175),
-}  # fmt: skip
+
 SOFTNESS = 30.0  # grey levels: two colours no farther apart than so share a pixel nearly evenly
 SIDE = 16  # pixels: small enough to be quick, large enough that a tenth of a cover still counts
 ITERATIONS = 30

@@ -240,6 +240,7 @@ def test_encoded_covers_have_unit_variance_and_are_kept(tmp_path: Path):
     for part in fields(encoded):
         assert torch.equal(getattr(read(file, digest), part.name), getattr(encoded, part.name))
     assert read(file, "another") is None
+    assert digest_of(new_trainer().gan, covers()) == digest  # of networks built anew, too: in another process
     damaged = bytearray(file.read_bytes())
     damaged[-5] ^= 1
     file.write_bytes(damaged)

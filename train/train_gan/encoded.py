@@ -4,7 +4,6 @@ Computed once, when the autoencoder has learned, and kept in the run's folder: a
 """
 
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -83,8 +82,8 @@ def encode(painter: Painter, covers: Covers, features: EfficientNetLite | None, 
         with autocast():
             latents.append(painter.encoder(images).float().cpu())
             maps = features(images)[SCALES] if features else []
-            if features and config.clusters:
-                seen.append(features.pooled(images).cpu())
+            if maps and config.clusters:
+                seen.append(features.pool(maps[-1]).cpu())
         if config.palette:
             colours.append(palettes(pixels.cpu()))
         if maps:  # every map counts alike for each cover, however many positions it has
@@ -116,7 +115,9 @@ def encode(painter: Painter, covers: Covers, features: EfficientNetLite | None, 
 
 def digest_of(painter: Painter, covers: Covers) -> str:
     """Return what tells whether a file holds what this encoder makes of these covers."""
-    digest = hashlib.sha256(f"{len(covers)} {covers.digest()} {json.dumps(dict(painter.generator.config))}".encode())
+    config = painter.generator.config
+    asked = [config.resolution, config.latent_channels, config.clusters, config.palette]
+    digest = hashlib.sha256(f"{len(covers)} {covers.digest()} {asked}".encode())
     for weight in painter.encoder.state_dict().values():
         digest.update(weight.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

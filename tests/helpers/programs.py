@@ -250,6 +250,7 @@ def become(request: dict) -> None:
     # what is read from the environment as it is imported
     for constants in (huggingface_hub.constants, datasets.config):
         importlib.reload(constants)
+    datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN = 0.05  # seconds at the end of each epoch of a stream: 5 otherwise
     numpy.random.seed()
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     kind, *arguments = request["args"]

@@ -147,11 +147,3 @@ def test_evaluate_mistakes_are_one_line(tiny_dataset: Path, tmp_path: Path) -> N
     ):
         done = launch("train.evaluate", *arguments)
         assert done.returncode == 2 and complaint in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
-
-
-def test_benchmark_generate_times_a_pipeline(tmp_path: Path) -> None:
-    generator = DCGANGenerator(resolution=16, width=8, latent_dim=8)
-    save_pipeline(AlbumCoverPipeline(generator.eval()), tmp_path / "pipeline", for_strangers=False)
-    done = launch("train.benchmark", "generate", "--model", str(tmp_path / "pipeline"))
-    assert done.returncode == 0, done.stderr
-    assert [line.split()[0] for line in done.stdout.splitlines()[:3]] == ["1", "16", "64"]

@@ -20,7 +20,6 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from gan import load_pipeline
 from gan.film import SMALLEST_FILM
 from gan.latents import blend, closed_path, slerp, walk
 from gan.pipeline import LARGEST_SEED, AlbumCoverPipeline
@@ -30,16 +29,6 @@ from gan.studio.shell.body_limit import LARGEST_BODY
 from gan.studio.tabs.crate import SIDE, Crate
 from tests.helpers.pictures import pixels, same
 from tests.helpers.serving import launched
-
-
-@pytest.fixture(scope="module")
-def pipeline(tiny_pipeline_folder: Path) -> AlbumCoverPipeline:
-    return load_pipeline(tiny_pipeline_folder)
-
-
-@pytest.fixture(scope="module")
-def model(pipeline: AlbumCoverPipeline) -> Model:
-    return Model(pipeline, "user/covers", "v1")
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,6 @@ import pytest
 import torch
 
 import app
-from gan import load_pipeline
 from gan.pipeline import LARGEST_SEED, AlbumCoverPipeline
 from gan.studio import checks
 from gan.studio import model as model_file
@@ -29,16 +28,6 @@ ENGLISH = LANGUAGES["en"]
 def refusals(language: str) -> set[str]:
     """The English sentences that a language has translated."""
     return {key.removeprefix("refused: ") for key in LANGUAGES[language] if key.startswith("refused: ")}
-
-
-@pytest.fixture(scope="module")
-def pipeline(tiny_pipeline_folder: Path) -> AlbumCoverPipeline:
-    return load_pipeline(tiny_pipeline_folder)
-
-
-@pytest.fixture(scope="module")
-def model(pipeline: AlbumCoverPipeline) -> Model:
-    return Model(pipeline, "user/covers", "v1")
 
 
 def test_each_seed_has_one_place():

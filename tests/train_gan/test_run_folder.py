@@ -227,7 +227,7 @@ def test_what_a_killed_process_left_is_swept_up(tmp_path: Path) -> None:
     killed = RunFolder(run)
     killed.open(RunConfig(small("tiny")))
     killed.close()
-    (run / ".pipeline-old-x").mkdir()
+    (run / ".push-x").mkdir()
     (run / "samples" / ".new-x").touch()
     (run / ".git").mkdir()  # somebody's own
     RunFolder(run).open(RunConfig(small("tiny")))

@@ -1,8 +1,8 @@
-"""Covers from the Internet Archive: the tars of One Million Audio Cover Images for Research, its item `audio-covers`.
+"""Fetch One Million Audio Cover Images for Research, the item `audio-covers` of the Internet Archive, as tars.
 
 The metadata API lists an item's files with their sizes and checksums (https://archive.org/developers/md-read.html);
-a download is redirected to a machine that holds the file. What was fetched is kept in `<name>.part`, whatever happens,
-and the next try asks for the rest (RFC 9110, section 14). Only a file whose checksum is right gets its name.
+a download is redirected to a machine that holds the file. What arrives is kept in `<name>.part`, and the next try asks
+for the rest alone (range requests: RFC 9110, section 14). A file gets its name once its checksum is right.
 """
 
 import hashlib
@@ -31,14 +31,14 @@ from train.files import lock
 ITEM = "audio-covers"
 LETTER = "[a-z0-9]+"  # a part of file names: nothing in it may lead out of a folder
 CHUNK_BYTES = 1024**2
-TRIES, LONGEST_PAUSE = 8, 60.0  # that bring nothing new: two minutes, unless the server asks for longer pauses
-LONGEST_ASKED_PAUSE = 600.0
-WORTH_A_TRY = {408, 416, 429}  # of the answers 4xx
+TRIES, LONGEST_PAUSE = 8, 60.0  # failures in a row without a new byte, seconds; two minutes in all
+LONGEST_ASKED_PAUSE = 600.0  # seconds, where the server asks for a pause
+WORTH_A_TRY = {408, 416, 429}  # timeout, range and rate limit: other answers 4xx are final
 
 
 @dataclass(frozen=True)
 class Remote:
-    """A file as the archive lists it; `algorithm` is sha1 or md5."""
+    """Hold a file as the archive lists it: its size in bytes, and its checksum by `algorithm`, sha1 or md5."""
 
     url: str
     name: str
@@ -48,10 +48,10 @@ class Remote:
 
 
 def parse_letters(text: str) -> list[str]:
-    """The letters in `x,y`, in lower case, each once.
+    """Return the letters of a list such as `x,y`, in lower case, each once.
 
     Raises:
-        UserError: it is not a list of letters or digits.
+        UserError: the text is no list of letters or digits.
     """
     letters = [letter.strip().lower() for letter in text.split(",")]
     if not all(re.fullmatch(LETTER, letter) for letter in letters):
@@ -60,13 +60,13 @@ def parse_letters(text: str) -> list[str]:
 
 
 def fetch_letters(letters: list[str], folder: Path, pause: float = 1.0, timeout: float = 60.0) -> list[Path]:
-    """Fetch `album_covers_<letter>.tar` into `folder`, each from where an earlier call stopped.
+    """Fetch `album_covers_<letter>.tar` into a folder, going on where an earlier call stopped; return the paths.
 
-    A file that is there already with the right size is not read again: only checked files get that name.
+    A whole file of the right size is not checked again: it got its name because its checksum was right.
 
     Args:
-        letters: what `parse_letters` gives.
-        folder: is made where it is missing.
+        letters: as `parse_letters` returns them.
+        folder: where to keep the tars; created if it is missing.
         pause: seconds before the second try; the next pauses are longer.
         timeout: seconds without a byte after which a connection counts as lost.
 
@@ -88,6 +88,7 @@ def fetch_letters(letters: list[str], folder: Path, pause: float = 1.0, timeout:
 
 
 def _list_files(pause: float, timeout: float) -> dict[str, Remote]:
+    """Return the tars that the archive lists, by their letter."""
     server = os.environ.get("ARCHIVE_ENDPOINT", "https://archive.org").rstrip("/")
     if not re.match("https?://", server):
         raise UserError(f"ARCHIVE_ENDPOINT {server}: must begin with https:// or http://")
@@ -112,6 +113,7 @@ def _list_files(pause: float, timeout: float) -> dict[str, Remote]:
 
 
 def _check_space(wanted: list[Remote], folder: Path) -> None:
+    """Raise UserError unless the disk has room for what is missing."""
     missing = [remote for remote in wanted if not (folder / remote.name).exists()]
     parts = [folder / f"{remote.name}.part" for remote in missing]
     needed = sum(remote.size for remote in missing) - sum(part.stat().st_size for part in parts if part.exists())
@@ -121,6 +123,7 @@ def _check_space(wanted: list[Remote], folder: Path) -> None:
 
 
 def _fetch(remote: Remote, folder: Path, pause: float, timeout: float) -> Path:
+    """Fetch one tar, check it and give it its name; with a wrong checksum it is fetched once more from its start."""
     whole, part = folder / remote.name, folder / f"{remote.name}.part"
     if whole.exists():
         if whole.stat().st_size != remote.size:
@@ -146,14 +149,14 @@ def _fetch(remote: Remote, folder: Path, pause: float, timeout: float) -> Path:
 
 
 def lock_part(file: BinaryIO, part: Path) -> None:
-    """Lock a file that is being fetched. Raises UserError: another process fetches it, or has just finished it."""
+    """Lock a file that is being fetched, or raise UserError: another process fetches it, or has just finished it."""
     # Between our opening and locking it, another process may have finished: then this is the whole file.
     if not (lock(file) and part.exists() and os.path.samestat(os.fstat(file.fileno()), part.stat())):
         raise UserError(f"{part}: another process is fetching it; wait for it, then run this again", 1)
 
 
 def _download(remote: Remote, file: BinaryIO, pause: float, timeout: float) -> None:
-    """Append what is missing in `file`, or write it anew, until it has the right size."""
+    """Append to a file what it lacks, or write it anew, until it has the right size."""
     begin = file.seek(0, os.SEEK_END)
     begin = begin if begin <= remote.size else 0
     interval = 0.5 if sys.stderr.isatty() else 30
@@ -167,7 +170,7 @@ def _download(remote: Remote, file: BinaryIO, pause: float, timeout: float) -> N
 
 
 def _chunks(remote: Remote, position: int, patience: "_Patience", timeout: float) -> Iterator[tuple[int, bytes]]:
-    """What is missing from `position` on, each piece with its place; places start anew at 0 where the server does."""
+    """Yield (position, bytes) from a position to the end; a server that ignores ranges starts anew at position 0."""
     furthest = position
     while position < remote.size:
         try:
@@ -188,7 +191,11 @@ def _chunks(remote: Remote, position: int, patience: "_Patience", timeout: float
 
 
 def _check_begin(answer: HTTPResponse, position: int, size: int) -> int:
-    """Where the answer begins: at `position`, or at 0 from a server that ignores ranges."""
+    """Return where an answer begins: at the position asked for, or at 0 from a server that ignores ranges.
+
+    Raises:
+        ConnectionError: the answer is no part of the file.
+    """
     given = answer.headers["Content-Range"] or ""
     if answer.status == 206 and given.startswith(f"bytes {position}-{size - 1}/"):
         return position
@@ -206,16 +213,16 @@ def _open(url: str, timeout: float, position: int = 0) -> HTTPResponse:
 
 
 class _Patience:
-    """Counts tries that brought nothing new, and waits longer after each."""
+    """Count the failures in a row that brought nothing new, and wait longer after each."""
 
     def __init__(self, url: str, pause: float):
         self.url, self.pause, self.failures = url, pause, 0
 
     def wait(self, problem: Exception) -> None:
-        """Sleep until the next try; as long as the server asks for (Retry-After, in seconds), if it does.
+        """Sleep until the next try, at least as long as the server asks for (Retry-After, in seconds).
 
         Raises:
-            UserError: another try would be of no use, or there were enough.
+            UserError: another try would be of no use, or this was the last one.
         """
         self.failures += 1
         seconds = min(self.pause * 2 ** (self.failures - 1), LONGEST_PAUSE)

@@ -1,4 +1,4 @@
-"""A split's Parquet files."""
+"""Write the Parquet files of a split."""
 
 import json
 import os
@@ -15,9 +15,10 @@ GROUP_ROWS, GROUP_BYTES = 500, 16 * 1024**2
 
 
 def schema(genres: list[str]) -> pyarrow.Schema:
-    """The columns of a dataset, as `datasets.Features(...).arrow_schema` gives them; without genres none for them.
+    """Return the columns of a dataset as an Arrow schema, with a column `genre` if there are genres.
 
-    Written out, because importing `datasets` takes longer than preparing a few hundred covers.
+    It equals `datasets.Features(...).arrow_schema`, but importing `datasets` takes longer than preparing a few hundred
+    covers.
     """
     text = {"dtype": "string", "_type": "Value"}
     features = {"image": {"_type": "Image"}, "source": text, "sha256": text, "phash": text}
@@ -30,7 +31,13 @@ def schema(genres: list[str]) -> pyarrow.Schema:
 
 
 class Shards:
-    """The Parquet files of one split, written as covers come, so that memory does not grow with their number."""
+    """Write the Parquet files of one split as covers come, so that memory does not grow with their number.
+
+    Args:
+        folder: where the files are written; created with the first one.
+        name: name of the split, with which file names begin.
+        genres: names of the class labels; [] leaves out the column.
+    """
 
     def __init__(self, folder: Path, name: str, genres: list[str]):
         self.schema = schema(genres)
@@ -40,7 +47,12 @@ class Shards:
         self.group, self.group_bytes, self.shard_bytes, self.picture_bytes = [], 0, 0, 0
 
     def add(self, row: dict[str, Any], genre: int | None) -> None:
-        """Take one cover, a row of a part, and write when a row group or a shard is full."""
+        """Add one cover, and write when a row group or a shard is full.
+
+        Args:
+            row: a row of a part: `image` (the bytes of a picture file), `name`, `sha256` (bytes), `phash` (64 bits).
+            genre: index of its class label, None for none.
+        """
         self.group.append(
             {
                 "image": {"bytes": row["image"], "path": None},
@@ -61,7 +73,7 @@ class Shards:
             self._close_shard()
 
     def close(self) -> None:
-        """Write what is left, and give the files their final names, which tell how many there are."""
+        """Write what is left, and give the files their final names, which contain the number of files."""
         if self.group:
             self._write_group()
         self._close_shard()
@@ -69,6 +81,7 @@ class Shards:
             path.rename(self.folder / f"{self.name}-{number:05d}-of-{len(self.paths):05d}.parquet")
 
     def _write_group(self) -> None:
+        """Write the covers collected so far as a row group, into a new file if none is open."""
         if self.writer is None:
             self.folder.mkdir(exist_ok=True)
             self.paths.append(self.folder / f"{self.name}-{len(self.paths):05d}.parquet")

@@ -1,4 +1,4 @@
-"""Sharing through the Hugging Face Hub: the upload of a generator, of a dataset, of the page as a Space."""
+"""Upload a generator, a dataset or the page (as a Space) to the Hugging Face Hub."""
 
 import json
 import tempfile
@@ -42,10 +42,10 @@ SPACE_FILES = ("README.md", "app.py", "requirements.txt", "gan/*")
 
 
 def claim_model(repo_id: str, private: bool = False) -> None:
-    """Make the repository of a generator, or see that the one which is there will take an upload later.
+    """Create the repository of a generator, or check that an upload into the one that exists will be accepted.
 
     Raises:
-        HubError: it holds something else, or the token may not write to it, or the Hub cannot be reached.
+        HubError: the repository holds something else, the token may not write to it, or the Hub cannot be reached.
     """
     open_repo("model", repo_id, private)
     with errors_in_one_line("model", repo_id):
@@ -64,25 +64,26 @@ def upload_model(
     onnx: bool = False,
     move_tag: bool = False,
 ) -> Upload:
-    """Send a generator to the Hub so that strangers load it with diffusers, or with torch alone.
+    """Upload a generator to the Hub, so that others load it with diffusers or with torch alone.
 
-    Of a run folder's `pipeline/` the run's configuration, newest samples and film go too, and the card tells about it.
+    Where the folder is the `pipeline/` of a run folder, the run's configuration, newest sheet of samples and film are
+    uploaded too, and the card tells how the generator was trained.
 
     Args:
         folder: a pipeline folder. A README.md in it is sent as the card; without one a card is written.
-        repo_id: "user/name"; made if it is not there.
-        private: make it visible to its owner alone.
+        repo_id: "user/name"; created if it does not exist.
+        private: create the repository visible to its owner alone.
         commit_message: first line of the commit.
-        dry_run: prepare everything, send nothing.
-        force: write into a repository that holds something else, and move a tag that is there.
-        license: identifier that the card names, as the Hub spells it; None is the one of the card that is there.
+        dry_run: prepare everything and send nothing.
+        force: write into a repository that holds something else, and move an existing tag.
+        license: identifier that the card names, as the Hub spells it; None keeps that of the card on the Hub.
         tag: name of this snapshot; None is `images-<covers shown>` where the run tells how many.
-        onnx: send a generator.onnx too.
-        move_tag: move a tag that is there, as a run may that is shown the same covers again.
+        onnx: upload a generator.onnx too.
+        move_tag: move an existing tag; a resumed run needs this, as it reaches the same number of covers again.
 
     Raises:
-        HubError: the folder is not there, the id is none, or the Hub cannot be reached or refuses.
-        PipelineError: the folder holds no sound pipeline.
+        HubError: the folder does not exist, repo_id is malformed, or the Hub cannot be reached or refuses.
+        PipelineError: the folder holds no pipeline that loads.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -130,9 +131,15 @@ def upload_dataset(
     dry_run: bool = False,
     force: bool = False,
 ) -> Upload:
-    """Send a prepared dataset to the Hub: its Parquet shards, card and report.
+    """Upload a prepared dataset to the Hub: its Parquet shards, card and report.
 
-    Args, Raises: as `upload_model`, but there is no PipelineError; a HubError where train.prepare did not write it.
+    Args:
+        folder: what train.prepare wrote.
+        repo_id, private, commit_message, dry_run, force: as in `upload_model`.
+
+    Raises:
+        HubError: the folder was not written by train.prepare, repo_id is malformed, or the Hub cannot be reached or
+            refuses.
     """
     files = _matching(Path(folder), DATASET_FILES)
     if "report.json" not in files or not any(name.endswith(".parquet") for name in files):
@@ -151,19 +158,19 @@ def upload_space(
     suggested_hardware: str = "cpu-basic",
     project: Path = PROJECT,
 ) -> Upload:
-    """Send the page to the Hub as a Space.
+    """Upload the page to the Hub as a Space.
 
     Args:
-        model_id: the model on the Hub that the Space shows (its variable MODEL_ID); without one it shows the generator
-            that ships with the project, or what an earlier upload named.
+        model_id: the model on the Hub that the Space shows (its variable MODEL_ID); None keeps the model that an
+            earlier upload named, or else shows the generator that ships with the project.
         model_revision: branch, tag or commit of that model (the variable MODEL_REVISION).
         suggested_hardware: what the Hub proposes to people who duplicate the Space, where README.md does not say it.
-        project: where app.py, gan/, requirements.txt and README.md lie.
+        project: folder with app.py, gan/, requirements.txt and README.md.
         repo_id, private, commit_message, dry_run, force: as in `upload_model`.
 
     Raises:
-        HubError: as `upload_model`; a file of the page is missing or too large, README.md describes no Space that
-            would start, no such model, or one that is no generator of this project.
+        HubError: a file of the page is missing or too large, README.md describes no Space that would start, the model
+            does not exist or is no generator of this project, or the Hub cannot be reached or refuses.
     """
     check_id(repo_id)
     if model_id:
@@ -185,7 +192,7 @@ def upload_space(
 
 
 def _check_model(model_id: str, revision: str) -> str:
-    """Raise HubError unless a page can show this model. Returns what its owner has to do, or ""."""
+    """Raise HubError unless a page can show this model; return what its owner has to do, or ""."""
     with errors_in_one_line("model", model_id):
         info = HfApi().model_info(model_id, revision=revision)
         if not is_ours("model", model_id, {file.rfilename for file in info.siblings or ()}, revision):
@@ -194,7 +201,7 @@ def _check_model(model_id: str, revision: str) -> str:
 
 
 def _shown_model(repo_id: str) -> str | None:
-    """The model that an earlier upload named."""
+    """Return the model that an earlier upload of this Space named, or None."""
     with errors_in_one_line("space", repo_id):
         if not HfApi().repo_exists(repo_id, repo_type="space"):
             return None
@@ -203,7 +210,7 @@ def _shown_model(repo_id: str) -> str | None:
 
 
 def _named_license(repo_id: str) -> str | None:
-    """What the card that is there says: an owner who chose a licence on the Hub keeps it."""
+    """Return the licence of the card on the Hub, or None; an owner who chose one there keeps it."""
     with errors_in_one_line("model", repo_id):
         try:
             license = RepoCard.load(repo_id, repo_type="model").data.get("license")
@@ -213,13 +220,14 @@ def _named_license(repo_id: str) -> str | None:
 
 
 def _is_complete(folder: Path) -> bool:
-    """Whether strangers can load the folder as it is; one that diffusers itself wrote lacks the code."""
+    """Return whether others can load the folder as it is; one that diffusers itself saved lacks the code."""
     index = json.loads((folder / "model_index.json").read_text())
     needed = ("pipeline.py", "generator.pt2", f"synthesis/{index['synthesis'][0]}.py")
     return isinstance(index.get("_class_name"), list) and all((folder / name).is_file() for name in needed)
 
 
 def _matching(folder: Path, patterns: tuple[str, ...]) -> Files:
+    """Return the files of a folder that match, by their path in the repository."""
     found = (path for pattern in patterns for path in folder.glob(pattern) if path.is_file())
     return {path.relative_to(folder).as_posix(): path for path in found}
 

@@ -1,4 +1,4 @@
-"""The card of a generator: the README.md that the Hub shows, and the picture in it."""
+"""Write the card of a generator: the README.md that the Hub shows, and the picture in it."""
 
 import io
 import json
@@ -15,7 +15,7 @@ from train.share.run_facts import Run
 
 SHOWN_SEEDS = 16
 TASK = "unconditional-image-generation"
-# what train.evaluate measures: key, as people call it
+# what train.evaluate measures: its key in scores.json, and its name on the card
 METRICS = {
     "sliced_wasserstein": "sliced Wasserstein distance x1000, lower is better",
     "fd_covers": "fd_covers (Frechet distance on features of covers; not FID), lower is better",
@@ -50,12 +50,12 @@ For looking, playing, learning how a GAN works, and as a start for a cover of yo
 def model_card(
     pipeline: AlbumCoverPipeline, repo_id: str, run: Run | None = None, license: str | None = None, onnx: bool = False
 ) -> str:
-    """Return the card of a generator: what it draws, the lines that load it, and how it was trained where known.
+    """Return the card of a generator in Markdown: what it draws, the lines that load it, how it was trained if known.
 
     Args:
         pipeline: the generator.
         repo_id: where strangers find it.
-        run: what is known of its training.
+        run: what `read_run` found out about its training; None is nothing.
         license: identifier of the licence that its owner chose, as the Hub spells it.
         onnx: whether generator.onnx lies beside the weights.
     """
@@ -121,7 +121,7 @@ def draw_card_picture(pipeline: AlbumCoverPipeline) -> bytes:
 
 
 def _genres(genres: list[str]) -> str:
-    """How they are asked for, by name and, in other programs, by label."""
+    """Return the paragraph that tells how to ask for a genre, by name or by label; "" without genres."""
     if not genres:
         return ""
     asked, names = json.dumps(genres[0], ensure_ascii=False), ", ".join(map(_cell, genres))
@@ -132,6 +132,7 @@ None is any, as without `genres`. In the order of their labels, from 0: {names};
 
 
 def _onnx(repo_id: str, latent_dim: int, side: int, genres: int) -> str:
+    """Return the paragraph with the lines that run generator.onnx."""
     labels = f', "labels": numpy.array([0, 0, {genres}, {genres}])' if genres else ""
     return f"""Without PyTorch, where onnxruntime runs:
 
@@ -148,6 +149,7 @@ latents = numpy.random.standard_normal((4, {latent_dim})).astype("float32")
 
 
 def _training(run: Run) -> str:
+    """Return the section that tells how the generator was trained; "" where that is not known."""
     if not run.config:
         return ""
     link = f"[{run.dataset}](https://huggingface.co/datasets/{run.dataset})" if run.dataset_id else run.dataset
@@ -176,7 +178,7 @@ def _training(run: Run) -> str:
 
 
 def _grown_from(smaller: object) -> str | None:
-    """What a run tells of a smaller one with whose networks it began."""
+    """Return a line about the run at a lower resolution whose networks this one grew from, or None."""
     if not isinstance(smaller, dict):
         return None
     resolution, images, seconds = (smaller.get(key) for key in ("resolution", "images", "seconds"))
@@ -186,6 +188,7 @@ def _grown_from(smaller: object) -> str | None:
 
 
 def _scores(scores: dict[str, float], run: Run) -> str:
+    """Return the section with the table of scores, generated beside real covers; "" without scores."""
     if not scores:
         return ""
     rows = ""
@@ -202,16 +205,17 @@ The right column says the same of real covers, as the yardstick. Numbers of othe
 
 
 def _label(key: str, run: Run) -> str:
-    """A metric as people call it, and of how many covers where that is not the number above the table."""
+    """Return the name of a metric, with the number of covers where it differs from the one above the table."""
     return f"{METRICS[key]} ({_counted(run, key)})" if _by_inception(key, run) else METRICS[key]
 
 
 def _by_inception(key: str, run: Run) -> bool:
+    """Return whether a metric was measured with Inception, on covers counted apart."""
     return key in INCEPTION and run.scores.inception_covers is not None
 
 
 def _counted(run: Run, key: str = "") -> str:
-    """How many covers were compared, and which."""
+    """Return how many covers a metric compared, and how they were chosen; key "" is for most metrics."""
     if _by_inception(key, run):
         return f"{run.scores.inception_covers:,} covers against as many training covers"
     count = run.scores.count
@@ -222,6 +226,7 @@ def _counted(run: Run, key: str = "") -> str:
 
 
 def _eval_result(key: str, value: float, run: Run) -> EvalResult:
+    """Return a score in the form in which the Hub reads it from the head of a card."""
     dataset = str(run.scores.dataset_name or run.dataset or "album covers")
     return EvalResult(
         task_type=TASK,
@@ -236,6 +241,7 @@ def _eval_result(key: str, value: float, run: Run) -> EvalResult:
 
 
 def _copies(copies: Copies) -> str:
+    """Return the paragraph about the search for copies; "" where none was made."""
     samples, bits, found = copies.samples, copies.nearest_bits, copies.found
     if None in (samples, bits, found):
         return ""
@@ -247,5 +253,6 @@ likenesses.
 
 
 def _cell(value: object) -> str:
+    """Return a value as the text of one cell of a Markdown table."""
     text = f"{value:,}" if isinstance(value, int) else str(value)
     return " ".join(text.split()).replace("|", "\\|")

@@ -1,4 +1,4 @@
-"""What a run folder tells about its generator: how it was trained, how good it is, what else may travel with it."""
+"""Read from a run folder how its generator was trained, how good it is, and which files travel with it to the Hub."""
 
 import json
 import re
@@ -15,15 +15,15 @@ FILMS = ("film.webp", "film.mp4")
 
 @dataclass(frozen=True)
 class Run:
-    """Hold what is known of a generator's training; empty where nothing is.
+    """Hold what is known about the training of a generator; the fields are empty where nothing is known.
 
     Args:
-        config: config.json, without paths of the machine that trained.
-        images: covers shown to the weights in the pipeline folder.
-        seconds: trained until then.
-        scores: what train.evaluate measured, of these weights.
-        copies: what a search for copies found, of these weights.
-        files: what else travels, by its path in the repository.
+        config: content of the run's config.json, without paths of the machine that trained.
+        images: covers shown in training until the weights of the pipeline folder were saved.
+        seconds: length of the training until then.
+        scores: what train.evaluate measured on these weights.
+        copies: what a search for copies found with these weights.
+        files: further files to upload, by their path in the repository.
     """
 
     config: dict = field(default_factory=dict)
@@ -45,13 +45,15 @@ class Run:
 
 
 def read_run(pipeline: Path, network: type, images: int | None = None) -> Run:
-    """Read the folder of a run, or one that holds the run's files beside the weights, as gan/pretrained does.
+    """Return what is known about the run that made a pipeline folder; an empty Run where nothing is.
+
+    The run's files lie beside the pipeline folder, or in it, as in gan/pretrained.
 
     Args:
         pipeline: the pipeline folder.
-        network: class of its generator; a run of another one tells nothing.
-        images: covers shown to these weights, where the caller knows. Otherwise the newest sheet of samples says it,
-            which is drawn with them, or else the last line of the metrics, which may be some steps behind.
+        network: class of its generator. A config.json that names another network belongs to other weights.
+        images: covers shown until these weights were saved; None reads the number from the name of the newest sheet
+            of samples, which is drawn with them, or else from the last line of metrics.jsonl, some steps earlier.
     """
     pipeline = pipeline.resolve()
     folder = next((f for f in (pipeline.parent, pipeline) if (f / "config.json").is_file()), None)
@@ -88,7 +90,7 @@ def read_run(pipeline: Path, network: type, images: int | None = None) -> Run:
 
 
 def _public(value: object) -> object:
-    """A value of the configuration; of a folder its name: where it lies is nobody else's business."""
+    """Return a value of the configuration, shortened to its last part where it is a path of this machine."""
     if isinstance(value, str) and ("\\" in value or value.startswith(("/", "~", ".")) or value.count("/") > 1):
         return re.split(r"[/\\]", value.rstrip("/\\"))[-1]
     if isinstance(value, str) and HUB_ID.fullmatch(value) and Path(value).exists():
@@ -97,6 +99,7 @@ def _public(value: object) -> object:
 
 
 def _read(file: Path) -> dict:
+    """Return the JSON object in a file, or {} where there is none."""
     try:
         content = json.loads(file.read_text())
     except (OSError, ValueError):
@@ -105,7 +108,7 @@ def _read(file: Path) -> dict:
 
 
 def _metrics(file: Path) -> list[dict]:
-    """The lines that tell how far the run was; the last one may be half a line."""
+    """Return the lines of metrics.jsonl that have a number of covers; a killed run leaves half a line at the end."""
     found = []
     try:
         lines = file.read_text().splitlines()

@@ -19,7 +19,7 @@ from train.train_gan.run_config import RunConfig, read_config
 
 
 SHEET_SEEDS, SHEET_COLUMNS = 64, 8
-UNFINISHED = (NEW, ".push-", ".pipeline-", ".best-", ".shipped-")  # what a killed process was writing
+UNFINISHED = (NEW, ".push-")  # what a killed process was writing
 TRAINING, EVALUATION = "training", "evaluation"  # kinds of a line of metrics.jsonl
 
 

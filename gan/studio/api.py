@@ -11,6 +11,7 @@ from gan.studio.address import HEAD_OF_A_PNG, Address, from_png
 from gan.studio.files import FRAMES_PER_SECOND, cover_png, loop_gif, loop_webp
 from gan.studio.model import Model
 from gan.studio.print.layouts import LAYOUTS
+from gan.studio.shell.post import KINDS, large_file
 from gan.studio.tabs.breed import DIFFERENCE, Breed, as_amounts, as_difference
 from gan.studio.tabs.crate import FARTHEST, address_at
 from gan.studio.tabs.finish import Finish
@@ -46,6 +47,9 @@ def add_endpoints(model: Model, breed: Breed, training: Training, finish: Finish
         png = gr.File(label="PNG", type="binary")
         artist, title = gr.Textbox("", label="Artist"), gr.Textbox("", label="Title")
         layout = gr.Radio(list(LAYOUTS), value="poster", label="Layout")
+        still = gr.Radio(list(KINDS), value="png", label="Kind of picture")
+        clip = gr.Radio(["webp", "mp4"], value="webp", label="Kind of loop")
+        font, ink, place = (gr.Textbox("", label=label) for label in ("Font", "Colour", "Position"))
         picture = gr.File(label="Picture")
         call = gr.Button()
 
@@ -226,23 +230,62 @@ def add_endpoints(model: Model, breed: Breed, training: Training, finish: Finish
         return yours.copies(model.read(address))
 
     @checks.in_words
-    def finish_cover(address: str, artist: str = "", title: str = "", layout: str = "poster") -> str:
-        """Set artist and title on an album cover, readable, for the print.
+    def large(address: str, kind: str = "png") -> str:
+        """Enlarge an album cover for screens.
+
+        Args:
+            address: of the cover, such as seed=7.
+            kind: png or jpeg.
+
+        Returns:
+            A file of 1024 x 1024 pixels with the cover's address inside.
+        """
+        return save(*large_file(model, model.read(address), kind))
+
+    @checks.in_words
+    def finish_cover(
+        address: str,
+        artist: str = "",
+        title: str = "",
+        layout: str = "poster",
+        kind: str = "png",
+        font: str = "",
+        ink: str = "",
+        position: str = "",
+    ) -> str:
+        """Set artist and title on an album cover, readable, for shops and the print.
 
         Args:
             address: of the cover, such as seed=7.
             artist: at most 80 letters; may be empty.
             title: at most 120 letters; may be empty.
             layout: poster, corner, plate, spine or strips.
+            kind: png, below 10 MB, or jpeg, below 4 MB.
+            font: poster, grotesk, geometric, classic, classic-italic, typewriter, wide or japanese; empty for the
+                layout's own. Letters that it lacks are set in another one.
+            ink: light, dark, accent or a colour such as #c03a2b; empty for light or dark, whichever can be read.
+            position: start, middle or end; empty for the layout's own.
 
         Returns:
-            A PNG file of 3000 x 3000 pixels with the cover's address inside.
+            A file of 3000 x 3000 pixels with the cover's address inside.
         """
-        order = finish.read({"address": address, "artist": artist, "title": title, "layout": layout})
-        return save(finish.print(order), f"album-cover-{order.cover.name}-3000.png")
+        asked = {"artist": artist, "title": title, "layout": layout, "font": font, "ink": ink, "position": position}
+        order = finish.read({"address": address} | asked)
+        kind = checks.one_of(kind, "a file", KINDS) or "png"
+        name = f"album-cover-{order.cover.name}-3000.{kind.replace('jpeg', 'jpg')}"
+        return save(finish.print(order, kind), name)
 
     @checks.in_words
-    def finish_loop(address: str, artist: str = "", title: str = "", layout: str = "poster") -> str:
+    def finish_loop(
+        address: str,
+        artist: str = "",
+        title: str = "",
+        layout: str = "poster",
+        kind: str = "webp",
+        font: str = "",
+        ink: str = "",
+        position: str = "",
+    ) -> str:
         """Set artist and title on an album cover that breathes: an animation without a seam.
 
         Args:
@@ -250,12 +293,18 @@ def add_endpoints(model: Model, breed: Breed, training: Training, finish: Finish
             artist: at most 80 letters; may be empty.
             title: at most 120 letters; may be empty.
             layout: poster, corner, plate, spine or strips.
+            kind: webp, animated, or mp4.
+            font: as in /finish.
+            ink: as in /finish.
+            position: as in /finish.
 
         Returns:
-            An animated WebP file of 512 x 512 pixels.
+            A film of 512 x 512 pixels.
         """
-        order = finish.read({"address": address, "artist": artist, "title": title, "layout": layout})
-        return save(finish.loop(order), f"album-cover-{order.cover.name}-loop.webp")
+        asked = {"artist": artist, "title": title, "layout": layout, "font": font, "ink": ink, "position": position}
+        order = finish.read({"address": address} | asked)
+        kind = checks.one_of(kind, "a file", ("webp", "mp4")) or "webp"
+        return save(finish.loop(order, kind), f"album-cover-{order.cover.name}-loop.{kind}")
 
     @checks.in_words
     def project(picture: str) -> str:
@@ -289,7 +338,7 @@ def add_endpoints(model: Model, breed: Breed, training: Training, finish: Finish
     at_once = raw | {"concurrency_limit": None}  # in the model programs take turns with the visitors of the page
     films = raw | {"concurrency_id": "film", "concurrency_limit": 1}
     prints = raw | {"concurrency_id": "print", "concurrency_limit": 1}
-    texts = [query, artist, title, layout]
+    texts, looks = [query, artist, title, layout], [font, ink, place]
     for name, endpoint, inputs, output, options in (
         ("generate", generate, [seed, truncation, genre], cover_file, at_once),
         ("cover", cover, [query], cover_file, at_once),
@@ -299,8 +348,9 @@ def add_endpoints(model: Model, breed: Breed, training: Training, finish: Finish
         ("address", address, [png], query, {"concurrency_limit": None}),
         ("loop", loop, [seed_a, seed_b, frames, truncation], cover_file, films),
         ("film", film, [addresses, frames, straight, speed, kind], file, films),
-        ("finish", finish_cover, texts, file, prints),
-        ("finish_loop", finish_loop, texts, file, prints),
+        ("large", large, [query, still], file, prints),
+        ("finish", finish_cover, [*texts, still, *looks], file, prints),
+        ("finish_loop", finish_loop, [*texts, clip, *looks], file, prints),
         ("training_film", training_film, [query], file, raw | {"concurrency_id": "training", "concurrency_limit": 1}),
         ("project", project, [picture], query, {"concurrency_id": "search", "concurrency_limit": 1}),
     ):

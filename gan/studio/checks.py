@@ -1,7 +1,7 @@
 """What visitors and programs may ask for: the sliders' limits hold in a browser only, so all of it is checked here."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
 
 import gradio as gr
@@ -117,6 +117,15 @@ def whole(value: object, name: str, low: int, high: int) -> int:
     if not _is_number(value) or not low <= value <= high or value != int(value):
         raise Refused("{name} is a whole number from {low} to {high}", value, name=name, low=low, high=high)
     return int(value)
+
+
+def one_of(value: object, name: str, known: Iterable[str]) -> str:
+    """`value` as one of `known`, or "" for none. Raises Refused, with its `name`, unless it is one."""
+    if value in (None, ""):
+        return ""
+    if not isinstance(value, str) or value not in known or value == "#rrggbb":
+        raise Refused("{name} is one of {known}, or none", value, name=name, known=", ".join(known))
+    return value
 
 
 def _is_number(value: object) -> bool:

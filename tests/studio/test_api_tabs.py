@@ -39,8 +39,9 @@ def test_the_endpoints_are_documented(client: Client):
         "/cross": ["address_a", "address_b", "seed"],
         "/fade": ["address", "amounts"],
         "/copies": ["address"],
-        "/finish": ["address", "artist", "title", "layout"],
-        "/finish_loop": ["address", "artist", "title", "layout"],
+        "/large": ["address", "kind"],
+        "/finish": ["address", "artist", "title", "layout", "kind", "font", "ink", "position"],
+        "/finish_loop": ["address", "artist", "title", "layout", "kind", "font", "ink", "position"],
         "/project": ["picture"],
     }
     parameters = {name: [p["parameter_name"] for p in about["parameters"]] for name, about in endpoints.items()}
@@ -63,6 +64,18 @@ def test_a_finished_cover_and_its_loop(client: Client):
     assert Image.open(file).size == (3000, 3000) and from_png(file.read_bytes()).seed == 3
     loop = Image.open(client.predict("seed=3", title="Tide", api_name="/finish_loop"))
     assert loop.format == "WEBP" and loop.n_frames == 60
+    looks = {"kind": "jpeg", "font": "wide", "ink": "#c03a2b", "position": "middle"}
+    file = Path(client.predict("seed=3", "Мара", "Прилив", **looks, api_name="/finish"))
+    assert Image.open(file).format == "JPEG" and file.stat().st_size < 4_000_000
+    file = Path(client.predict("seed=3", "Mara", "Tide", kind="mp4", api_name="/finish_loop"))
+    assert file.suffix == ".mp4" and file.read_bytes()[4:8] == b"ftyp"
+
+
+def test_a_cover_is_enlarged_for_screens(client: Client):
+    file = Path(client.predict("seed=3", api_name="/large"))
+    assert Image.open(file).size == (1024, 1024) and from_png(file.read_bytes()).seed == 3
+    file = Path(client.predict("seed=3", "jpeg", api_name="/large"))
+    assert (Image.open(file).format, file.name) == ("JPEG", "album-cover-3-1024.jpg")
 
 
 def test_a_picture_is_found(client: Client, pipeline: AlbumCoverPipeline, tmp_path: Path):
@@ -94,6 +107,8 @@ def test_a_copy_is_told(client: Client):
         ("/finish", ["seed=1", "x" * 81, "b", "poster"], "The artist is text of at most 80 letters."),
         ("/finish_loop", ["seed=1", "<img src=x>☃", "b", "poster"], "The fonts have no ☃"),
         ("/finish", [None, "a", "b", "poster"], "An address is text"),
+        ("/finish", ["seed=1", "a", "b", "poster", "exe"], "A file is one of png, jpeg, or none."),
+        ("/large", ["seed=1", "tiff"], "A file is one of png, jpeg, or none."),
     ),
 )
 def test_bad_values_are_refused_in_words(client: Client, caplog, capfd, endpoint: str, values: list, sentence: str):

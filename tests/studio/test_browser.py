@@ -217,7 +217,7 @@ def test_a_downloaded_cover_dropped_on_the_page_opens_again(visit, tmp_path: Pat
     page = visit("?seed=123&truncation=0.8")
     details(page, "Seed 123, truncation 0.8")
     with page.expect_download() as download:
-        page.get_by_role("link", name="Download PNG").click()
+        page.get_by_role("link", name="PNG", exact=True).click()
     assert download.value.suggested_filename == "album-cover-123.png"
     download.value.save_as(tmp_path / "cover.png")
     cover = Image.open(tmp_path / "cover.png")

@@ -190,8 +190,22 @@ def test_a_cover_is_finished_and_opens_again(visit, tmp_path: Path):
     assert image.get_attribute("src") != plain
     page.locator("#finish .layouts label").nth(3).click()
     expect(page.locator("#finish .layouts input").nth(3)).to_be_checked()
-    page.fill("#finish .title", "Погода")
+    page.fill("#finish .title", "سلام")
     expect(page.locator("#finish .note")).to_contain_text("The fonts have no")
+    before = image.get_attribute("src")
+    page.fill("#finish .title", "Погода")
+    expect(page.locator("#finish .note")).to_have_text("")
+    expect(image).not_to_have_attribute("src", before)
+    for box, choice in ((".font", "wide"), (".ink", "own"), (".position", "middle")):
+        before = image.get_attribute("src")
+        page.select_option(f"#finish {box}", choice)
+        if choice == "own":
+            page.fill("#finish .own", "#ff0000")
+        expect(image).not_to_have_attribute("src", before)
+    assert "ink=%23ff0000" in page.url and "position=middle" in page.url
+    page.reload()
+    expect(page.locator("#finish .title")).to_have_value("Погода")
+    expect(page.locator("#finish .own")).to_have_value("#ff0000")
     page.fill("#finish .title", "Weather")
     expect(page.locator("#finish .note")).to_have_text("")
     with page.expect_download(timeout=120_000) as download:
@@ -208,8 +222,35 @@ def test_a_cover_is_finished_and_opens_again(visit, tmp_path: Path):
     assert (tmp_path / "shop.jpg").stat().st_size < 4_000_000 and (tmp_path / "print.png").stat().st_size < 10_000_000
     expect(page.locator("#finish .details")).to_contain_text(" MB")
     with page.expect_download(timeout=120_000) as download:
-        page.click("#finish [data-save=loop]")
-    assert download.value.suggested_filename == "album-cover-1-loop.webp"
+        page.click("#finish [data-save=mp4]")
+    assert download.value.suggested_filename == "album-cover-1-loop.mp4"
+
+
+def test_a_cover_is_saved_large_from_anywhere(visit, tmp_path: Path):
+    page = visit()
+    for tab in ("crate", "breed"):
+        if tab == "breed":
+            open_breed(page)
+        for kind, name in (("png", "album-cover-1-1024.png"), ("jpeg", "album-cover-1-1024.jpg")):
+            with page.expect_download(timeout=60_000) as download:
+                page.click(f"#{tab} [data-file={kind}]")
+                page.click(f"#{tab} [data-file={kind}]", force=True)  # one file for one press
+            assert download.value.suggested_filename == name
+            download.value.save_as(tmp_path / name)
+            assert Image.open(tmp_path / name).size == (1024, 1024)
+            expect(page.locator(f"#{tab} [data-file={kind}]")).to_be_enabled()
+    assert from_png((tmp_path / "album-cover-1-1024.png").read_bytes()).seed == 1
+
+
+def test_on_a_telephone_finish_asks_before_it_offers_files(visit):
+    page = visit(width=390, height=844, has_touch=True)
+    page.locator("#crate [data-send=finish]").dispatch_event("click")
+    page.wait_for_selector("#finish .layouts img[src]")
+    top = {
+        part: page.locator(f"#finish {part}").bounding_box()["y"]
+        for part in (".sleeve", ".artist", ".layouts", ".actions")
+    }
+    assert sorted(top, key=top.get) == [".sleeve", ".artist", ".layouts", ".actions"]
 
 
 def test_a_picture_of_ones_own_is_found_and_bred(visit, tmp_path: Path):

@@ -16,13 +16,14 @@ from gan.studio.checks import Refused
 from gan.studio.model import Model
 from gan.studio.print import upscale
 from gan.studio.print.contrast import READABLE, contrast, contrast_beneath, make_readable
-from gan.studio.print.layouts import LAYOUTS, set_on
+from gan.studio.print.layouts import LAYOUTS, POSITIONS, SAFE, set_on
 from gan.studio.print.typeset import (
+    FACES,
     FONTS,
-    LETTERS,
     REFERENCE,
     Line,
     clean,
+    face_for,
     fit,
     font,
     text_mask,
@@ -49,22 +50,37 @@ def order(finish: Finish, **values: object) -> Order:
 # ---- fonts
 
 
-def test_every_font_has_every_letter_and_may_be_shipped() -> None:
-    files = sorted(FONTS.glob("*.otf"))
+def test_every_font_has_its_letters_and_may_be_shipped() -> None:
+    files = sorted(FONTS.glob("*.?tf"))
     licence = (FONTS / "OFL.txt").read_text()
     assert "SIL OPEN FONT LICENSE Version 1.1" in licence and all(file.name in licence for file in files)
-    assert len(files) == 6 and sum(file.stat().st_size for file in files) < 600_000
+    assert {file.stem for file in files} == set(FACES)
+    assert sum(file.stat().st_size for file in files) < 1_500_000
     for file in files:
         face = ImageFont.truetype(file, 60)
         missing = bytes(face.getmask("\u2603"))  # a snowman: the sign for what a font does not have
-        assert not [letter for letter in LETTERS if letter.strip() and bytes(face.getmask(letter)) == missing]
-    assert {upper for letter in LETTERS for upper in letter.upper()} <= LETTERS  # layouts set capitals
+        letters = {letter for letter in FACES[file.stem] if letter.strip() and letter not in "\u0301\u0308"}
+        assert not [letter for letter in letters if bytes(face.getmask(letter)) == missing]
+        # layouts set capitals
+        assert {upper for letter in FACES[file.stem] for upper in letter.upper()} <= FACES[file.stem]
 
 
 def test_text_is_cleaned_and_what_cannot_be_set_is_named() -> None:
     assert clean("  Cafe\u0301 \n del  Mar ") == "Café del Mar"
     assert unknown_letters(clean("Ærø – “Łódź” Guðmundsson’s")) == []
-    assert unknown_letters("Привет☃") == sorted("Привет☃")
+    for text in ("Привет", "Ελλάδα ΐ", "Українська ґ", "東京の夜", "Đường về", "カバー Nights"):
+        assert unknown_letters(clean(text)) == []
+    assert unknown_letters("Привет☃ سلام") == sorted("☃سلام")
+    assert unknown_letters("東京 Ђ") == ["Ђ"]  # no font has both
+
+
+def test_what_a_font_lacks_is_set_in_another() -> None:
+    assert [face_for(text, "poster") for text in ("Tide", "Прилив", "東京", "سلام")] == [
+        "poster",
+        "wide",
+        "japanese",
+        None,
+    ]
 
 
 # ---- fitting
@@ -140,6 +156,40 @@ def test_every_layout_is_readable_on_every_cover(layout: str) -> None:
             assert done.contrast >= READABLE and done.pictures[0].size == cover.size
             assert cover.tobytes() == before != done.pictures[0].tobytes()
         assert set_on([cover], layout, "", "").pictures[0].tobytes() == before
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("font", ("", "classic-italic", "wide"))
+def test_text_keeps_its_distance_from_the_edges(layout: str, font: str) -> None:
+    cover, texts = (
+        Image.new("RGB", (400, 400), (90, 90, 90)),
+        (("Gjqy, Åsa", LONG), ("", "W" * 60), ("東京の夜", "夜の東京と海")),
+    )
+    for artist, title in texts:
+        for position in ("", *POSITIONS):
+            done = set_on([cover], layout, artist, title, font, (255, 0, 255), position).pictures[0]
+            pink = (np.asarray(done).astype(int) - (255, 0, 255)).__abs__().max(2) < 60
+            rows, columns = np.nonzero(pink)
+            assert min(rows.min(), columns.min()) >= 400 * SAFE - 2
+            assert max(rows.max(), columns.max()) <= 400 * (1 - SAFE) + 2
+
+
+def test_text_goes_where_it_is_asked_to() -> None:
+    cover = Image.new("RGB", (400, 400), (90, 90, 90))
+    for layout in LAYOUTS:
+        middles = []
+        for position in POSITIONS:
+            done = set_on([cover], layout, "Mara", "Tide", "", (255, 0, 255), position).pictures[0]
+            inked = np.nonzero((np.asarray(done).astype(int) - (255, 0, 255)).__abs__().max(2) < 60)
+            middles.append(inked[1 if layout == "spine" else 0].mean())
+        assert middles[0] < 150 < middles[1] < 250 < middles[2]
+
+
+@pytest.mark.parametrize("ink", ("light", "dark", "accent", (128, 128, 128), (0, 0, 0), (255, 240, 0)))
+def test_text_of_any_colour_is_readable(ink: str | tuple[int, int, int]) -> None:
+    for cover in covers():
+        done = set_on([cover], "poster", "Mara", "Tide", "", ink)
+        assert done.contrast >= READABLE and (isinstance(ink, str) or done.colour == ink)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -233,7 +283,11 @@ def test_a_preview_tells_its_contrast(finish: Finish) -> None:
         ({"layout": None}, "a layout is one of"),
         ({"title": "x" * 121}, "the title is text of at most 120 letters"),
         ({"title": "x" * 10**7}, "the title is text of at most 120 letters"),
-        ({"artist": "Привет"}, "the fonts have no П, в, е, и, р: they know the letters of Latin script"),
+        ({"artist": "سلام"}, "the fonts have no ا, س, ل, م: they know Latin, Greek, Cyrillic and Japanese letters"),
+        ({"font": "../classic"}, "a font is one of poster, "),
+        ({"ink": "#12345"}, "a colour is one of light, dark, accent, #rrggbb, or none"),
+        ({"ink": "#rrggbb"}, "a colour is one of"),
+        ({"position": 1}, "a position is one of start, middle, end, or none"),
         ({"artist": "a\u202eb"}, "the fonts have no U\\+202E"),
         ({"artist": ["a"]}, "the artist is text"),
         ({"address": "seed=x"}, "a seed is a whole number"),

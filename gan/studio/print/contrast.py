@@ -46,7 +46,12 @@ def contrast_beneath(picture: Image.Image, text: Image.Image, colour: Colour) ->
 
 
 def make_readable(
-    pictures: list[Image.Image], text: Image.Image, scrim: Image.Image, light: Colour, dark: Colour
+    pictures: list[Image.Image],
+    text: Image.Image,
+    scrim: Image.Image,
+    light: Colour,
+    dark: Colour,
+    wanted: Colour | None = None,
 ) -> Readable:
     """Choose light or dark text, whichever needs clearly less scrim, and lay that scrim over the pictures.
 
@@ -55,6 +60,7 @@ def make_readable(
         text: the text's mask, mode L, as large.
         scrim: where a scrim may lie, mode L, as large; it must cover the text.
         light, dark: the two colours. Each is the other's scrim, so that they must contrast with each other.
+        wanted: a colour for the text instead, of which the scrim is the one that contrasts more, or black or white.
     """
     small_text, small_scrim = (mask.resize((BLOCKS, BLOCKS), Image.Resampling.BOX) for mask in (text, scrim))
 
@@ -66,10 +72,17 @@ def make_readable(
         return 1.0
 
     frames = np.stack([np.asarray(picture.resize((BLOCKS, BLOCKS), Image.Resampling.BOX)) for picture in pictures])
-    for_light = enough(light, dark, Image.fromarray(frames.max(0)))
-    for_dark = enough(dark, light, Image.fromarray(frames.min(0)))
-    as_light = for_light <= for_dark + SHADOW_BEFORE_FOG
-    colour, ground, strength = (light, dark, for_light) if as_light else (dark, light, for_dark)
+    if wanted is None:
+        for_light = enough(light, dark, Image.fromarray(frames.max(0)))
+        for_dark = enough(dark, light, Image.fromarray(frames.min(0)))
+        as_light = for_light <= for_dark + SHADOW_BEFORE_FOG
+        colour, ground, strength = (light, dark, for_light) if as_light else (dark, light, for_dark)
+    else:
+        colour, ground = wanted, max((dark, light), key=lambda other: contrast(wanted, other))
+        if contrast(colour, ground) < READABLE * 1.03:  # a middle grey: nothing but black or white is far enough
+            ground = max(((0, 0, 0), (255, 255, 255)), key=lambda other: contrast(wanted, other))
+        hardest = frames.max(0) if luminance(np.asarray(ground)) < luminance(np.asarray(colour)) else frames.min(0)
+        strength = enough(colour, ground, Image.fromarray(hardest))
     covered = [_lay(picture, scrim, ground, strength) for picture in pictures]
     return Readable(covered, colour, min(contrast_beneath(one, text, colour) for one in covered), strength)
 

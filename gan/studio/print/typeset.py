@@ -11,10 +11,33 @@ from PIL import Image, ImageDraw, ImageFont
 
 FONTS = Path(__file__).parent / "fonts"
 REFERENCE = 1000  # pixels a side at which text is measured
-# What every font in the folder has: Latin with the letters of Europe's languages, and a typesetter's signs.
-LETTERS = frozenset(
-    chr(code) for low, high in ((0x20, 0x7E), (0xA0, 0x17F), (0x218, 0x21B)) for code in range(low, high + 1)
-) - set("\u00ad\u00b5\u0132\u0133\u0138\u0149\u014a\u014b\u017f") | set("–—‘’‚“”„†•…‹›€™−")  # fmt: skip
+
+
+def _range(*ends: tuple[int, int]) -> frozenset[str]:
+    return frozenset(chr(code) for low, high in ends for code in range(low, high + 1))
+
+
+def _jis() -> frozenset[str]:
+    """Return the signs of JIS X 0208's rows 1 to 8, kana among them, and its first level: 2,965 kanji."""
+    rows = [row for row in range(1, 48) if not 8 < row < 16]
+    pairs = (bytes([0xA0 + row, 0xA0 + cell]) for row in rows for cell in range(1, 95))
+    return frozenset("".join(pair.decode("euc_jp", "ignore") for pair in pairs)) - {"≒"}
+
+
+# What every font in the folder but the Japanese one has: Latin with the letters of Europe's languages, and a
+# typesetter's signs.
+LETTERS = _range((0x20, 0x7E), (0xA0, 0x17F), (0x218, 0x21B)) - set(
+    "\u00ad\u00b5\u0132\u0133\u0138\u0149\u014a\u014b\u017f"
+) | set("–—‘’‚“”„†•…‹›€™−")  # fmt: skip
+GREEK = _range((0x384, 0x386), (0x388, 0x38A), (0x38C, 0x38C), (0x38E, 0x3A1), (0x3A3, 0x3CE)) | set("\u0301\u0308")
+CYRILLIC = _range((0x400, 0x45F), (0x48A, 0x49D), (0x4A0, 0x4FF)) | {"№"}
+VIETNAMESE = _range((0x1A0, 0x1A1), (0x1AF, 0x1B0), (0x1EA0, 0x1EF9))
+FACES: dict[str, frozenset[str]] = {
+    **dict.fromkeys(("poster", "grotesk", "geometric", "classic", "classic-italic", "typewriter"), LETTERS),
+    "wide": LETTERS | GREEK | CYRILLIC | VIETNAMESE,
+    "japanese": _range((0x20, 0x7E), (0xC0, 0xFE)) | _jis() | set("–—‘’“”…"),
+}
+ALL_LETTERS = frozenset().union(*FACES.values())
 
 
 @dataclass(frozen=True)
@@ -33,11 +56,24 @@ class Line:
         """Of 1."""
         return self.size * unit_width(self.text, self.font, self.tracking / self.size)
 
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom of what is inked, of 1."""
+        left, top, right, bottom = (
+            edge * self.size / REFERENCE for edge in font(self.font, REFERENCE).getbbox(self.text, anchor="ls")
+        )
+        return self.x + min(left, 0), self.y + top, self.x + max(right, self.width), self.y + bottom
+
 
 @lru_cache(maxsize=64)
 def font(name: str, pixels: float) -> ImageFont.FreeTypeFont:
-    """The font `name`.otf of this project at a size."""
-    return ImageFont.truetype(FONTS / f"{name}.otf", pixels)
+    """Return one of `FACES` at a size."""
+    return ImageFont.truetype(next(FONTS.glob(f"{name}.?tf")), pixels)
+
+
+def face_for(text: str, wanted: str) -> str | None:
+    """Return the font `wanted`, or the first other one of `FACES` that has all letters of `text`; None if none has."""
+    return next((name for name in (wanted, "wide", "japanese") if FACES[name].issuperset(text)), None)
 
 
 def clean(text: str) -> str:
@@ -46,8 +82,10 @@ def clean(text: str) -> str:
 
 
 def unknown_letters(text: str) -> list[str]:
-    """What of a cleaned `text` the fonts cannot set, each once."""
-    return sorted(set(text) - LETTERS)
+    """Return the letters of a cleaned `text` that cannot be set, each once: no font has them, or none has all."""
+    if unknown := sorted(set(text) - ALL_LETTERS):
+        return unknown
+    return [] if face_for(text, "wide") else sorted(set(text) - FACES["japanese"])
 
 
 def unit_width(text: str, name: str, tracking: float = 0.0) -> float:

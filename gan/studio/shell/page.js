@@ -59,7 +59,7 @@ window.listen = (name, act) => {
 // `place.more` are words that the address has while their tab is open, `place.kept` is for the history alone.
 
 const COVER = ["seed", "latents", "truncation", "genre", "model", "revision", "weights"];
-const MORE = {breed: ["line"], walk: ["film", "to", "frames", "speed"], finish: ["artist", "title", "layout"]};
+const MORE = {breed: ["line"], walk: ["film", "to", "frames", "speed"], finish: ["artist", "title", "layout", "font", "ink", "position"]};
 
 window.place = history.state?.place ?? readPlace();
 

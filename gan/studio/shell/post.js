@@ -23,3 +23,27 @@ document.addEventListener('drop', async event => {
   if (!answer.refused) return move({tab: 'crate', cover: answer.address});
   file.type === 'image/png' ? offer(refusal(answer)) : say('complain', refusal(answer));
 });
+
+// A cover as a larger file: data-file="png" or "jpeg" on a button. One file for one press.
+let saving = false;
+const busy = on => {
+  saving = on;
+  for (const button of document.querySelectorAll('[data-file]')) button.disabled = on;
+};
+document.addEventListener('click', event => {
+  const button = event.target.closest('[data-file]'), address = button?.closest('[data-address]')?.dataset.address;
+  if (!address || saving) return;
+  busy(true);
+  say('tell', word('saving'));
+  trigger('save', {address, kind: button.dataset.file});
+});
+document.addEventListener('saved', event => {
+  if (!event.detail) return;
+  busy(false);
+  if (event.detail.refused) return complain(refusal(event.detail));
+  make('a', {href: event.detail.file, download: event.detail.name}).click();
+  say('tell', word('saved', {name: event.detail.name}));
+});
+// an error of the server's comes as one of Gradio's own messages, not to this script
+new MutationObserver(() => { if (saving && document.querySelector('.toast-body.error')) busy(false); })
+  .observe(document.body, {childList: true, subtree: true});

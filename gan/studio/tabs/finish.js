@@ -3,17 +3,29 @@ const stand = $('.stand'), artist = $('.artist'), title = $('.title');
 let address = '', layout = 'poster', sources = [], shelf = [], saving = false;
 
 // Text goes to the server and into a picture, never into the page as HTML.
-const order = () => ({address, layout, artist: artist.value, title: title.value});
+const looks = {font: $('.font'), ink: $('.ink'), position: $('.position')}, own = $('.own');
+const look = () => ({font: looks.font.value, ink: looks.ink.value === 'own' ? own.value : looks.ink.value, position: looks.position.value});
+const order = () => ({address, layout, artist: artist.value, title: title.value, ...look()});
+
+for (const [name, values] of [['font', props.fonts], ['ink', [...props.inks, 'own']], ['position', props.positions]]) {
+  looks[name].append(new Option(word(`${name}-any`), ''), ...values.map(value => new Option(word(`${name}-${value}`), value)));
+}
+function showLook({font = '', ink = '', position = ''}) {
+  [looks.font.value, looks.position.value] = [font, position];
+  looks.ink.value = ink.startsWith('#') ? 'own' : ink;
+  own.hidden = looks.ink.value !== 'own';
+  if (!own.hidden) own.value = ink;
+}
 
 let enlarged = '';  // the cover whose enlarged picture is shown: before it comes a quick one
 const preview = asker(
   () => {
     const quick = enlarged !== address;
-    stand.classList.toggle('stale', quick && stand.dataset.shown !== address);
+    $('.finish').classList.toggle('stale', quick && stand.dataset.shown !== address);
     return server.preview({...order(), quick, cards: [word('artist'), word('title')]});
   },
   answer => {
-    stand.classList.remove('stale');
+    $('.finish').classList.remove('stale');
     stand.dataset.shown = answer.address;
     if (enlarged !== address && answer.address === address) enlarged = address, preview();
     $('.note').textContent = '';
@@ -25,6 +37,7 @@ const preview = asker(
   },
   sentence => { $('.note').textContent = sentence; });
 
+// The layouts stand there with the page; their pictures come with the first preview.
 function showLayouts(cards) {
   const row = $('.layouts');
   if (row.childElementCount !== cards.length) row.replaceChildren(...cards.map(([name]) => {
@@ -34,7 +47,7 @@ function showLayouts(cards) {
     return label;
   }));
   cards.forEach(([name, src], n) => {
-    row.children[n].querySelector('img').src = src;
+    if (src) row.children[n].querySelector('img').src = src;
     row.children[n].querySelector('input').checked = name === layout;
   });
 }
@@ -48,18 +61,25 @@ function showWhich() {
 listen('place', async ({tab, cover, more}) => {
   if (tab !== 'finish' || !cover) return;
   const news = [cover, more.layout ?? 'poster', more.artist ?? '', more.title ?? ''];
-  if (JSON.stringify(news) === JSON.stringify([address, layout, artist.value, title.value])) return;
+  const {font = '', ink = '', position = ''} = more, looked = look();
+  if (JSON.stringify([...news, font, ink, position]) === JSON.stringify([address, layout, artist.value, title.value, looked.font, looked.ink, looked.position])) return;
   [address, layout, artist.value, title.value] = news;
+  showLook({font, ink, position});
   preview();
   if (!sources.some(source => source.address === cover)) sources = await drawn([cover]);
   showWhich();
 });
-const settle = how => move({cover: address, more: {layout, artist: artist.value, title: title.value}}, how);
+const settle = how => move({cover: address, more: {layout, artist: artist.value, title: title.value, ...look()}}, how);
 listen('shelved', async shelved => {
   shelf = await drawn(shelved.map(cover => cover.address));
   showWhich();
 });
 
+for (const box of [...Object.values(looks), own]) box.addEventListener('input', () => {
+  own.hidden = looks.ink.value !== 'own';
+  preview();
+  settle({by: 'look'});
+});
 for (const box of [artist, title]) box.addEventListener('input', () => { preview(); settle({by: 'text'}); });
 
 element.addEventListener('click', event => {
@@ -71,7 +91,7 @@ element.addEventListener('click', event => {
 function busy(on, button) {
   saving = on;
   element.querySelectorAll('[data-save]').forEach(other => { other.disabled = on; });
-  if (on) $('.details').textContent = word(button.dataset.save === 'loop' ? 'looping' : 'printing');
+  if (on) $('.details').textContent = word(['mp4', 'webp'].includes(button.dataset.save) ? 'looping' : 'printing');
 }
 document.addEventListener('press', event => {
   if (!event.detail) return;
@@ -84,4 +104,5 @@ document.addEventListener('press', event => {
 new MutationObserver(() => { if (saving && document.querySelector('.toast-body.error')) busy(false), preview(); })
   .observe(document.body, {childList: true, subtree: true});
 
+showLayouts(props.layouts.map(name => [name, '']));
 showWhich();

@@ -1,21 +1,23 @@
 """The tab "Finish": artist and title on the cover, the file for the print and a loop for the screen."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from io import BytesIO
 
 import torch
 from PIL import Image
 
+from gan.film import mp4
 from gan.latents import child, closed_path
 from gan.pipeline import latents_from_seeds
 from gan.studio import checks
 from gan.studio.address import Address
-from gan.studio.files import cover_jpeg, cover_png, data_uri, loop_webp
+from gan.studio.files import FRAMES_PER_SECOND, cover_jpeg, cover_png, data_uri, loop_webp
 from gan.studio.model import Model
-from gan.studio.print.contrast import READABLE, Readable
-from gan.studio.print.layouts import LAYOUTS, set_on
-from gan.studio.print.typeset import clean, unknown_letters
+from gan.studio.print.contrast import READABLE, Colour, Readable
+from gan.studio.print.layouts import INKS, LAYOUTS, POSITIONS, set_on
+from gan.studio.print.typeset import FACES, clean, unknown_letters
 from gan.studio.print.upscale import PRINT_SIZE, enlarge
 from gan.studio.shell.controls import answer, messenger, part, tab
 
@@ -35,6 +37,13 @@ class Order:
     artist: str
     title: str
     layout: str
+    font: str = ""
+    ink: str | Colour = ""
+    position: str = ""
+
+    def set_on(self, pictures: list[Image.Image]) -> Readable:
+        """Return the pictures with the text on them."""
+        return set_on(pictures, self.layout, self.artist, self.title, self.font, self.ink, self.position)
 
 
 class Finish:
@@ -46,29 +55,39 @@ class Finish:
         self._enlarged = lru_cache(maxsize=16)(self._enlarge)
 
     def read(self, asked: object) -> Order:
-        """`asked` as an order. Raises Refused unless it is `{"address", "artist", "title", "layout"}`, all sound."""
+        """Return `asked`, a dict of what `Order` holds, as an order. Raises Refused unless all of it is sound."""
         asked = asked if isinstance(asked, dict) else {}
         layout = asked.get("layout")
         if not isinstance(layout, str) or layout not in LAYOUTS:
             raise checks.Refused("a layout is one of {layouts}", layout, layouts=", ".join(LAYOUTS))
+        font = checks.one_of(asked.get("font"), "a font", FACES)
+        position = checks.one_of(asked.get("position"), "a position", POSITIONS)
         artist = letters(asked.get("artist", ""), "the artist", LONGEST_ARTIST)
         title = letters(asked.get("title", ""), "the title", LONGEST_TITLE)
-        return Order(self.model.read(asked.get("address")), artist, title, layout)
+        return Order(
+            self.model.read(asked.get("address")), artist, title, layout, font, _ink(asked.get("ink")), position
+        )
 
     def print(self, order: Order, kind: str = "png") -> bytes:
         """Return the cover for shops and print with its address inside: "jpeg" below 4 MB, or "png" below 10 MB."""
         picture = enlarge(self.model.draw([order.cover])[0], PRINT_SIZE)
-        picture = set_on([picture], order.layout, order.artist, order.title).pictures[0]
+        picture = order.set_on([picture]).pictures[0]
         return (cover_jpeg if kind == "jpeg" else cover_png)(picture, order.cover)
 
-    def loop(self, order: Order) -> bytes:
-        """The cover breathing, an animated WebP: a round through two of its children and back, the text at rest."""
+    def loop(self, order: Order, kind: str = "webp") -> bytes:
+        """Return the cover breathing: a round through two of its children and back, the text at rest.
+
+        Args:
+            order: what is to be finished.
+            kind: "mp4" or "webp".
+        """
         (point,) = self.model.points_of([order.cover])
         noise = latents_from_seeds([1, 2], self.model.latent_dim)
         round_trip = torch.cat([point[None], child(point, noise, LOOP_REACH)])
         frames = self.model.film(closed_path(round_trip, LOOP_FRAMES), [order.cover.genre] * LOOP_FRAMES)
         frames = [frame.resize((LOOP_SIZE, LOOP_SIZE), Image.Resampling.LANCZOS) for frame in frames]
-        return loop_webp(set_on(frames, order.layout, order.artist, order.title).pictures, quality=PREVIEW_QUALITY)
+        frames = order.set_on(frames).pictures
+        return mp4(frames, FRAMES_PER_SECOND) if kind == "mp4" else loop_webp(frames, quality=PREVIEW_QUALITY)
 
     # ---- for the script
 
@@ -87,25 +106,27 @@ class Finish:
             picture = self.model.draw([order.cover])[0].resize((PREVIEW_SIZE, PREVIEW_SIZE), Image.Resampling.LANCZOS)
         else:
             picture = self._enlarged(order.cover)
-        done = set_on([picture], order.layout, order.artist, order.title)
+        done = order.set_on([picture])
         answer = {"src": _webp(done.pictures[0]), "address": order.cover.query(), "contrast": _contrast(done, order)}
         if payload.get("cards"):
             small = picture.resize((2 * CARD_SIZE, 2 * CARD_SIZE), Image.Resampling.LANCZOS)
             artist = order.artist or letters(payload["cards"][0], "the artist", LONGEST_ARTIST)
             title = order.title or letters(payload["cards"][1], "the title", LONGEST_TITLE)
-            answer["cards"] = [[name, _webp(set_on([small], name, artist, title).pictures[0])] for name in LAYOUTS]
+            orders = [replace(order, artist=artist, title=title, layout=name) for name in LAYOUTS]
+            answer["cards"] = [[one.layout, _webp(one.set_on([small]).pictures[0])] for one in orders]
         return answer
 
     def save(self, asked: object) -> dict:
-        """Make the file that was asked for, `"kind": "jpeg"`, `"print"` (a PNG) or `"loop"`.
+        """Make the file that was asked for, `"kind": "jpeg"`, `"print"` (a PNG), `"mp4"` or `"webp"`.
 
         Returns:
             `{"file": data address, "name", "megabytes"}`.
         """
         order = self.read(asked)
         name, kind = f"album-cover-{order.cover.name}", asked.get("kind")
-        if kind == "loop":
-            made, media, name = self.loop(order), "image/webp", f"{name}-loop.webp"
+        if kind in ("mp4", "webp"):
+            media = "video/mp4" if kind == "mp4" else "image/webp"
+            made, name = self.loop(order, kind), f"{name}-loop.{kind}"
         elif kind == "jpeg":
             made, media, name = self.print(order, "jpeg"), "image/jpeg", f"{name}-{PRINT_SIZE}.jpg"
         else:
@@ -126,9 +147,16 @@ def letters(text: object, name: str, most: int) -> str:
     if unknown := unknown_letters(cleaned):
         # a sign that is shown, and nothing that a page would take for HTML: the fonts have those
         names = ", ".join(sign if sign.isprintable() else f"U+{ord(sign):04X}" for sign in unknown[:5])
-        sentence = "the fonts have no {names}: they know the letters of Latin script"
+        sentence = "the fonts have no {names}: they know Latin, Greek, Cyrillic and Japanese letters"
         raise checks.Refused(sentence, text, names=names)
     return cleaned
+
+
+def _ink(value: object) -> str | Colour:
+    """`value` as a colour of text. Raises Refused unless it is one of `INKS`, such as #c03a2b, or "" for any."""
+    if isinstance(value, str) and (parts := re.fullmatch("#([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})", value)):
+        return tuple(int(part, 16) for part in parts.groups())
+    return checks.one_of(value, "a colour", (*INKS, "#rrggbb"))
 
 
 def _contrast(done: Readable, order: Order) -> float | None:
@@ -150,6 +178,10 @@ def finish_tab(finish: Finish) -> None:
             "tabs/finish",
             functions=[finish.preview, model.portraits],
             readable=READABLE,
+            layouts=list(LAYOUTS),
+            fonts=list(FACES),
+            inks=INKS,
+            positions=POSITIONS,
         )
         press = messenger("press")
     # in the queue, one at a time: a print takes seconds and half a gigabyte

@@ -47,7 +47,7 @@ function show(on, progress) {
   bar.hidden = !on;
   $('.stop').hidden = !on;
   $('.search').hidden = on || !file;
-  element.querySelectorAll('[data-send]').forEach(button => { button.hidden = on || !stand.dataset.address; });
+  element.querySelectorAll('[data-send], [data-file]').forEach(button => { button.hidden = on || !stand.dataset.address; });
 }
 
 function stop() {

@@ -23,6 +23,7 @@ from gan.studio.shell.shelf import kept, shelf
 from gan.studio.tabs.breed import Breed, breed_tab
 from gan.studio.tabs.crate import Crate, crate_tab
 from gan.studio.tabs.finish import Finish, finish_tab
+from gan.studio.tabs.learn.learn import Learn, learn_tab, lesson_files
 from gan.studio.tabs.training import Training
 from gan.studio.tabs.walk import Walk, walk_tab
 from gan.studio.tabs.yours import Yours, yours_tab
@@ -66,7 +67,7 @@ def launch_options() -> dict[str, Any]:
         "footer_links": ["api"],
         "i18n": I18N,
         "max_file_size": "8mb",
-        "app_kwargs": {"middleware": [Middleware(BodyLimit), Middleware(Front)]},
+        "app_kwargs": {"middleware": [Middleware(BodyLimit), Middleware(Front)], "routes": [lesson_files()]},
         "mcp_server": find_spec("mcp") is not None,
         "state_session_capacity": 256,  # whose state is remembered: each call of a program counts, none has any
         "run_history": False,  # the covers that a visitor keeps are on the shelf
@@ -107,6 +108,7 @@ def build_page(
         walk_tab(Walk(model), training)
         finish_tab(finish)
         yours_tab(yours)
+        learn_tab(Learn(model))
         memory, shown = shelf(model)
         text("shell/footer.html", about(model))
         page.front_model = model  # whom Front asks

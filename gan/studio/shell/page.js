@@ -59,20 +59,20 @@ window.listen = (name, act) => {
 // `place.more` are words that the address has while their tab is open, `place.kept` is for the history alone.
 
 const COVER = ["seed", "latents", "truncation", "genre", "model", "revision", "weights"];
-const MORE = {breed: ["line"], walk: ["film", "to", "frames", "speed"], finish: ["artist", "title", "layout", "font", "ink", "position"]};
+const MORE = {breed: ["line"], walk: ["film", "to", "frames", "speed"], finish: ["artist", "title", "layout", "font", "ink", "position"], learn: ["learn", "talk"]};
+const ownerOf = key => key.startsWith("learn-") ? "learn" : Object.keys(MORE).find(tab => MORE[tab].includes(key));
 
 window.place = history.state?.place ?? readPlace();
 
 function readPlace() {
   const cover = new URLSearchParams(), more = {};
   for (const [key, value] of new URLSearchParams(location.search)) COVER.includes(key) ? cover.set(key, value) : more[key] = value;
-  const {tab = "crate", ...rest} = more;
+  const {tab = more.learn || more.talk ? "learn" : "crate", ...rest} = more;
   return {tab, cover: cover.has("seed") || cover.has("latents") ? cover.toString() : "", more: rest, kept: {}};
 }
 
 function addressOf({tab, cover, more}) {
-  const others = Object.values(MORE).flat();
-  const added = Object.entries(more).filter(([key, value]) => value && (MORE[tab]?.includes(key) || !others.includes(key)));
+  const added = Object.entries(more).filter(([key, value]) => value && [tab, undefined].includes(ownerOf(key)));
   const rest = new URLSearchParams([...(tab === "crate" ? [] : [["tab", tab]]), ...added]).toString();
   return `${location.pathname}?${[cover, rest].filter(Boolean).join("&")}`;
 }

@@ -1,0 +1,171 @@
+// The tab Learn: its lessons, their words, the state in the link, and the talk. A lesson is loaded when it is opened.
+//
+// A lesson is a module with `defaults` (its state: text and numbers that a link can hold), `steps` (what each paragraph sets of
+// it when its button is pressed, {} for nothing) and `open(stage, tools)`, which builds the figure and returns `{show(state), close()}`.
+// `tools`: `t` its words, `server` the functions of learn.py, `props` facts of the page's model, `change(part)` sets state,
+// `calm()` whether nothing should move, `copy(text, told)`, `link(extra)`.
+
+import {el} from './drawing.js';
+import {startTalk} from './talk.js';
+
+export const LESSONS = ['game', 'wasserstein', 'layers', 'normalise', 'watch', 'inside', 'own'];
+const calm = matchMedia('(prefers-reduced-motion: reduce)');
+
+export async function start(root, {base, server, props, page}) {
+  const language = ['en', 'de'].includes(page.language) ? page.language : 'en';
+  const words = await (await fetch(`${base}/words/${language}.json`)).json();
+  const ui = (key, values) => fill(words.ui[key] ?? key, values);
+  const lessons = LESSONS;
+  const asked = memo(server);
+  let name, lesson, figure, state, step = 0, talk = null, opening = 0;
+
+  root.classList.add('learn');
+  root.lang = language;
+  const menu = el('nav', {class: 'lessons', 'aria-label': ui('lessons')}), page_ = el('article', {class: 'lesson'});
+  root.replaceChildren(menu, page_);
+  const tabs = Object.fromEntries(lessons.map((one, n) => [one, el('button', {type: 'button', onclick: () => open(one)},
+    el('span', {class: 'number'}, String(n + 1)), ' ', words.lessons[one].title)]));
+  menu.append(...Object.values(tabs), el('button', {type: 'button', class: 'start-talk', onclick: () => setTalk(true)}, ui('talk')));
+
+  // ---- the address
+
+  // What the address says of the lesson; what is as it was at first is left out, and so is what another lesson left.
+  function written(extra = {}) {
+    const more = Object.fromEntries(Object.keys(page.place().more).filter(key => key.startsWith('learn-')).map(key => [key, '']));
+    for (const [key, value] of Object.entries({...state, ...extra}))
+      more[`learn-${key}`] = `${value}` === `${lesson.defaults[key]}` ? '' : `${value}`;
+    return {...more, learn: name, talk: talk ? '1' : ''};
+  }
+  const link = extra => {
+    const said = Object.entries(written(extra)).filter(([, value]) => value);
+    return `${page.address || location.origin + location.pathname}?${new URLSearchParams([['tab', 'learn'], ...said])}`;
+  };
+  // a lesson is a step for Back, and so is the first of several changes in it
+  const remember = (how = {by: 'lesson'}) => page.move(written(), how);
+
+  function change(part, quietly = false) {
+    state = {...state, ...part};
+    remember();
+    if (!quietly) figure?.show(state);
+  }
+
+  async function copy(text, told) {
+    try {
+      await navigator.clipboard.writeText(text);
+      page.tell(ui(told));
+    } catch {
+      const box = page_.querySelector('.copied');
+      Object.assign(box, {hidden: false, value: text, rows: Math.min(12, text.split('\n').length + 1)});
+      box.focus();
+      box.select();
+    }
+  }
+
+  // ---- one lesson
+
+  async function open(wanted, given = {}, at = 0, how = {}) {
+    const mine = ++opening, module = (await import(`./${wanted}.js`)).default;
+    if (mine !== opening) return;
+    figure?.close?.();
+    [name, lesson, step] = [wanted, module, Math.min(at, module.steps.length - 1)];
+    state = {...lesson.defaults};
+    for (const key of Object.keys(state)) if (key in given) state[key] = like(lesson.defaults[key], given[key]);
+    if (talk) Object.assign(state, lesson.steps[step]);
+    const text = words.lessons[name], t = (key, values) => fill(text.words[key] ?? words.ui[key] ?? key, values);
+    for (const [one, tab] of Object.entries(tabs)) one === name ? tab.setAttribute('aria-current', 'page') : tab.removeAttribute('aria-current');
+    tabs[name].scrollIntoView({block: 'nearest', inline: 'nearest', behavior: 'instant'});
+    const stage = el('div', {class: `stage ${name}`}), number = lessons.indexOf(name);
+    const steps = text.steps.map(({say}, n) => el('li', {}, el('p', {html: say}),
+      Object.keys(lesson.steps[n] ?? {}).length ? el('button', {type: 'button', class: 'quiet', onclick: () => goTo(n, true)}, ui('show-me')) : ''));
+    page_.replaceChildren(
+      el('header', {}, el('h2', {tabindex: '-1'}, text.title), el('p', {class: 'lead', html: text.lead})),
+      el('div', {class: 'board'}, stage, el('section', {class: 'said'},
+        el('ol', {class: 'steps'}, ...steps),
+        ...text.exercises.map(({ask, answer}) => el('details', {class: 'exercise'}, el('summary', {}, el('span', {html: ask})), el('p', {html: answer}))),
+        el('p', {class: 'sources'}, `${ui('sources')} `, ...text.sources.flatMap(([label, href], n) => [n ? '; ' : '', el('a', {href, target: '_blank', rel: 'noopener'}, label)])))),
+      el('textarea', {class: 'copied', hidden: true, readonly: true, 'aria-label': ui('to-copy')}),
+      el('p', {class: 'onwards'},
+        el('button', {type: 'button', onclick: () => copy(link(figure.now?.() ?? {}), 'link-copied')}, ui('copy-link')),
+        number + 1 < lessons.length ? el('button', {type: 'button', class: 'keep', onclick: () => { open(lessons[number + 1]); root.scrollIntoView({block: 'start'}); }},
+          ui('next', {title: words.lessons[lessons[number + 1]].title})) : ''));
+    const tools = {cover: page.cover ?? (() => null), t, server: asked, props, change, copy, link, base, calm: () => calm.matches, talking: () => talk !== null, complain: page.complain};
+    figure = lesson.open(stage, tools, state);
+    figure.show(state);
+    mark();
+    remember(how);
+    performance.mark(`lesson-${name}`);
+  }
+
+  function mark() {
+    page_.querySelectorAll('.steps > li').forEach((item, n) => item.classList.toggle('now', n === step));
+    talk?.shown({name, step, steps: lesson.steps.length, lesson: lessons.indexOf(name), lessons: lessons.length, words: words.lessons[name], next: words.lessons[lessons[lessons.indexOf(name) + 1]]});
+  }
+
+  function goTo(n, pressed = false) {
+    step = n;
+    const part = lesson.steps[n] ?? {};
+    if (pressed || talk) change(pressed ? part : {...part});
+    figure.step?.(n);
+    mark();
+  }
+
+  // ---- the talk
+
+  async function move(by) {
+    const at = lessons.indexOf(name);
+    if (by > 0 && step + 1 < lesson.steps.length) return goTo(step + 1);
+    if (by < 0 && step > 0) return goTo(step - 1);
+    const other = lessons[at + by];
+    if (!other) return;
+    await open(other, {}, by > 0 ? 0 : Infinity);
+  }
+
+  function setTalk(on) {
+    if (!on) {
+      talk = null;
+      root.classList.remove('talk');
+      remember();
+      return;
+    }
+    root.classList.add('talk');
+    talk = startTalk(root, {ui, move, jump: n => lessons[n] && open(lessons[n]), end: () => setTalk(false), fill});
+    for (const one of lessons) import(`./${one}.js`).then(module => module.default.ahead?.(asked, props, base));  // the network may go
+    open(name, state, step);
+  }
+
+  // Goes where the address says; what cannot be read there is as at first.
+  async function arrive({more}) {
+    const wanted = lessons.includes(more.learn) ? more.learn : name ?? lessons[0];
+    const given = Object.fromEntries(Object.entries(more).filter(([key, value]) => key.startsWith('learn-') && value).map(([key, value]) => [key.slice(6), value]));
+    const now = Object.fromEntries(Object.entries(name ? written() : {}).filter(([, value]) => value));
+    const then = Object.fromEntries(Object.entries(more).filter(([key, value]) => value && (key === 'learn' || key === 'talk' || key.startsWith('learn-'))));
+    if (same(now, then)) return;
+    await open(wanted, given, 0, {instead: true});
+    if ((more.talk === '1') !== (talk !== null)) setTalk(more.talk === '1');
+  }
+  await arrive(page.place());
+  new ResizeObserver(() => figure?.show(state)).observe(page_);
+  return {open, arrive};
+}
+
+const same = (a, b) => Object.keys({...a, ...b}).every(key => a[key] === b[key]);
+
+// A link's text as the same kind of thing as the default; a number that is none stays the default.
+const like = (value, text) => typeof value !== 'number' ? String(text).slice(0, 2000) : text !== '' && Number.isFinite(+text) ? +text : value;
+
+const fill = (text, values = {}) => text.replace(/\{(\w+)\}/g, (whole, key) => values[key] ?? whole);
+
+// The same question is asked once; an answer that did not come is asked for again.
+function memo(server) {
+  const known = new Map();
+  return new Proxy({}, {get: (_, name) => payload => {
+    const key = `${name} ${JSON.stringify(payload)}`;
+    if (!known.has(key)) {
+      const answer = server[name](payload);
+      known.set(key, answer);
+      answer.catch(() => known.delete(key));
+      if (known.size > 200) known.delete(known.keys().next().value);
+    }
+    return known.get(key);
+  }});
+}

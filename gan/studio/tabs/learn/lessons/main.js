@@ -139,7 +139,7 @@ export async function start(root, {base, server, props, page}) {
     const given = Object.fromEntries(Object.entries(more).filter(([key, value]) => key.startsWith('learn-') && value).map(([key, value]) => [key.slice(6), value]));
     const now = Object.fromEntries(Object.entries(name ? written() : {}).filter(([, value]) => value));
     const then = Object.fromEntries(Object.entries(more).filter(([key, value]) => value && (key === 'learn' || key === 'talk' || key.startsWith('learn-'))));
-    if (same(now, then)) return;
+    if (name && same(now, then)) return;
     await open(wanted, given, 0, {instead: true});
     if ((more.talk === '1') !== (talk !== null)) setTalk(more.talk === '1');
   }

@@ -26,7 +26,7 @@ def test_the_game_is_stepped_and_its_link_opens_it_again(visit):
     assert page.locator("input[value=line]").is_checked()
     page.locator("input[value=drawn]").focus()
     page.keyboard.press("Space")
-    page.locator(".plane").focus()
+    page.locator("canvas.plane").focus()
     for key in ("ArrowRight", "Space", "ArrowUp", "Space"):  # points set without a mouse
         page.keyboard.press(key)
     page.wait_for_url("**learn-points=*")

@@ -23,8 +23,13 @@ def learn(tiny_pipeline_folder: Path) -> Learn:
 @pytest.mark.parametrize("network", NETWORKS)
 def test_layers_are_those_of_the_real_network(network: str, role: str):
     told = anatomy.layers({"network": network, "role": role, "resolution": 32, "width": 16})
-    sizes = {"max_width": 64, "blocks": 1, "group_size": 16} if network == "r3gan" else {}
-    real = NETWORKS[network][anatomy.ROLES.index(role)](resolution=32, width=16, **sizes)
+    sizes = {"resolution": 32, "width": 16}
+    if network == "r3gan":
+        sizes |= {"max_width": 64, "blocks": 1, "group_size": 16}
+    if network == "painter":
+        composer = {"resolution": 32, "composer_width": 16, "composer_max_width": 64}
+        sizes = composer if role == "generator" else {"positions": 4, "width": 16}
+    real = NETWORKS[network][anatomy.ROLES.index(role)](**sizes)
     assert told["parameters"] == sum(parameter.numel() for parameter in real.parameters())
     shape = told["layers"][-1]["after"]
     assert shape[:1] == [3] and shape[1:] == [32, 32] if role == "generator" else shape[0] == 1

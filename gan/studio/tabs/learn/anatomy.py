@@ -9,6 +9,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from gan.networks import NETWORKS
+from gan.networks.painter import SCALE
 from gan.studio import checks
 
 
@@ -52,10 +53,10 @@ def _layers(network: str, role: int, resolution: int, width: int) -> dict:
 
     try:
         with FakeTensorMode():  # shapes without numbers: a network of any size costs nothing
-            module = kind(**_sizes(network, resolution, width)).eval()
+            module = kind(**_sizes(network, role, resolution, width)).eval()
             with torch.no_grad():
                 _watched(module, _example(module, role), see)
-        reach = _reach(kind(**_sizes(network, resolution, PROXY_WIDTH)), role)
+        reach = _reach(kind(**_sizes(network, role, resolution, PROXY_WIDTH)), role)
     except (TypeError, ValueError, RuntimeError, ZeroDivisionError) as error:
         raise checks.Refused("there is no such network", (network, resolution, width)) from error
     for layer in found:
@@ -67,7 +68,11 @@ def _layers(network: str, role: int, resolution: int, width: int) -> dict:
     }
 
 
-def _sizes(network: str, resolution: int, width: int) -> dict:
+def _sizes(network: str, role: int, resolution: int, width: int) -> dict:
+    if network == "painter":  # whose discriminator judges latents
+        if role == 1:
+            return {"positions": resolution // SCALE, "width": width}
+        return {"resolution": resolution, "composer_width": width, "composer_max_width": 4 * width}
     sizes = {"resolution": resolution, "width": width}
     if network == "r3gan":
         sizes |= {"max_width": max(width, min(768, 4 * width)), "blocks": 1, "group_size": min(width, 32)}
@@ -75,8 +80,14 @@ def _sizes(network: str, resolution: int, width: int) -> dict:
 
 
 def _example(module: nn.Module, role: int, dtype: torch.dtype | None = None) -> torch.Tensor:
-    """One input of the network: latents or a cover."""
-    shape = (1, module.config.latent_dim) if role == 0 else (1, 3, module.config.resolution, module.config.resolution)
+    """One input of the network: a latent vector, a cover, or a painter's latents of a cover."""
+    config = module.config
+    if role == 0:
+        shape = (1, config.latent_dim)
+    elif "positions" in config:
+        shape = (1, config.latent_channels, config.positions, config.positions)
+    else:
+        shape = (1, 3, config.resolution, config.resolution)
     return torch.ones(shape, dtype=dtype)
 
 
@@ -138,7 +149,7 @@ def _reach(module: nn.Module, role: int) -> dict[str, int]:
         for name, y in seen.items():
             place = y if y.dim() == 2 else y[:, :, y.shape[2] // 2, y.shape[3] // 2]
             (gradient,) = torch.autograd.grad(place.sum(), example, retain_graph=True)
-            reach[name] = _width(gradient)
+            reach[name] = _width(gradient) * (SCALE if "positions" in module.config else 1)
         return reach
     module.double()  # far from its middle a change is small beside what it is added to
     with torch.no_grad():

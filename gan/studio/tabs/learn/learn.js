@@ -19,7 +19,7 @@ async function begin() {
 
 listen('place', place => {
   if (place.tab !== 'learn') return;
-  if (lessons) lessons.then(({arrive}) => arrive(place), () => {});
+  if (lessons) lessons.then(({arrive}) => arrive(window.place), () => {});
   else (lessons = begin()).catch(error => { root.textContent = `${error}`; throw error; });
 });
 if (window.place.tab === 'learn' && !lessons) say('place', window.place);

@@ -14,7 +14,6 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from gan.networks import NETWORKS
-from gan.pipeline_folder import PRETRAINED
 from gan.studio import checks
 from gan.studio.files import data_uri, still_webp
 from gan.studio.model import Model
@@ -24,7 +23,8 @@ from gan.studio.tabs.learn.inside import Inside
 
 
 HERE = Path(__file__).parent
-FILM, METRICS = PRETRAINED / "film.webp", PRETRAINED / "metrics.jsonl"
+SHIPPED = HERE.parents[2] / "pretrained"
+FILM, METRICS = SHIPPED / "film.webp", SHIPPED / "metrics.jsonl"
 FILM_QUALITY = 80
 CURVES = ("loss_d", "loss_g", "fd_covers", "recall_covers", "precision_covers")
 

@@ -17,7 +17,7 @@ export async function start(root, {base, server, props, page}) {
   const ui = (key, values) => fill(words.ui[key] ?? key, values);
   const lessons = LESSONS;
   const asked = memo(server);
-  let name, lesson, figure, state, step = 0, talk = null, opening = 0;
+  let name, lesson, figure, state, step = 0, talk = null, talkComes = false, opening = 0;
 
   root.classList.add('learn');
   root.lang = language;
@@ -34,7 +34,7 @@ export async function start(root, {base, server, props, page}) {
     const more = Object.fromEntries(Object.keys(page.place().more).filter(key => key.startsWith('learn-')).map(key => [key, '']));
     for (const [key, value] of Object.entries({...state, ...extra}))
       more[`learn-${key}`] = `${value}` === `${lesson.defaults[key]}` ? '' : `${value}`;
-    return {...more, learn: name, talk: talk ? '1' : ''};
+    return {...more, learn: name, talk: talk || talkComes ? '1' : ''};
   }
   const link = extra => {
     const said = Object.entries(written(extra)).filter(([, value]) => value);
@@ -140,8 +140,10 @@ export async function start(root, {base, server, props, page}) {
     const now = Object.fromEntries(Object.entries(name ? written() : {}).filter(([, value]) => value));
     const then = Object.fromEntries(Object.entries(more).filter(([key, value]) => value && (key === 'learn' || key === 'talk' || key.startsWith('learn-'))));
     if (name && same(now, then)) return;
+    talkComes = more.talk === '1';
     await open(wanted, given, 0, {instead: true});
-    if ((more.talk === '1') !== (talk !== null)) setTalk(more.talk === '1');
+    if (talkComes !== (talk !== null)) setTalk(talkComes);
+    talkComes = false;
   }
   await arrive(page.place());
   new ResizeObserver(() => figure?.show(state)).observe(page_);

@@ -14,7 +14,8 @@ from train.cli import UserError
 from train.covers import to_uint8
 from train.train_gan import averages
 from train.train_gan.averages import ema_exponent, update_averages, with_standing_statistics
-from train.train_gan.loop import after_step, draw
+from train.train_gan.judge import draw
+from train.train_gan.loop import after_step
 from train.train_gan.recipes import CONFIGS
 from train.train_gan.run_config import RunConfig
 from train.train_gan.run_folder import RunFolder

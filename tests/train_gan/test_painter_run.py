@@ -2,11 +2,15 @@
 
 import copy
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import fields, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,15 +21,16 @@ from datasets import Dataset
 from gan.networks.efficientnet_lite import EfficientNetLite
 from tests.helpers import programs
 from tests.helpers.drawn import draw_cover
-from tests.helpers.trainers import in_two_processes
+from tests.helpers.trainers import in_two_processes, run_of
 from train.cli import UserError
 from train.covers import Covers
 from train.train_gan.checkpoints import Checkpoints
 from train.train_gan.encoded import digest_of, encode, read, write
-from train.train_gan.loop import steps
+from train.train_gan.loop import loop, steps
 from train.train_gan.painter import Painter, build_painter
 from train.train_gan.phases import PhaseBatches, PhaseTrainer
 from train.train_gan.recipes import PHASES, Recipe, load_recipe
+from train.train_gan.run_folder import RunFolder
 
 
 # in the last of three steps of painting a critic joins
@@ -319,3 +324,21 @@ def test_what_phases_do_not_do_is_said_at_once(drawn: Path, tmp_path: Path):
         ended = run(drawn, tmp_path / "run", *flags)
         assert ended.returncode == 2 and words in ended.stderr.splitlines()[-1]
     assert not (tmp_path / "run").exists()
+
+
+def test_whoever_asks_to_stop_does_not_wait_for_the_latents(drawn: Path, tmp_path: Path, monkeypatch):
+    """A signal while covers are encoded ends the run with a checkpoint; the same command goes on."""
+    recipe = replace(RECIPE, checkpointing_images=1000)
+    trainer = new_trainer(recipe)
+    run = run_of(trainer, RunFolder(tmp_path / "run"))
+    (tmp_path / "run/samples").mkdir(parents=True)
+    run.batches = PhaseBatches(trainer, covers())
+    run.evaluation = SimpleNamespace(real=covers()[range(6)])
+
+    def signalled(*_) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+
+    monkeypatch.setattr("train.train_gan.phases.encode", signalled)
+    assert "stopped after 24 covers" in loop(run)
+    assert [file.name for file in Checkpoints(tmp_path / "run").files()] == ["images-0000000024.pt"]

@@ -62,6 +62,10 @@ class Batches:
             other_labels=self._genres(self.covers, images, 1, images) if compares else None,
         )
 
+    def lacks(self, images: int) -> bool:
+        """Return False: every batch can be read at once."""
+        return False
+
     def held_out_at(self, images: int) -> tuple[torch.Tensor, torch.Tensor | None] | None:
         """Return as many held-out covers, and their genres, where the augmentation is to be adapted after this step.
 

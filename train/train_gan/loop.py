@@ -5,20 +5,17 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import nn
 
-from gan.errors import first_line
-from gan.pipeline import AlbumCoverPipeline
 from train.cli import UserError
-from train.metrics.best import best_of, is_best
 from train.metrics.evaluation import Evaluation
 from train.train_gan.averages import Averages, mend_statistics
 from train.train_gan.data import ADAPTING_STEPS, Batches
 from train.train_gan.film import has_film, make_film
+from train.train_gan.judge import draw, evaluate, look_for_copies
 from train.train_gan.monitor import Monitor
 from train.train_gan.phases import PhaseBatches, PhaseTrainer
 from train.train_gan.push import Push
-from train.train_gan.run_folder import EVALUATION, SHEET_SEEDS, RunFolder, kind_of
+from train.train_gan.run_folder import EVALUATION, RunFolder, kind_of
 from train.train_gan.steps import Trainer
 from train.train_gan.stop import Stop
 
@@ -103,10 +100,21 @@ def loop(run: Run) -> str:
     """Train until all covers are shown or somebody asks to stop; return the program's last line."""
     with run.monitor.bar:  # closed before the last line, whatever that says
         catch_up(run)
-        for images, measured in steps(run.trainer, run.batches, run.images):
-            if after_step(run, images, measured):
-                break
+        if not prepare(run):
+            for images, measured in steps(run.trainer, run.batches, run.images):
+                if after_step(run, images, measured) or prepare(run):
+                    break
         return finish(run)
+
+
+def prepare(run: Run) -> bool:
+    """Compute what the next step needs and takes minutes, such as the latents of all covers; return whether somebody
+    asked to stop meanwhile, so that it was left."""
+    if not run.batches.lacks(run.images):
+        return False
+    with run.monitor.pause():
+        run.stop.in_time(run.batches.prepare)
+    return run.batches.lacks(run.images)
 
 
 def after_step(run: Run, images: int, measured: dict[str, torch.Tensor]) -> bool:
@@ -164,54 +172,6 @@ def save_checkpoint(run: Run) -> None:
     run.saved = run.images
 
 
-def evaluate(run: Run) -> None:
-    """Measure every average of the generator; keep the best that there ever was in best/."""
-    if not run.is_main or run.evaluation is None or run.stop.asked() or not run.trainer.recipe.draws(run.images):
-        return
-    with run.monitor.pause():
-        run.measured = run.images
-        if best := run.monitor.attempt("evaluation", partial(best_average, run)):
-            scores, average = best
-            run.averages.choose(scores["ema_sigma"])
-            run.averages.keep(average, run.images)
-            if is_best(scores, run.evaluations):
-                run.folder.save_best(AlbumCoverPipeline(average))
-            run.evaluations.append(scores)
-            run.monitor.evaluated(run.images, scores)
-
-
-def best_average(run: Run) -> tuple[dict[str, float], nn.Module]:
-    """Return what was measured of the average that measures best, and that average, ready to draw with."""
-    evaluation, scores, averages = run.evaluation, [], run.averages.all_ready()
-    for sigma, average in zip(run.averages.sigmas, averages, strict=True):
-        score = {"ema_sigma": sigma} | evaluation(average)
-        if evaluation.features:
-            try:
-                score |= evaluation.features(average)
-            except Exception as error:  # all else is measured
-                run.monitor.say(f"--inception: {first_line(error)}")
-        scores.append(score)
-    best = best_of(scores)
-    if evaluation.unseen:
-        best["held_out_gap"] = evaluation.held_out_gap(run.trainer.mean_logit)
-    return best, averages[scores.index(best)]
-
-
-def draw(run: Run) -> None:
-    """Write the sheet of samples and the pipeline, both by the chosen average.
-
-    While a painter learns to paint, its sheet shows covers beside what it makes of them.
-    """
-    if run.is_main:
-        with run.monitor.pause():
-            if not run.trainer.recipe.draws(run.images):
-                covers = run.evaluation.real[: SHEET_SEEDS // 2]
-                run.folder.save_repainted(covers, run.trainer.repaint(covers), run.images)
-            else:
-                run.folder.save_samples(AlbumCoverPipeline(run.averages.ready(run.images)), run.images)
-        run.drawn = run.images, run.averages.chosen
-
-
 def finish(run: Run) -> str:
     """Measure a run that is done and save what is not saved yet; return the program's last line.
 
@@ -240,17 +200,6 @@ def finish(run: Run) -> str:
     if not run.trainer.recipe.draws(run.images):
         return f"{line}; it has begun to learn how covers are painted, and composes none of its own yet"
     return f"{line}; play with it: python app.py --model {folder / 'pipeline'}"
-
-
-def look_for_copies(run: Run) -> None:
-    """Look for copies of training covers among generated ones; write copies.json, and say what was found."""
-    average = run.averages.ready(run.images)
-    if found := run.monitor.attempt("the look for copies", lambda: run.evaluation.copies(average)):
-        run.folder.save_copies(found, run.images)
-        line = "of {samples} generated covers {found} look like one of {training_covers:,} training covers"
-        if run.evaluation.unseen:
-            line += "; of as many held-out covers {held_out_found} do"
-        run.monitor.say(line.format(**found))
 
 
 def rescue(run: Run) -> None:

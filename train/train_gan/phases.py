@@ -193,6 +193,10 @@ class PhaseBatches:
         self.share = slice(accelerator.process_index * size, (accelerator.process_index + 1) * size)
         self.encoded: Encoded | None = None
 
+    def lacks(self, images: int) -> bool:
+        """Return whether the step that follows `images` covers reads latents, and they are not here yet."""
+        return self.encoded is None and self.recipe.phase(images).name != "paint"
+
     def held_out_at(self, images: int) -> None:
         """Return None: no augmentation is adapted."""
 
@@ -257,10 +261,10 @@ class PhaseBatches:
 
     def _latents(self, indices: torch.Tensor) -> torch.Tensor:
         if self.encoded is None:
-            self._encode()
+            self.prepare()
         return self.encoded.latents[indices].float()
 
-    def _encode(self) -> None:
+    def prepare(self) -> None:
         """Read the latents of all covers, or compute them; the main process does so for all of one machine."""
         trainer, digest = self.trainer, digest_of(self.trainer.gan, self.covers)
         with trainer.accelerator.local_main_process_first():

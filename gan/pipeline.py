@@ -3,6 +3,8 @@
 This file travels beside the weights, so it imports nothing of this project.
 """
 
+from typing import ClassVar
+
 import torch
 from diffusers import DiffusionPipeline, ImagePipelineOutput
 from diffusers.image_processor import VaeImageProcessor
@@ -50,17 +52,19 @@ class AlbumCoverPipeline(DiffusionPipeline):
     Args:
         synthesis: the generator, (N, latent_dim) latents to (N, 3, H, W) covers in -1..1; its config names
         `latent_dim`, and what else it takes: `genres`, `clusters`, `palette`.
+        encoder: of a painter, (N, 3, H, W) covers in -1..1 to the latents that its decoder paints; None without.
 
     Example:
         >>> pipe = DiffusionPipeline.from_pretrained("user/covers", trust_remote_code=True)
         >>> pipe(seeds=[1, 2]).images[0].save("cover.png")
     """
 
-    model_cpu_offload_seq = "synthesis"
+    model_cpu_offload_seq = "encoder->synthesis"
+    _optional_components: ClassVar = ["encoder"]
 
-    def __init__(self, synthesis: torch.nn.Module):
+    def __init__(self, synthesis: torch.nn.Module, encoder: torch.nn.Module | None = None):
         super().__init__()
-        self.register_modules(synthesis=synthesis)
+        self.register_modules(synthesis=synthesis, encoder=encoder)
         self.image_processor = VaeImageProcessor(vae_scale_factor=1)
 
     @property
@@ -129,6 +133,25 @@ class AlbumCoverPipeline(DiffusionPipeline):
             raise ValueError("latents must be finite numbers")
         return latents * truncation
 
+    @torch.no_grad()
+    def encode(self, covers: torch.Tensor) -> torch.Tensor:
+        """Return the latents with which a painter paints pictures as well as it can: `synthesis.paint` does.
+
+        Args:
+            covers: (N, 3, H, W) in -1..1, of the generator's own resolution.
+
+        Returns:
+            (N, latent_channels, positions, positions), in the scale of what `synthesis.compose` gives.
+
+        Raises:
+            ValueError: the pipeline came without an encoder.
+        """
+        if self.encoder is None:
+            raise ValueError("this generator came without an encoder")
+        latents = self.encoder(covers.to(self.device, self.dtype))
+        mean, deviation = self.synthesis.latent_mean, self.synthesis.latent_deviation
+        return (latents - mean[:, None, None]) / deviation[:, None, None]
+
     @property
     def clusters(self) -> int:
         """Return how many kinds of covers can be asked for."""
@@ -183,7 +206,7 @@ def _for_each(asked: object, known: list, count: int, what: str, one: type) -> l
 
 
 def _shares(colours: dict[str, float] | None) -> torch.Tensor:
-    """Return (12,) shares that sum to 0, as `train.train_gan.conditions.palettes` gives them; zeros for any."""
+    """Return (12,) shares that sum to 0, as `gan.palettes` gives them; zeros for any."""
     if colours is None:
         return torch.zeros(len(COLOURS))
     shares = torch.tensor([float(colours.get(name, 0)) for name in COLOURS])

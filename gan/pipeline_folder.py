@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from gan import pipeline as pipeline_file
 from gan.errors import explain, first_line
 from gan.networks import NETWORKS
+from gan.networks.painter import Encoder
 from gan.pipeline import AlbumCoverPipeline, genres_of
 from gan.untrusted import LARGEST_WEIGHTS, MOST_FILES, check_arguments, check_genres, read_json, read_shapes
 
@@ -33,7 +34,12 @@ INDEX = "model_index.json"  # by which a folder is known as a pipeline
 NEW = ".new-"  # begins the name of the folder in which a save writes, or in which a killed process was writing
 NOBODYS = (NEW, "lost+found")  # begin the names of what may lie in an empty folder, or on an empty disk
 SNAPSHOT = re.compile(r"images-\d{1,15}")  # tag of a run's weights, see `upload_model`
-WEIGHTS_AND_CONFIG = [INDEX, "synthesis/config.json", "synthesis/*.safetensors", COVERS_INDEX]
+GENERATOR, ENCODER = "synthesis", "encoder"  # the networks of a pipeline, each in a folder of its own
+WEIGHTS_AND_CONFIG = [
+    INDEX,
+    COVERS_INDEX,
+    *(f"{part}/{name}" for part in (GENERATOR, ENCODER) for name in ("config.json", "*.safetensors")),
+]
 
 
 _exporting = threading.Lock()  # the traced program is one for all threads
@@ -68,9 +74,10 @@ def save_pipeline(
     is_new = not folder.exists()
     if not is_new and not (folder / INDEX).exists() and any(not f.name.startswith(NOBODYS) for f in folder.iterdir()):
         raise PipelineError(f"{folder}: holds other files than a pipeline; name a new folder")
-    network = type(pipeline.synthesis)
+    networks = {GENERATOR: pipeline.synthesis} | ({ENCODER: pipeline.encoder} if pipeline.encoder else {})
     try:
-        check_arguments(network.__name__, json.loads(pipeline.synthesis.to_json_string()))
+        for network in networks.values():
+            check_arguments(type(network).__name__, json.loads(network.to_json_string()))
     except ValueError as error:
         raise PipelineError(f"{folder}: such a generator could not be loaded again: {error}") from error
     folder.mkdir(parents=True, exist_ok=True)
@@ -78,19 +85,20 @@ def save_pipeline(
         shutil.rmtree(left, ignore_errors=True)
     new = Path(tempfile.mkdtemp(prefix=NEW, dir=folder))
     try:
-        generator = halved(pipeline.synthesis) if half else pipeline.synthesis
-        generator.save_pretrained(new / "synthesis", max_shard_size="9MB")
-        module = f"album_cover_gan_{network.__module__.rsplit('.', 1)[-1]}"
         index = {
             # diffusers' save_pretrained writes the class name alone, from which a stranger cannot load it
             "_class_name": ["pipeline", AlbumCoverPipeline.__name__],
             "_diffusers_version": diffusers.__version__,
-            "synthesis": [module, network.__name__],
         }
+        for part, network in networks.items():
+            (halved(network) if half else network).save_pretrained(new / part, max_shard_size="9MB")
+            module = f"album_cover_gan_{type(network).__module__.rsplit('.', 1)[-1]}"
+            index[part] = [module, type(network).__name__]
+            if for_strangers:
+                shutil.copy(inspect.getsourcefile(type(network)), new / part / f"{module}.py")
         (new / INDEX).write_text(json.dumps(index, indent=2) + "\n")
         if for_strangers:
             shutil.copy(pipeline_file.__file__, new / "pipeline.py")
-            shutil.copy(inspect.getsourcefile(network), new / "synthesis" / f"{module}.py")
             export_generator(pipeline.synthesis, new / "generator.pt2")
         _move_in(new, folder)
     finally:
@@ -108,9 +116,11 @@ def _move_in(new: Path, folder: Path) -> None:
         (folder / file).parent.mkdir(exist_ok=True)
         (new / file).replace(folder / file)
     before = [folder / name for name in ("pipeline.py", "generator.pt2", COVERS_INDEX)]
-    for left in [*before, *(folder / "synthesis").iterdir()]:
+    for left in [*before, *(folder / GENERATOR).glob("*"), *(folder / ENCODER).glob("*")]:
         if left.relative_to(folder) not in files and not left.is_dir():
             left.unlink(missing_ok=True)
+    if (folder / ENCODER).is_dir() and not any((folder / ENCODER).iterdir()):
+        (folder / ENCODER).rmdir()
     (new / INDEX).chmod(0o644)
     (new / INDEX).replace(folder / INDEX)
 
@@ -182,23 +192,35 @@ def load_pipeline(folder_or_id: str | Path | None = None, revision: str | None =
     for _ in range(3):  # a training run may replace it meanwhile
         before = _written(folder)
         try:
-            generator = _read_generator(folder, name)
+            pipeline = _read_pipeline(folder, name)
         except PipelineError:
             if _written(folder) == before:
                 raise
         else:
             if _written(folder) == before:
-                return AlbumCoverPipeline(generator)
+                return pipeline
     raise PipelineError(f"{name}: is replaced again and again while it is read")
 
 
-def _read_generator(folder: Path, name: str) -> torch.nn.Module:
-    network = _generator_class(folder, name)
+def _read_pipeline(folder: Path, name: str) -> AlbumCoverPipeline:
+    classes = _network_classes(folder, name)
+    networks = {part: _read_network(folder, part, network, name) for part, network in classes.items()}
+    generator, encoder = networks[GENERATOR], networks.get(ENCODER)
+    channels = getattr(generator.config, "latent_channels", None)
+    if encoder and encoder.config.latent_channels != channels:
+        raise PipelineError(
+            f"{name}: its encoder makes {encoder.config.latent_channels} numbers of each part of a cover, "
+            f"and its generator paints from {channels or 'no such numbers'}"
+        )
+    return AlbumCoverPipeline(generator, encoder)
+
+
+def _read_network(folder: Path, part: str, network: type[torch.nn.Module], name: str) -> torch.nn.Module:
     try:
-        arguments = check_arguments(network.__name__, read_json(folder / "synthesis" / "config.json"))
-        files = sorted((folder / "synthesis").glob("*.safetensors"))
+        arguments = check_arguments(network.__name__, read_json(folder / part / "config.json"))
+        files = sorted((folder / part).glob("*.safetensors"))
         if not files:
-            raise ValueError("holds no weights (synthesis/*.safetensors)")
+            raise ValueError(f"holds no weights ({part}/*.safetensors)")
         found = read_shapes(files)
         with torch.device("meta"):  # which takes no memory
             expected = {key: list(value.shape) for key, value in network(**arguments).state_dict().items()}
@@ -206,16 +228,17 @@ def _read_generator(folder: Path, name: str) -> torch.nn.Module:
             if found.get(key) != expected.get(key):
                 shapes = [shapes.get(key, "missing") for shapes in (found, expected)]
                 raise ValueError(f"the weight {key[:80]} is {shapes[0]} in its files and {shapes[1]} by its config")
-        generator, weights = network(**arguments), {}
+        made, weights = network(**arguments), {}
         for file in files:
             weights |= load_file(file)
-        generator.load_state_dict(weights)  # strict: diffusers' own loader leaves a missing weight on the meta device
+        made.load_state_dict(weights)  # strict: diffusers' own loader leaves a missing weight on the meta device
     except Exception as error:  # damaged files make libraries raise nearly anything
-        raise PipelineError(f"{name}: cannot load the generator: {first_line(error, lines=2)}") from error
-    for key, value in generator.state_dict().items():
+        what = "generator" if part == GENERATOR else part
+        raise PipelineError(f"{name}: cannot load the {what}: {first_line(error, lines=2)}") from error
+    for key, value in made.state_dict().items():
         if value.is_floating_point() and not torch.isfinite(value).all():
             raise PipelineError(f"{name}: the weight {key} holds numbers that are not finite")
-    return generator.float().eval().requires_grad_(False)
+    return made.float().eval().requires_grad_(False)
 
 
 def _written(folder: Path) -> tuple[int, int] | None:
@@ -281,9 +304,11 @@ def _check_sizes(name: str, revision: str | None) -> None:
         raise PipelineError(f"{name}: its generator has {most}, which is too much to load")
 
 
-def _generator_class(folder: Path, name: str) -> type:
+def _network_classes(folder: Path, name: str) -> dict[str, type[torch.nn.Module]]:
+    """Return the class of the generator and, where the folder holds one, of the encoder."""
     try:
-        class_name = read_json(folder / INDEX)["synthesis"][1]
+        index = read_json(folder / INDEX)
+        class_name = index[GENERATOR][1]
     except FileNotFoundError as error:
         raise PipelineError(f"{name}: holds no model_index.json, so it is not a pipeline folder") from error
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
@@ -291,4 +316,9 @@ def _generator_class(folder: Path, name: str) -> type:
     if not isinstance(class_name, str) or class_name not in GENERATORS:
         known = ", ".join(GENERATORS)
         raise PipelineError(f"{name}: its network {str(class_name)[:80]!r} is not one of {known}")
-    return GENERATORS[class_name]
+    classes, encoder = {GENERATOR: GENERATORS[class_name]}, index.get(ENCODER)
+    if encoder not in (None, [None, None]):  # diffusers' own save_pretrained writes two nulls where there is none
+        if not isinstance(encoder, list) or encoder[1:] != [Encoder.__name__]:
+            raise PipelineError(f"{name}: its encoder {str(encoder)[:80]!r} is not {Encoder.__name__}")
+        classes[ENCODER] = Encoder
+    return classes

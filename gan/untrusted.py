@@ -18,7 +18,7 @@ MOST_FILES, MOST_TENSORS = 250, 10_000
 MOST_GENRES, LONGEST_GENRE = 1000, 100  # characters
 LARGEST_MAP = 2**26  # numbers in a feature map at full size: StyleGAN2 at 1024 pixels has 2**25
 
-# The least and the most of each argument of a generator.
+# The least and the most of each argument of a network that travels.
 SIDES = (8, 1024)  # pixels
 CHANNELS = (1, 2048)
 LATENTS = (1, 4096)
@@ -44,6 +44,7 @@ BOUNDS = {
         "clusters": (0, 1000),
         "palette": (0, 64),
     },
+    "Encoder": {"width": (1, 256), "latent_channels": (1, 64)},
 }
 OWN_NOTES = ("_class_name", "_diffusers_version", "_name_or_path")  # diffusers writes them beside the arguments
 WEIGHTS = ("F16", "BF16", "F32", "F64", "I64")  # what safetensors calls the kinds of numbers that weights may be
@@ -76,11 +77,11 @@ def read_json(file: Path, most: int = LARGEST_JSON) -> object:
 
 
 def check_arguments(network: str, config: object) -> dict[str, object]:
-    """Return the arguments of a generator that a configuration holds; those that it leaves out keep their defaults.
+    """Return the arguments of a network that a configuration holds; those that it leaves out keep their defaults.
 
     Args:
         network: a key of BOUNDS.
-        config: what `synthesis/config.json` says.
+        config: what its `config.json` says.
 
     Raises:
         ValueError: it holds something else than the network's arguments, or a value out of bounds.

@@ -60,7 +60,7 @@ def main() -> str:
     parser.add_argument("run_folder", type=Path, help="folder of a run that has ended")
     args = parser.parse_args()
     images, gap = ship(args.run_folder, PRETRAINED)
-    size = sum(file.stat().st_size for file in (PRETRAINED / "synthesis").iterdir())
+    size = sum(file.stat().st_size for part in ("synthesis", "encoder") for file in PRETRAINED.glob(f"{part}/*"))
     return (
         f"{PRETRAINED}: the generator after {images:,} covers, {size / 1e6:.1f} MB, "
         f"{gap:.2g} grey levels from float32; measure it again"

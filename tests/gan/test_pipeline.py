@@ -50,6 +50,30 @@ def test_weights_of_half_the_bytes_draw_the_same_covers(tmp_path: Path, name: st
     assert 0 < gap.mean() < 0.1  # grey levels; one is promised, but covers of untrained weights are nearly grey
 
 
+def test_an_encoder_travels_with_its_painter_and_leaves_with_it(tmp_path: Path):
+    pipe, folder = tiny_pipeline("painter", encoder=True), tmp_path / "pipeline"
+    covers = torch.rand(2, 3, 32, 32) * 2 - 1
+    for half in (False, True):
+        gan.save_pipeline(pipe, folder, half=half)
+        again = gan.load_pipeline(folder)
+        assert {weight.dtype for weight in again.encoder.parameters()} == {torch.float32}
+        latents = pipe.encode(covers)
+        most = 0.02 * latents.std() if half else 0
+        torch.testing.assert_close(again.encode(covers), latents, atol=most, rtol=0)
+    assert load_file(folder / "encoder/diffusion_pytorch_model.safetensors")["layers.0.weight"].dtype == torch.float16
+    assert pipe.encode(covers).shape == pipe.synthesis.compose(torch.zeros(2, 10)).shape
+    # in the composer's scale: what is painted from it is what the decoder makes of the encoder's own latents
+    painted = pipe.synthesis.decoder(pipe.encoder(covers))
+    torch.testing.assert_close(pipe.synthesis.paint(pipe.encode(covers)), painted, atol=1e-3, rtol=1e-3)
+
+    gan.save_pipeline(tiny_pipeline("painter"), folder)
+    assert not (folder / "encoder").exists()
+    without = gan.load_pipeline(folder)
+    assert without.encoder is None
+    with pytest.raises(ValueError, match="came without an encoder"):
+        without.encode(covers)
+
+
 def test_a_seed_means_the_same_latents_for_ever():
     latents = latents_from_seeds([0, 1, 4294967295], 10)
     expected = [[1.5410, -0.2934, -2.1788], [0.6614, 0.2669, 0.0617], [1.2198, -0.3930, 1.0231]]

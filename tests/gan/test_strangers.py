@@ -30,6 +30,10 @@ for folder in sys.argv[1:]:
         assert "trust_remote_code" in str(error)
     pipe = DiffusionPipeline.from_pretrained(folder, trust_remote_code=True)
     more = {"genres": ["jazz", None, "rock"]} if pipe.genres else {}
+    if pipe.encoder is not None:
+        covers = pipe(seeds=[1, 2], output_type="pt").images
+        painted = pipe.synthesis.paint(pipe.encode(covers * 2 - 1))
+        numpy.save(f"{os.path.basename(folder)}.painted", painted.numpy(force=True))
     images = pipe(seeds=[1, 2, 4294967295], truncation=0.7, **more).images
     numpy.save(os.path.basename(folder), numpy.stack([numpy.asarray(image) for image in images]))
 """
@@ -60,6 +64,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name in TINY:
         gan.save_pipeline(tiny_pipeline(name), parent / name)
         gan.save_pipeline(tiny_pipeline(name, genres=["rock", "jazz"]), parent / f"{name}-genres")
+    gan.save_pipeline(tiny_pipeline("painter", encoder=True), parent / "painter-encoder")
     return {folder.name: folder for folder in sorted(parent.iterdir())}
 
 
@@ -89,6 +94,11 @@ def test_three_lines_with_diffusers_alone(folders: dict[str, Path], python: Path
         np.testing.assert_array_equal(
             np.load(tmp_path / f"{name}.npy"), np.stack([np.asarray(image) for image in ours])
         )
+
+    pipe = gan.load_pipeline(folders["painter-encoder"])
+    covers = pipe(seeds=[1, 2], output_type="pt").images * 2 - 1
+    painted = pipe.synthesis.paint(pipe.encode(covers)).numpy()
+    np.testing.assert_allclose(np.load(tmp_path / "painter-encoder.painted.npy"), painted, atol=1e-5)
 
 
 def test_generator_pt2_with_torch_alone(folders: dict[str, Path], python: Path, tmp_path: Path):

@@ -16,6 +16,8 @@ from safetensors.torch import load_file, save_file
 import gan
 from gan.nearest import CopiesError, build_index, load_index
 from gan.networks import NETWORKS
+from gan.networks.painter import Encoder
+from gan.pipeline import AlbumCoverPipeline
 from gan.pipeline_folder import COVERS_INDEX, GENERATORS
 from gan.untrusted import BOUNDS, check_arguments
 from tests.helpers.drawn import draw_cover
@@ -158,6 +160,55 @@ def test_a_hostile_folder_is_refused_in_one_line_and_a_moment(folder: Path, atta
     assert line in said and said.startswith(f"{folder}: ") and "\n" not in said and len(said) < 600
 
 
+def encoder_says(**values: object) -> Callable[[Path], None]:
+    file = "encoder/config.json"
+    return lambda folder: text(file, json.dumps(json.loads((folder / file).read_text()) | values))(folder)
+
+
+def indexed(encoder: object) -> Callable[[Path], None]:
+    return lambda folder: text(INDEX, json.dumps(json.loads((folder / INDEX).read_text()) | {"encoder": encoder}))(
+        folder
+    )
+
+
+ENCODERS = {
+    "wide": (encoder_says(width=257), "cannot load the encoder: width in its config is 257, not 1 to 256"),
+    "of no channels": (encoder_says(latent_channels=0), "latent_channels in its config is 0, not 1 to 64"),
+    "of other weights": (encoder_says(width=3), "cannot load the encoder: the weight layers.0.bias is [2] in its"),
+    "with genres": (encoder_says(genres=["rock"]), "cannot load the encoder"),
+    "never ends": (fifo("encoder/config.json"), "config.json is no regular file"),
+    "huge": (sparse("encoder/diffusion_pytorch_model.safetensors"), "has more than 1,000,000,000 bytes"),
+    "without weights": (
+        lambda folder: (folder / "encoder/diffusion_pytorch_model.safetensors").unlink(),
+        "cannot load the encoder: holds no weights (encoder/*.safetensors)",
+    ),
+    "of another class": (indexed(["os", "system"]), "its encoder \"['os', 'system']\" is not Encoder"),
+    "a number": (indexed(3), "its encoder '3' is not Encoder"),
+    "a long list": (indexed(["x", "Encoder", "y"]), "is not Encoder"),
+}
+
+
+@pytest.mark.parametrize("attack", ENCODERS)
+def test_a_hostile_encoder_is_refused_in_one_line(tmp_path: Path, attack: str) -> None:
+    folder = tmp_path / "pipeline"
+    gan.save_pipeline(tiny_pipeline("painter", encoder=True), folder, for_strangers=False)
+    assert gan.load_pipeline(folder).encoder is not None
+    make, line = ENCODERS[attack]
+    make(folder)
+    with pytest.raises(gan.PipelineError) as raised:
+        gan.load_pipeline(folder)
+    said = str(raised.value)
+    assert line in said and said.startswith(f"{folder}: ") and "\n" not in said and len(said) < 600
+
+
+@pytest.mark.parametrize(("name", "makes"), [("painter", "paints from 4"), ("r3gan", "paints from no such numbers")])
+def test_an_encoder_of_another_generator_is_refused(tmp_path: Path, name: str, makes: str) -> None:
+    pipe = AlbumCoverPipeline(tiny_pipeline(name).synthesis, Encoder(width=2, latent_channels=5))
+    gan.save_pipeline(pipe, tmp_path / "pipeline", for_strangers=False)
+    with pytest.raises(gan.PipelineError, match=f"its encoder makes 5 numbers of each part of a cover, .*{makes}"):
+        gan.load_pipeline(tmp_path / "pipeline")
+
+
 def test_files_that_say_where_other_files_are_are_not_read(folder: Path) -> None:
     before = gan.load_pipeline(folder)(seeds=[1], output_type="pt").images
     there = {"metadata": {}, "weight_map": {"basis": "../../../etc/passwd", "scale.weight": "/dev/zero"}}
@@ -175,7 +226,8 @@ def test_bfloat16_weights_load(folder: Path) -> None:
 
 
 def test_every_generator_has_bounds_and_every_recipe_is_within_them() -> None:
-    assert BOUNDS.keys() == GENERATORS.keys()
+    assert BOUNDS.keys() == GENERATORS.keys() | {"Encoder"}
+    assert BOUNDS["Encoder"].keys() == dict(Encoder().config).keys() - {"_use_default_values"}
     for name, (generator, _) in NETWORKS.items():
         arguments = dict(generator(resolution=32, width=4).config)
         assert BOUNDS[generator.__name__].keys() | {"genres"} == arguments.keys() - {"_use_default_values"}, name

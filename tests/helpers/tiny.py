@@ -8,6 +8,7 @@ import torch
 
 from gan import save_pipeline
 from gan.networks import NETWORKS
+from gan.networks.painter import Encoder
 from gan.pipeline import AlbumCoverPipeline
 
 
@@ -27,16 +28,22 @@ TINY = {
 GENRES = ["rock", "R&B", "música"]  # names are anything that can be printed
 
 
-def tiny_pipeline(name: str, seed: int = 0, **config: int | list[str]) -> AlbumCoverPipeline:
-    """A pipeline for covers of 16 px, a painter's of 32; `name` is a key of NETWORKS, `config` its arguments."""
+def tiny_pipeline(name: str, seed: int = 0, encoder: bool = False, **config: int | list[str]) -> AlbumCoverPipeline:
+    """A pipeline for covers of 16 px, a painter's of 32; `name` is a key of NETWORKS, `config` its arguments.
+
+    A painter may come with an encoder.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = NETWORKS[name][0](**{"resolution": 16} | TINY[name] | config)
+        encoding = Encoder(width=2, latent_channels=network.config.latent_channels).eval() if encoder else None
         # as they are built, some weights are zero and the running statistics have no effect
-        for key, value in network.state_dict().items():
+        for key, value in [*network.state_dict().items(), *(encoding.state_dict().items() if encoding else ())]:
             if value.is_floating_point():
-                value.uniform_(0.5, 1.5) if key.endswith("running_var") else value.normal_(0.0, 0.3)
-    return AlbumCoverPipeline(network.eval())
+                # in a deviation, as in a variance, there are numbers above zero alone
+                positive = key.endswith(("running_var", "latent_deviation"))
+                value.uniform_(0.5, 1.5) if positive else value.normal_(0.0, 0.3)
+    return AlbumCoverPipeline(network.eval(), encoding)
 
 
 def pipeline_files(pipeline: AlbumCoverPipeline, folder: Path) -> dict[str, bytes]:

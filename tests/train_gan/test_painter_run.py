@@ -18,6 +18,7 @@ from accelerate import Accelerator
 from accelerate.state import PartialState
 from datasets import Dataset
 
+import gan
 from gan.networks.efficientnet_lite import EfficientNetLite
 from tests.helpers import programs
 from tests.helpers.drawn import draw_cover
@@ -314,6 +315,9 @@ def test_the_program_goes_through_all_phases_and_damage_is_mended(drawn: Path, t
         for folder in ("run", "damaged")
     )
     assert all(torch.equal(a["generator"][name], b["generator"][name]) for name in a["generator"])
+    for pipeline in ("pipeline", "best"):  # the encoder travels with both
+        encoder = gan.load_pipeline(tmp_path / "run" / pipeline).encoder.state_dict()
+        assert all(torch.equal(encoder[name], a["encoder"][name]) for name in a["encoder"])
 
 
 def test_what_phases_do_not_do_is_said_at_once(drawn: Path, tmp_path: Path):

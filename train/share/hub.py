@@ -26,6 +26,9 @@ MODEL_FILES = (
     "README.md",
     COVERS_INDEX,
     "covers.png",
+    "encoder/*.json",
+    "encoder/*.py",
+    "encoder/*.safetensors",
     "generator.onnx",
     "generator.pt2",
     "model_index.json",
@@ -222,7 +225,8 @@ def _named_license(repo_id: str) -> str | None:
 def _is_complete(folder: Path) -> bool:
     """Return whether others can load the folder as it is; one that diffusers itself saved lacks the code."""
     index = json.loads((folder / "model_index.json").read_text())
-    needed = ("pipeline.py", "generator.pt2", f"synthesis/{index['synthesis'][0]}.py")
+    codes = [f"{part}/{index[part][0]}.py" for part in ("synthesis", "encoder") if (index.get(part) or [None])[0]]
+    needed = ("pipeline.py", "generator.pt2", *codes)
     return isinstance(index.get("_class_name"), list) and all((folder / name).is_file() for name in needed)
 
 

@@ -26,7 +26,7 @@ def evaluate(run: "Run") -> None:
             run.averages.choose(scores["ema_sigma"])
             run.averages.keep(average, run.images)
             if is_best(scores, run.evaluations):
-                run.folder.save_best(AlbumCoverPipeline(average))
+                run.folder.save_best(pipeline_of(run, average))
             run.evaluations.append(scores)
             run.monitor.evaluated(run.images, scores)
 
@@ -59,8 +59,13 @@ def draw(run: "Run") -> None:
                 covers = run.evaluation.real[: SHEET_SEEDS // 2]
                 run.folder.save_repainted(covers, run.trainer.repaint(covers), run.images)
             else:
-                run.folder.save_samples(AlbumCoverPipeline(run.averages.ready(run.images)), run.images)
+                run.folder.save_samples(pipeline_of(run, run.averages.ready(run.images)), run.images)
         run.drawn = run.images, run.averages.chosen
+
+
+def pipeline_of(run: "Run", average: nn.Module) -> AlbumCoverPipeline:
+    """Return the pipeline of an average; a painter's encoder travels with it."""
+    return AlbumCoverPipeline(average, getattr(run.trainer.gan, "encoder", None))
 
 
 def look_for_copies(run: "Run") -> None:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -27,6 +27,7 @@ def project(
     generator: torch.nn.Module,
     target: torch.Tensor,
     *,
+    composed: torch.Tensor | None = None,
     steps: int = 400,
     seconds: float = 20.0,
     learning_rate: float = 0.1,
@@ -40,10 +41,14 @@ def project(
     latents all have nearly the same length, and the generator has learned to draw from no others; so a prior keeps
     that length (Menon et al. 2020, "PULSE", section 3.2, search on that sphere alone).
 
+    Of a painter the first half of the time goes by among composed latents: nothing is painted there, so that a step
+    takes a fraction of the time.
+
     Args:
         generator: (N, latent_dim) latents to (N, 3, H, H) covers in -1..1, with a `config.latent_dim`.
         target: (3, H, H) in -1..1, on the generator's device.
-        steps: how many steps Adam takes at most.
+        composed: (1, channels, positions, positions), the latents from which a painter would paint `target`, or None.
+        steps: how many steps Adam takes at most; a painter takes as many among composed latents before.
         seconds: how long to search; a step that has begun is finished.
         learning_rate: at the first step; it falls to zero along a cosine.
         prior: weight of the latents' length.
@@ -52,35 +57,42 @@ def project(
     Yields:
         After each step the best so far; close the iterator to stop early.
     """
-    begin = time.monotonic()
-    wanted = _pyramid(target[None])
-    latents = _likest(generator, wanted, seed).requires_grad_(True)
-    length = math.sqrt(latents.shape[1])
-    optimiser = torch.optim.Adam([latents], betas=(0.9, 0.99))
-    best, best_loss, progress = latents.detach()[:1].clone(), math.inf, 0.0
-    for step in range(1, steps + 1):
-        if progress >= 0.25 and len(latents) > 1:
-            latents = best.clone().requires_grad_(True)
-            optimiser = torch.optim.Adam([latents], betas=(0.9, 0.99))
-        optimiser.param_groups[0]["lr"] = learning_rate * (1 + math.cos(math.pi * progress)) / 2
-        with torch.enable_grad():
-            losses = _difference(_pyramid(generator(latents)), wanted)
-            losses = losses + prior * (latents.norm(dim=1) / length - 1) ** 2
-            (latents.grad,) = torch.autograd.grad(losses.sum(), latents)
-        if losses.min().item() < best_loss:
-            best, best_loss = latents.detach()[losses.argmin()][None].clone(), losses.min().item()
-        optimiser.step()
-        progress = min(1.0, max(step / steps, (time.monotonic() - begin) / seconds))
-        yield Projection(best, best_loss, progress)
-        if progress == 1:
-            return
+    began = time.monotonic()
+    stages = [(generator, _pyramid(target[None]))]
+    if composed is not None:
+        stages.insert(0, (generator.compose, _pyramid(composed)))
+    latents = _likest(*stages[0], generator.config.latent_dim, seed)
+    length, progress = math.sqrt(latents.shape[1]), 0.0
+    for number, (draw, wanted) in enumerate(stages):
+        best, best_loss = latents[:1].clone(), math.inf
+        now, end = time.monotonic(), began + seconds * (number + 1) / len(stages)
+        left = max(end - now, 1e-9)  # seconds
+        optimiser = torch.optim.Adam([latents.requires_grad_(True)], betas=(0.9, 0.99))
+        for step in range(1, steps + 1):
+            if progress >= 0.25 and len(latents) > 1:
+                latents = best.clone().requires_grad_(True)
+                optimiser = torch.optim.Adam([latents], betas=(0.9, 0.99))
+            optimiser.param_groups[0]["lr"] = learning_rate * (1 + math.cos(math.pi * progress)) / 2
+            with torch.enable_grad():
+                losses = _difference(_pyramid(draw(latents)), wanted)
+                losses = losses + prior * (latents.norm(dim=1) / length - 1) ** 2
+                (latents.grad,) = torch.autograd.grad(losses.sum(), latents)
+            if losses.min().item() < best_loss:
+                best, best_loss = latents.detach()[losses.argmin()][None].clone(), losses.min().item()
+            optimiser.step()
+            done = min(1.0, max(step / steps, (time.monotonic() - now) / left))
+            progress = (number + done) / len(stages)
+            yield Projection(best, best_loss, progress)
+            if done == 1:
+                break
+        latents = best.clone()  # what was yielded stays as it was
 
 
 @torch.no_grad()
-def _likest(generator: torch.nn.Module, wanted: list[torch.Tensor], seed: int) -> torch.Tensor:
-    drawn = torch.randn(DRAWN, generator.config.latent_dim, generator=torch.Generator().manual_seed(seed))
+def _likest(draw: Callable, wanted: list[torch.Tensor], latent_dim: int, seed: int) -> torch.Tensor:
+    drawn = torch.randn(DRAWN, latent_dim, generator=torch.Generator().manual_seed(seed))
     drawn = drawn.to(wanted[0].device)
-    differences = torch.cat([_difference(_pyramid(generator(part)), wanted) for part in drawn.split(32)])
+    differences = torch.cat([_difference(_pyramid(draw(part)), wanted) for part in drawn.split(32)])
     return drawn[differences.topk(STARTS, largest=False).indices]
 
 

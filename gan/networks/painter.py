@@ -250,7 +250,7 @@ class PainterGenerator(ModelMixin, ConfigMixin):
         """(N, latent_dim) normal latents to (N, 3, resolution, resolution) covers, about -1..1 (not clipped).
 
         `labels`: (N,) int64 in 0..len(genres), the last one is "any"; None: all of them "any". `clusters`: the same
-        of kinds. `palette`: (N, palette) shares of colours (train/train_gan/conditions.py); None, or zeros: any.
+        of kinds. `palette`: (N, palette) shares of colours (gan/palettes.py); None, or zeros: any.
         """
         return self.paint(self.compose(latents, labels, clusters, palette))
 

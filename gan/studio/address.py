@@ -12,6 +12,8 @@ from urllib.parse import parse_qsl, urlencode
 
 from PIL import Image, UnidentifiedImageError
 
+from gan.palettes import read_colours, write_colours
+from gan.pipeline import COLOURS
 from gan.studio import checks
 from gan.studio.checks import Refused
 
@@ -19,6 +21,7 @@ from gan.studio.checks import Refused
 LARGEST_LATENT = 10  # of a normal number; nothing that was drawn here comes near
 LONGEST_QUERY = 16_384  # characters: latents of several thousand numbers
 NAME = re.compile(r"[\w ./@+-]{1,200}")  # of a model or revision; nothing that a page could take for HTML or code
+MOST_KINDS = 1000
 HEAD_OF_A_PNG = 65_536  # bytes; the address stands before the pixels
 
 
@@ -34,6 +37,8 @@ class Address:
         latents: float16, little-endian, one number after the other; None when there is a seed.
         truncation: 0 to 1.5.
         genre: one of those that the generator knows, empty for any.
+        kind: of cover, found without anybody's labels: 1 to as many as the generator knows, 0 for any.
+        colours: their shares, such as black10-red30 (`gan.palettes`), empty for any.
         model: what the generator is called, e.g. a Hub id.
         revision: branch, tag or commit of a Hub id, where one was asked for.
         weights: the generator's fingerprint (`Model.weights`): the same weights draw the same cover, whatever they
@@ -44,6 +49,8 @@ class Address:
     latents: bytes | None = None
     truncation: float = 1.0
     genre: str = ""
+    kind: int = 0
+    colours: str = ""
     model: str = ""
     revision: str | None = None
     weights: str | None = None
@@ -54,6 +61,9 @@ class Address:
         if self.seed is not None:
             checks.seed(self.seed)
         checks.truncation(self.truncation)
+        checks.whole(self.kind, "a kind of cover", 0, MOST_KINDS)
+        if self.colours:
+            object.__setattr__(self, "colours", write_colours(_colours(self.colours)))
         if self.latents is not None:
             _check_latents(self.latents)
         for name in (self.model, self.revision, self.weights):
@@ -80,7 +90,12 @@ class Address:
             seed=_seed(query["seed"]) if "seed" in query else None,
             latents=_latents(query["latents"]) if "latents" in query else None,
             truncation=_truncation(query["truncation"]) if "truncation" in query else 1.0,
-            **{name: str(query[name]) for name in ("genre", "model", "revision", "weights") if query.get(name)},
+            kind=_kind(query["kind"]) if "kind" in query else 0,
+            **{
+                name: str(query[name])
+                for name in ("genre", "colours", "model", "revision", "weights")
+                if query.get(name)
+            },
         )
 
     def query(self) -> str:
@@ -90,7 +105,7 @@ class Address:
         else:
             parts = {"latents": base64.urlsafe_b64encode(self.latents).decode().rstrip("=")}
         parts["truncation"] = short(self.truncation)
-        named = {"genre": self.genre, "model": self.model, "revision": self.revision, "weights": self.weights}
+        named = self.asked | {"model": self.model, "revision": self.revision, "weights": self.weights}
         return urlencode(parts | {name: value for name, value in named.items() if value}, safe="/")
 
     def text_chunks(self) -> dict[str, str]:
@@ -98,9 +113,18 @@ class Address:
         chunks = {"address": self.query(), "truncation": short(self.truncation), "model": self.model}
         if self.seed is not None:
             chunks["seed"] = str(self.seed)
-        if self.genre:
-            chunks["genre"] = self.genre
+        chunks |= {name: str(value) for name, value in self.asked.items() if value}
         return chunks | {"revision": self.revision or "none"}
+
+    @property
+    def asked(self) -> dict[str, str | int]:
+        """What is asked of the cover beside its place among the latents; what is empty is any."""
+        return {"genre": self.genre, "kind": self.kind, "colours": self.colours}
+
+    @property
+    def shares(self) -> dict[str, int] | None:
+        """The shares of colours as the pipeline is asked for them; None for any."""
+        return read_colours(self.colours) if self.colours else None
 
     @property
     def name(self) -> str:
@@ -135,6 +159,18 @@ def from_png(data: bytes) -> Address:
 
 def _seed(text: object) -> int:
     return checks.seed(int(text) if re.fullmatch("[0-9]{1,10}", str(text)) else text)
+
+
+def _kind(text: object) -> int:
+    return int(text) if re.fullmatch("[0-9]{1,4}", str(text)) else checks.whole(text, "a kind of cover", 0, MOST_KINDS)
+
+
+def _colours(text: object) -> dict[str, int]:
+    try:
+        return read_colours(text)
+    except (ValueError, AttributeError):
+        sentence = "colours are names with their shares, 1 to 100, such as black10-red30; there are {colours}"
+        raise Refused(sentence, text, colours=", ".join(COLOURS)) from None
 
 
 def _truncation(text: object) -> float:

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
+from PIL import Image
 
 from gan.film import mp4
+from gan.palettes import colours_of
 from gan.studio import checks
 from gan.studio.address import HEAD_OF_A_PNG, Address, from_png
 from gan.studio.files import FRAMES_PER_SECOND, cover_png, loop_gif, loop_webp
@@ -40,6 +42,7 @@ def add_endpoints(model: Model, breed: Breed, training: Training, finish: Finish
         frames = gr.Number(FRAMES, label="Frames", precision=0)
         truncation = gr.Number(1.0, label="Truncation")
         genre = gr.Textbox("", label="Genre")
+        kind_of_cover, colours = gr.Number(0, label="Kind of cover", precision=0), gr.Textbox("", label="Colours")
         addresses = gr.JSON(label="Addresses")
         straight = gr.Checkbox(False, label="Straight lines")
         speed = gr.Number(FRAMES_PER_SECOND, label="Frames a second")
@@ -59,19 +62,49 @@ def add_endpoints(model: Model, breed: Breed, training: Training, finish: Finish
     def save_cover(address: Address) -> str:
         return save(cover_png(model.draw([address])[0], address), f"album-cover-{address.name}.png")
 
+    def picture_in(file: object) -> Image.Image:
+        with Path(file).open("rb") if isinstance(file, str) else _no_file(file) as stored:
+            return read_picture(stored.read(LARGEST_FILE + 1), model.resolution)
+
     @checks.in_words
-    def generate(seed: int, truncation: float = 1.0, genre: str = "") -> str:
+    def generate(seed: int, truncation: float = 1.0, genre: str = "", kind: int = 0, colours: str = "") -> str:
         """Draw one album cover. The same seed is the same cover for ever.
 
         Args:
             seed: a whole number from 0 to 4294967295.
             truncation: 0 to 1.5; lower is safer and more alike, higher is wilder.
             genre: one that the generator knows, empty for any.
+            kind: of cover, as /more_like tells it: 1 to as many as the generator knows, 0 for any.
+            colours: names with their shares, such as black10-red30, or as /colours tells them; empty for any.
 
         Returns:
             A PNG file in the generator's own resolution; its text chunks hold the cover's address.
         """
-        return save_cover(model.address(checks.seed(seed), checks.truncation(truncation), genre))
+        return save_cover(model.address(checks.seed(seed), checks.truncation(truncation), genre, kind, colours))
+
+    @checks.in_words
+    def more_like(address: str) -> int:
+        """The kind of an album cover: with it /generate and /plane draw more like it.
+
+        Args:
+            address: of the cover, such as seed=7.
+
+        Returns:
+            A number from 1 on. Of a cover that was drawn without one it is the kind that changes it least.
+        """
+        return model.likely_kind(model.read(address))
+
+    @checks.in_words
+    def colours_in(picture: str) -> str:
+        """The colours of a picture: with them /generate and /plane draw covers in its colours.
+
+        Args:
+            picture: a PNG, JPEG or WebP file of at most 8 MB.
+
+        Returns:
+            Names with their shares, such as black10-red30.
+        """
+        return colours_of(picture_in(picture))
 
     @checks.in_words
     def cover(address: str) -> str:
@@ -98,7 +131,7 @@ def add_endpoints(model: Model, breed: Breed, training: Training, finish: Finish
         return model.read(from_png(png[:HEAD_OF_A_PNG] if isinstance(png, bytes) else b"").query()).query()
 
     @checks.in_words
-    def plane(x: float, y: float, truncation: float = 1.0, genre: str = "") -> str:
+    def plane(x: float, y: float, truncation: float = 1.0, genre: str = "", kind: int = 0, colours: str = "") -> str:
         """Draw the album cover at a place of the crate's endless plane.
 
         Args:
@@ -106,12 +139,14 @@ def add_endpoints(model: Model, breed: Breed, training: Training, finish: Finish
             y: the same downwards.
             truncation: 0 to 1.5; lower is safer and more alike, higher is wilder.
             genre: one that the generator knows, empty for any.
+            kind: as for /generate.
+            colours: as for /generate.
 
         Returns:
             A PNG file in the generator's own resolution; its text chunks hold the cover's address.
         """
         x, y = (checks.number(value, "a place", -FARTHEST, FARTHEST) for value in (x, y))
-        return save_cover(address_at(model, x, y, checks.truncation(truncation), genre))
+        return save_cover(address_at(model, x, y, checks.truncation(truncation), genre, kind, colours))
 
     @checks.in_words
     def walk(seed_a: int, seed_b: int, position: float = 0.5, truncation: float = 1.0) -> str:
@@ -158,7 +193,7 @@ def add_endpoints(model: Model, breed: Breed, training: Training, finish: Finish
         """Draw a film without a seam through album covers, in order and back to the first.
 
         Args:
-            addresses: of 2 to 60 covers; a frame is of the genre of the nearer one.
+            addresses: of 2 to 60 covers; a frame is of the genre, kind and colours of the nearer one.
             frames: 12 to 120, and at least as many as covers.
             straight: along straight lines instead of the round path.
             speed: frames a second, 1 to 50.
@@ -169,7 +204,7 @@ def add_endpoints(model: Model, breed: Breed, training: Training, finish: Finish
         """
         asked = {"addresses": addresses, "frames": frames, "straight": straight, "speed": speed, "kind": kind}
         order = Order(model, asked)
-        images = model.film(order.path(order.straight), order.genres)
+        images = model.film(order.path(order.straight), order.like)
         make = {"webp": loop_webp, "mp4": mp4, "gif": loop_gif}[order.kind]
         return save(make(images, order.speed), f"covers.{order.kind}")
 
@@ -316,9 +351,7 @@ def add_endpoints(model: Model, breed: Breed, training: Training, finish: Finish
         Returns:
             The address of the cover, for /cover.
         """
-        with Path(picture).open("rb") if isinstance(picture, str) else _no_file(picture) as stored:
-            image = read_picture(stored.read(LARGEST_FILE + 1), model.resolution)
-        *_, (found, _) = yours.search(image)
+        *_, (found, _) = yours.search(picture_in(picture))
         return found.query()
 
     @checks.in_words
@@ -339,12 +372,15 @@ def add_endpoints(model: Model, breed: Breed, training: Training, finish: Finish
     films = raw | {"concurrency_id": "film", "concurrency_limit": 1}
     prints = raw | {"concurrency_id": "print", "concurrency_limit": 1}
     texts, looks = [query, artist, title, layout], [font, ink, place]
+    asked_for = [genre, kind_of_cover, colours]
     for name, endpoint, inputs, output, options in (
-        ("generate", generate, [seed, truncation, genre], cover_file, at_once),
+        ("generate", generate, [seed, truncation, *asked_for], cover_file, at_once),
         ("cover", cover, [query], cover_file, at_once),
-        ("plane", plane, [x, y, truncation, genre], cover_file, at_once),
+        ("plane", plane, [x, y, truncation, *asked_for], cover_file, at_once),
         ("walk", walk, [seed_a, seed_b, position, truncation], cover_file, at_once),
+        ("more_like", more_like, [query], kind_of_cover, at_once),
         # of a file Gradio itself makes sure that it was sent to it
+        ("colours", colours_in, [picture], colours, {"concurrency_limit": None}),
         ("address", address, [png], query, {"concurrency_limit": None}),
         ("loop", loop, [seed_a, seed_b, frames, truncation], cover_file, films),
         ("film", film, [addresses, frames, straight, speed, kind], file, films),

@@ -12,6 +12,7 @@ from PIL import Image
 
 from gan.latents import slerp, walk
 from gan.pipeline import AlbumCoverPipeline, latents_from_seeds
+from gan.studio import checks
 from gan.studio.address import LARGEST_LATENT, Address
 from gan.studio.checks import Refused
 from gan.studio.files import cover_uri
@@ -78,6 +79,16 @@ class Model:
         """The genres that can be asked for; empty where none can."""
         return self.pipeline.genres
 
+    @property
+    def kinds(self) -> int:
+        """How many kinds of covers can be asked for; 0 where none can."""
+        return self.pipeline.clusters
+
+    @property
+    def colours(self) -> list[str]:
+        """The names of the colours that can be asked for; empty where none can."""
+        return self.pipeline.colours
+
     @cached_property
     def weights(self) -> str:
         """The generator's fingerprint, 12 hexadecimal digits: the same weights have the same one wherever they lie."""
@@ -89,15 +100,25 @@ class Model:
 
     # ---- addresses
 
-    def address(self, seed: int, truncation: float = 1.0, genre: str = "") -> Address:
-        """The address of a seed's cover. Raises Refused as `Address` and `genre` do."""
-        return Address(seed=seed, truncation=truncation, genre=self.genre(genre), **self._names())
+    def address(
+        self, seed: int, truncation: float = 1.0, genre: str = "", kind: int = 0, colours: str = ""
+    ) -> Address:
+        """The address of a seed's cover. Raises Refused as `Address` does, and where this generator knows less."""
+        asked = self.asked(genre, kind, colours)
+        return Address(seed=seed, truncation=truncation, **asked, **self._names())
 
-    def address_of(self, latents: torch.Tensor, truncation: float = 1.0, genre: str = "") -> Address:
+    def address_of(
+        self, latents: torch.Tensor, truncation: float = 1.0, genre: str = "", kind: int = 0, colours: str = ""
+    ) -> Address:
         """The address of any cover. `latents` has `latent_dim` numbers; they are rounded to float16."""
         rounded = latents.detach().reshape(-1).cpu().clamp(-LARGEST_LATENT, LARGEST_LATENT).half()
         numbers = rounded.numpy().astype("<f2").tobytes()
-        return Address(latents=numbers, truncation=truncation, genre=self.genre(genre), **self._names())
+        asked = self.asked(genre, kind, colours)
+        return Address(latents=numbers, truncation=truncation, **asked, **self._names())
+
+    def asked(self, genre: object = "", kind: object = 0, colours: object = "") -> dict[str, str | int]:
+        """What an address asks for. Raises Refused unless the generator knows such a genre, kind, and colours."""
+        return {"genre": self.genre(genre), "kind": self.kind(kind), "colours": self.in_colours(colours)}
 
     def read(self, query: str | dict[str, str]) -> Address:
         """The address that a link or a program gives.
@@ -130,7 +151,7 @@ class Model:
             count = len(address.latents) // 2
             sentence = "this generator draws from {wanted} latents, not {count}"
             raise Refused(sentence, address.query(), wanted=self.latent_dim, count=count)
-        self.genre(address.genre)
+        self.asked(**address.asked)
 
     def genre(self, name: object) -> str:
         """`name` as a genre, empty for any. Raises Refused unless the generator knows one of that name."""
@@ -142,6 +163,22 @@ class Model:
             some = self.genres[:MOST_NAMED] + ["…"] * (len(self.genres) > MOST_NAMED)
             raise Refused("a genre is one of {genres}, or none for any", name, genres=", ".join(some))
         return name
+
+    def kind(self, number: object) -> int:
+        """`number` as a kind of cover, 0 for any. Raises Refused unless the generator knows so many."""
+        if not self.kinds:
+            if number in (0, "", None):
+                return 0
+            raise Refused("this generator knows no kinds of covers: leave them out", number)
+        return checks.whole(number or 0, "a kind of cover", 0, self.kinds)
+
+    def in_colours(self, colours: object) -> str:
+        """`colours` as they are, empty for any. Raises Refused where the generator knows none, or it is no text."""
+        if colours in ("", None):
+            return ""
+        if not self.colours or not isinstance(colours, str):
+            raise Refused("this generator knows no colours: leave them out", colours)
+        return colours
 
     def _names(self) -> dict[str, str | None]:
         names = {"model": self.name, "revision": self.revision, "weights": self.weights}
@@ -164,10 +201,26 @@ class Model:
         return self.draw_with(self.pipeline, addresses)
 
     def draw_with(self, pipeline: AlbumCoverPipeline, addresses: list[Address]) -> list[Image.Image]:
-        """`draw` by another pipeline, which has as many latents and the same genres."""
-        points, genres = self.points_of(addresses), _asked([address.genre for address in addresses])
-        drawing = self._two_at_a_time.submit(pipeline, latents=points, batch_size=len(points), genres=genres)
+        """`draw` by another pipeline, which has as many latents and can be asked for the same."""
+        points = self.points_of(addresses)
+        drawing = self._two_at_a_time.submit(pipeline, latents=points, batch_size=len(points), **_wanted(addresses))
         return drawing.result().images
+
+    def likely_kind(self, cover: Address) -> int:
+        """The kind that a cover is of: the one asked for, or else the one that changes its latents least.
+
+        Raises:
+            Refused: the generator knows no kinds.
+        """
+        if not self.kinds:
+            raise Refused("this generator knows no kinds of covers: leave them out", cover.query())
+        if cover.kind:
+            return cover.kind
+        kinds = [replace(cover, kind=kind) for kind in range(self.kinds + 1)]
+        with torch.no_grad():
+            asked = self.pipeline.prepare_conditions(len(kinds), **_wanted(kinds))
+            any_kind, *each = self.pipeline.synthesis.compose(self.points_of(kinds), **asked)
+        return 1 + torch.stack([(one - any_kind).square().mean() for one in each]).argmin().item()
 
     def show(self, addresses: list[Address]) -> list[dict[str, str]]:
         """Draw covers, in one batch, as scripts take them: each `{"src": data address of a PNG, "address": query}`.
@@ -197,9 +250,13 @@ class Model:
         pictures = {query: cover["src"] for query, cover in shown}
         return {"pictures": [pictures.get(query) if isinstance(query, str) else None for query in payload]}
 
-    def film(self, points: torch.Tensor, genres: list[str]) -> list[Image.Image]:
-        """One cover for each of `points`, (N, latent_dim), and N `genres`, on the GPU of a Space if it lends one."""
-        return self._draw_many(points, 1.0, _asked(genres))
+    def film(self, points: torch.Tensor, like: list[Address]) -> list[Image.Image]:
+        """One cover for each of `points`, (N, latent_dim), on the GPU of a Space if it lends one.
+
+        Args:
+            like: N covers; what is asked of each is asked of its point, too.
+        """
+        return self._draw_many(points, 1.0, **_wanted(like))
 
     def covers(self, seeds: list[int], truncation: float) -> list[Image.Image]:
         """One cover for each seed. Raises Refused as `Address` does."""
@@ -220,16 +277,19 @@ class Model:
         """The walk from seed a to seed b and back, as `frames` covers. Raises ValueError as the pipeline does."""
         return self._draw_many(walk(*self.pipeline.prepare_latents([seed_a, seed_b]), frames), truncation)
 
-    def _draw_many(
-        self, latents: torch.Tensor, truncation: float, genres: list[str | None] | None = None
-    ) -> list[Image.Image]:
+    def _draw_many(self, latents: torch.Tensor, truncation: float, **wanted: list) -> list[Image.Image]:
         pipeline = self.pipeline
         if spaces and torch.cuda.is_available():
             # a copy: other visitors are drawing with the original meanwhile
             pipeline = AlbumCoverPipeline(copy.deepcopy(pipeline.synthesis)).to("cuda")
-        return pipeline(latents=latents, truncation=truncation, genres=genres).images
+        return pipeline(latents=latents, truncation=truncation, **wanted).images
 
 
-def _asked(genres: list[str]) -> list[str | None] | None:
-    """`genres` as the pipeline is asked for them: one without genres takes none at all."""
-    return [genre or None for genre in genres] if any(genres) else None
+def _wanted(addresses: list[Address]) -> dict[str, list]:
+    """What the pipeline is asked for: of each address what stands there; what none of them names is left out."""
+    wanted = {
+        "genres": [address.genre or None for address in addresses],
+        "clusters": [address.kind - 1 if address.kind else None for address in addresses],
+        "colours": [address.shares for address in addresses],
+    }
+    return {name: each for name, each in wanted.items() if any(one is not None for one in each)}

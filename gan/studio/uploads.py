@@ -1,5 +1,8 @@
 """A visitor's picture: judged by its content before a pixel of it is decoded, and never stored."""
 
+import base64
+import binascii
+
 from PIL import Image, ImageOps
 
 from gan.pictures import MAX_PIXELS, PictureError
@@ -36,3 +39,13 @@ def read_picture(data: object, side: int) -> Image.Image:
             raise Refused("this is not a PNG, JPEG or WebP picture", head) from None
         raise Refused("this picture is damaged and cannot be read", head) from None
     return ImageOps.fit(picture, (side, side), Image.Resampling.LANCZOS)
+
+
+def from_base64(text: object) -> bytes:
+    """The file that a script sends as text. Raises Refused where it is none, or too large."""
+    if not isinstance(text, str) or len(text) > LARGEST_FILE * 4 // 3 + 4:
+        raise Refused("a picture is a file of at most {most} MB", text, most=LARGEST_FILE // 1_000_000)
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise Refused("this is not a PNG, JPEG or WebP picture", text) from None

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 import gan
+from gan.palettes import palettes
 from gan.pipeline import COLOURS, AlbumCoverPipeline
 from tests.helpers.tiny import tiny_pipeline
-from train.train_gan.conditions import palettes
 
 
 @pytest.fixture(scope="module")

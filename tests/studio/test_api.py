@@ -39,9 +39,11 @@ def client(pipeline: AlbumCoverPipeline, tmp_path_factory: pytest.TempPathFactor
 
 
 OURS = {
-    "/generate": ["seed", "truncation", "genre"],
+    "/generate": ["seed", "truncation", "genre", "kind", "colours"],
     "/cover": ["address"],
-    "/plane": ["x", "y", "truncation", "genre"],
+    "/plane": ["x", "y", "truncation", "genre", "kind", "colours"],
+    "/more_like": ["address"],
+    "/colours": ["picture"],
     "/walk": ["seed_a", "seed_b", "position", "truncation"],
     "/address": ["png"],
     "/loop": ["seed_a", "seed_b", "frames", "truncation"],
@@ -200,7 +202,7 @@ def plainly(client: Client, call: str, body: bytes) -> str:
 
 def test_not_a_number_is_refused(client: Client):
     # the Python client does not send NaN, others do
-    answer = plainly(client, "call/generate", b'{"data": [1, NaN, ""]}')
+    answer = plainly(client, "call/generate", b'{"data": [1, NaN, "", 0, ""]}')
     assert "event: error" in answer and "Truncation is a number" in answer and str(Path.cwd()) not in answer
 
 

@@ -142,4 +142,4 @@ def test_a_space_lends_its_gpu_to_the_loop_only(pipeline: AlbumCoverPipeline, mo
     model.draw([model.address(FIRST_SEED), model.between(1, 2, 0.5, 1.0)])
     assert not lent
     assert len(model.loop(1, 2, 12, 1.0)) == 12 and len(lent) == 1
-    assert len(model.film(torch.zeros(12, 16), [""] * 12)) == 12 and len(lent) == 2
+    assert len(model.film(torch.zeros(12, 16), [model.address(1)] * 12)) == 12 and len(lent) == 2

@@ -124,7 +124,7 @@ def test_a_frame_of_a_film_is_of_the_nearer_covers_genre(model: Model, pipeline:
     queries = [model.address(seed, 1, genre).query() for seed, genre in ((3, "rock"), (8, ""), (4, "R&B"))]
     genres = ["rock"] * 2 + [None] * 4 + ["R&B"] * 4 + ["rock"] * 2
     asked = {"addresses": queries, "frames": 12}
-    assert [genre or None for genre in Order(model, asked).genres] == genres
+    assert [one.genre or None for one in Order(model, asked).like] == genres
     expected = pipeline(latents=closed_path(pipeline.prepare_latents([3, 8, 4]), 12), genres=genres).images
     film = Image.open(io.BytesIO(base64.b64decode(Walk(model).save(asked)["file"].partition(",")[2])))
     reel = Walk(model).film(asked | {"compare": True})
@@ -145,7 +145,9 @@ def test_a_finished_cover_keeps_its_genre(model: Model):
     order = finish.read({"address": rock.query(), "layout": "poster"})
     assert order.cover == rock and from_png(finish.print(order)) == rock
     heard, synthesis = [], model.pipeline.synthesis
-    hook = synthesis.register_forward_pre_hook(lambda _, inputs: heard.extend(inputs[1].tolist()))
+    hook = synthesis.register_forward_pre_hook(
+        lambda _, inputs, named: heard.extend(named["labels"].tolist()), with_kwargs=True
+    )
     finish.loop(order)
     hook.remove()
     assert heard == [GENRES.index("rock")] * LOOP_FRAMES

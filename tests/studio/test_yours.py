@@ -19,6 +19,7 @@ from gan.studio.model import Model
 from gan.studio.tabs.yours import Yours
 from gan.studio.uploads import LARGEST_FILE, read_picture
 from tests.helpers.drawn import bad_files, bomb, draw_cover, encode, exif, half_clear
+from tests.helpers.tiny import tiny_pipeline
 
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64"><script>alert(1)</script></svg>'
@@ -76,6 +77,53 @@ def test_a_search_leaves_the_generator_as_it_was(model: Model) -> None:
     after = model.pipeline.synthesis.state_dict()
     assert all(torch.equal(value, after[key]) for key, value in before.items())
     assert all(parameter.grad is None for parameter in model.pipeline.synthesis.parameters())
+
+
+# ---- of a painter
+
+
+@pytest.fixture(scope="module")
+def painter() -> Model:
+    return Model(tiny_pipeline("painter", encoder=True), "user/painter")
+
+
+def test_a_painter_searches_among_composed_latents_first(painter: Model, monkeypatch) -> None:
+    synthesis, wanted = painter.pipeline.synthesis, painter.address(3)
+    composed = synthesis.compose(painter.points_of([wanted]))
+    painted = []
+    monkeypatch.setattr(type(synthesis), "paint", count_calls(type(synthesis).paint, painted))
+    steps = list(project(synthesis, target_of(painter.draw([wanted])[0]), composed=composed, steps=100, seconds=600))
+    assert len(steps) == 200 and steps[-1].progress == 1 and len(painted) == 101  # and once to draw what is wanted
+    assert [step.progress for step in steps] == sorted(step.progress for step in steps)
+    losses = [step.loss for step in steps]
+    for half in (losses[:100], losses[100:]):
+        assert half == sorted(half, reverse=True)
+    assert losses[99] < losses[0] / 3
+    strangers = painter.points_of([painter.address(seed) for seed in range(100, 120)])
+    gaps = (synthesis.compose(torch.cat([steps[99].latents, strangers])) - composed).abs().mean((1, 2, 3))
+    assert gaps[0] < gaps[1:].min() / 2
+
+
+def count_calls(function, calls: list):
+    def counted(*arguments):
+        calls.append(1)
+        return function(*arguments)
+
+    return counted
+
+
+def test_the_picture_comes_back_as_it_is_painted_and_then_the_search_goes_on(painter: Model) -> None:
+    picture = draw_cover(3, 32)
+    first, second, *_, last = Yours(painter, None).project(
+        {"file": base64.b64encode(encode(picture, "PNG")).decode(), "search": 7}
+    )
+    assert first["painted"].startswith("data:image/webp") and first["search"] == second["search"] == 7
+    assert "address" not in first and "painted" not in second and last["progress"] == 1
+    pipe = painter.pipeline
+    expected = pipe.synthesis.decoder(pipe.encoder(target_of(picture)[None]))[0]
+    shown = target_of(Yours(painter, None).painted(picture))
+    torch.testing.assert_close(shown, expected.clamp(-1, 1), atol=1 / 127, rtol=0)
+    assert Yours(Model(tiny_pipeline("painter"), "x"), None).painted(picture) is None
 
 
 # ---- the picture

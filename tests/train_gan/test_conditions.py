@@ -2,8 +2,9 @@
 
 import torch
 
+from gan.palettes import palettes
 from gan.pipeline import COLOURS
-from train.train_gan.conditions import find_clusters, palettes
+from train.train_gan.conditions import find_clusters
 
 
 def test_a_cover_of_one_colour_has_that_palette():

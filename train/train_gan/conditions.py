@@ -1,30 +1,14 @@
-"""What covers can be asked for without anybody's labels: their kind and their colours.
+"""Kinds of covers, which can be asked for without anybody's labels.
 
-Kinds are clusters of what a frozen network sees (Sage et al. 2018, "Logo Synthesis and Manipulation with Clustered
-Generative Adversarial Networks", section 3.2); colours are shares of twelve named ones (Mino and Spanakis 2018,
-"LoGAN", section 3, which asks for one of twelve).
+They are clusters of what a frozen network sees (Sage et al. 2018, "Logo Synthesis and Manipulation with Clustered
+Generative Adversarial Networks", section 3.2).
 """
 
 import torch
 import torch.nn.functional as F
 
-from gan.pipeline import COLOURS
 
-
-SOFTNESS = 30.0  # grey levels: two colours no farther apart than so share a pixel nearly evenly
-SIDE = 16  # pixels: small enough to be quick, large enough that a tenth of a cover still counts
 ITERATIONS = 30
-
-
-def palettes(covers: torch.Tensor) -> torch.Tensor:
-    """Describe (N, H, W, 3) uint8 covers by the shares of the named colours, less an even share: (N, 12).
-
-    Each row sums to 0, and zeros mean "any colours", as where nothing is asked.
-    """
-    small = F.interpolate(covers.permute(0, 3, 1, 2).float(), SIDE, mode="area").flatten(2).transpose(1, 2)
-    named = torch.tensor(list(COLOURS.values())).float()
-    shares = torch.softmax(-(torch.cdist(small, named.expand(len(small), -1, -1)) / SOFTNESS).square(), 2).mean(1)
-    return shares - 1 / len(COLOURS)
 
 
 def find_clusters(features: torch.Tensor, count: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:

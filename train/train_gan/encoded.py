@@ -14,10 +14,11 @@ from safetensors.torch import save
 from tqdm.auto import tqdm
 
 from gan.networks.efficientnet_lite import EfficientNetLite
+from gan.palettes import palettes
 from train.cli import full_disk_in_one_line
 from train.covers import Covers, seeded, to_float
 from train.files import write_atomically
-from train.train_gan.conditions import find_clusters, palettes
+from train.train_gan.conditions import find_clusters
 from train.train_gan.painter import Painter
 
 
@@ -33,7 +34,7 @@ class Encoded:
     Args:
         latents: (N, latent_channels, positions, positions) float16 of unit variance: 4 KB for a cover of 128 pixels.
         mean, deviation: (latent_channels,) of the latents before.
-        palettes: (N, 12), see `conditions.palettes`; (0, 12) where nobody asks for colours.
+        palettes: (N, 12), see `gan.palettes`; (0, 12) where nobody asks for colours.
         clusters: (N,) int64, see `conditions.find_clusters`; (0,) where nobody asks for kinds.
         centres: (clusters, 1280) of unit length, in features less `seen_mean` over `seen_deviation`.
         seen_mean, seen_deviation: (1280,) of the covers' features.

@@ -78,7 +78,9 @@ def _tags(model: Model, query: str, root: str) -> str:
 def _name(address: Address) -> str:
     words = LANGUAGES["en"]
     name = words["between"] if address.seed is None else words["seed-n"].format(seed=address.seed)
-    return f"{name}, {address.genre}" if address.genre else name
+    kind = words["kind-n"].format(n=address.kind) if address.kind else ""
+    colours = ", ".join(words[f"colour-{colour}"] for colour in address.shares or ())
+    return ", ".join(filter(None, (name, address.genre, kind, colours)))
 
 
 def _sentence(status: int, sentence: str) -> Response:

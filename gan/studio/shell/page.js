@@ -22,11 +22,22 @@ window.refusal = ({words: [sentence, fields]}) => {
 // The address that opens a cover here: the one to share.
 window.linkTo = query => `${window.SPACE}?${query}`;
 
-// What a cover is called in a sentence: its seed, or that it is between seeds, and its genre.
+// What a cover is called in a sentence: its seed, or that it is between seeds, its genre, kind and colours.
 window.nameOf = query => {
   const parts = new URLSearchParams(query), seed = parts.get("seed");
   const name = seed === null ? word("between") : word("seed-n", {seed});
-  return parts.has("genre") ? `${name}, ${parts.get("genre")}` : name;
+  const kind = parts.has("kind") && word("kind-n", {n: parts.get("kind")});
+  return [name, parts.get("genre"), kind, parts.has("colours") && inWords(parts.get("colours"))].filter(Boolean).join(", ");
+};
+
+// Colours of an address, such as black10-red30, by their names.
+window.inWords = colours => colours.split("-").map(share => word(`colour-${share.replace(/\d+$/, "")}`)).join(", ");
+
+// A file as text, as the server takes it.
+window.inBase64 = async file => {
+  const bytes = new Uint8Array(await file.arrayBuffer()), parts = [];
+  for (let at = 0; at < bytes.length; at += 32768) parts.push(String.fromCharCode(...bytes.subarray(at, at + 32768)));
+  return btoa(parts.join(""));
 };
 
 // Shows a cover in the sleeve (sleeve.html) inside of `stand`.
@@ -58,7 +69,7 @@ window.listen = (name, act) => {
 // It is in the address bar and in the browser's history, so that a reload, Back and a link find it again.
 // `place.more` are words that the address has while their tab is open, `place.kept` is for the history alone.
 
-const COVER = ["seed", "latents", "truncation", "genre", "model", "revision", "weights"];
+const COVER = ["seed", "latents", "truncation", "genre", "kind", "colours", "model", "revision", "weights"];
 const MORE = {breed: ["line"], walk: ["film", "to", "frames", "speed"], finish: ["artist", "title", "layout", "font", "ink", "position"], learn: ["learn", "talk"]};
 const ownerOf = key => key.startsWith("learn-") ? "learn" : Object.keys(MORE).find(tab => MORE[tab].includes(key));
 
@@ -101,12 +112,15 @@ document.documentElement.dataset.tab = place.tab;
 // Several covers in few letters, for the address: their seeds or latents, all of the generator that drew `like`.
 window.pack = queries => queries.map(query => {
   const parts = new URLSearchParams(query), truncation = parts.get("truncation") ?? "1", genre = parts.get("genre");
-  return (parts.get("seed") ?? `x${parts.get("latents")}`) + (truncation === "1" ? "" : `@${truncation}`) + (genre ? `!${genre}` : "");
+  const [kind, colours] = [parts.get("kind"), parts.get("colours")];
+  return (parts.get("seed") ?? `x${parts.get("latents")}`) + (truncation === "1" ? "" : `@${truncation}`)
+    + (kind ? `*${kind}` : "") + (colours ? `:${colours}` : "") + (genre ? `!${genre}` : "");
 }).join("~");
 window.unpack = (text, like) => text.split("~").filter(Boolean).map(packed => {
-  const {point, truncation = "1", genre} = packed.match(/^(?<point>[^@!]*)(@(?<truncation>[^!]*))?(!(?<genre>.*))?$/s).groups;
+  const {point, truncation = "1", kind, colours, genre} = packed.match(
+    /^(?<point>[^@*:!]*)(@(?<truncation>[^*:!]*))?(\*(?<kind>[^:!]*))?(:(?<colours>[^!]*))?(!(?<genre>.*))?$/s).groups;
   const parts = new URLSearchParams({[point[0] === "x" ? "latents" : "seed"]: point.replace(/^x/, ""), truncation});
-  if (genre) parts.set("genre", genre);
+  for (const [key, value] of Object.entries({genre, kind, colours})) if (value) parts.set(key, value);
   for (const [key, value] of new URLSearchParams(like)) if (["model", "revision", "weights"].includes(key)) parts.set(key, value);
   return parts.toString().replaceAll("%2F", "/");
 });

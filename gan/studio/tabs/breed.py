@@ -30,29 +30,29 @@ class Breed:
         return semantic_directions(self.model.pipeline.synthesis, min(FADERS, self.model.latent_dim))
 
     def children(self, parent: Address, difference: float, seed: int) -> list[Address]:
-        """Twelve children of a cover, in its genre; the same seed gives the same ones."""
+        """Twelve children of a cover, of its genre, kind and colours; the same seed gives the same ones."""
         noise = latents_from_seeds(_seeds(seed), self.model.latent_dim)
         points = child(self.model.points_of([parent]), noise, difference)
-        return [self.model.address_of(point, genre=parent.genre) for point in points]
+        return [self.model.address_of(point, **parent.asked) for point in points]
 
     def crosses(self, one: Address, other: Address, seed: int) -> list[Address]:
         """Six covers between two, and six that have each of their numbers from one of them, by chance.
 
-        All are of the first one's genre.
+        All are of the first one's genre, kind and colours.
         """
         a, b = self.model.points_of([one, other])
         half = CHILDREN // 2
         between = torch.stack([slerp(a, b, step / (half + 1)) for step in range(1, half + 1)])
         chance = latents_from_seeds(_seeds(seed)[:half], self.model.latent_dim)
         points = (*between, *cross(a, b, chance > 0))
-        return [self.model.address_of(point, genre=one.genre) for point in points]
+        return [self.model.address_of(point, **one.asked) for point in points]
 
     def faded(self, cover: Address, amounts: list[float]) -> Address:
         """A cover with each fader at its amount, -1 to 1."""
         if not any(amounts):
             return cover
         moved = torch.tensor(amounts) @ self.directions[: len(amounts)] * FADER_REACH
-        return self.model.address_of(self.model.points_of([cover])[0] + moved, genre=cover.genre)
+        return self.model.address_of(self.model.points_of([cover])[0] + moved, **cover.asked)
 
     # ---- for the script
 

@@ -7,7 +7,8 @@ const MOST_KEPT = 800, ASIDE = 8;  // tiles in the browser's memory; tiles that 
 const mod = n => ((n % props.side) + props.side) % props.side;
 const seedAt = (i, j) => mod(i) + props.side * mod(j);
 
-let x = 0, y = 0, across = 3, truncation = 1, genre = '';
+let x = 0, y = 0, across = 3, truncation = 1;
+let steered = {genre: '', kind: 0, colours: ''};  // what is asked of all covers of the plane; empty is any
 let guest = null;      // a cover that is shown although it lies nowhere on the plane, such as a child
 let shown = '';        // the place of the cover in the sleeve, and how it is drawn
 let tiles = new Map(); // seed to {image, drawn, born}
@@ -119,7 +120,7 @@ function zoom(to) {
 
 // ---- what the server draws: one question at a time, and always about where the middle is now
 
-const drawnHow = () => `${truncation} ${genre}`;
+const drawnHow = () => [truncation, ...Object.values(steered)].join(' ');
 
 function missing() {
   const seeds = visible().map(({i, j}) => seedAt(i, j)).filter(seed => tiles.get(seed)?.drawn !== drawnHow());
@@ -128,7 +129,7 @@ function missing() {
 
 async function ask() {
   if (busy || !begun || !canvas.clientWidth) return;
-  const drawn = drawnHow(), spot = `${x} ${y} ${drawn}`, question = {truncation, genre};
+  const drawn = drawnHow(), spot = `${x} ${y} ${drawn}`, question = {truncation, ...steered};
   const cover = spot !== shown && !guest, jump = jumps;
   if (cover) Object.assign(question, {x, y});
   question.tiles = missing().slice(0, cover && (drifting || fingers.size) ? ASIDE : props.most_tiles);
@@ -195,7 +196,7 @@ async function open(query, how = {instead: true}) {
   drift(false);
   glide = null;
   setTruncation(Number(parts.get('truncation')));
-  setGenre(parts.get('genre') ?? '');
+  setSteered({genre: parts.get('genre') ?? '', kind: Number(parts.get('kind') ?? 0), colours: parts.get('colours') ?? ''});
   guest = parts.has('latents') ? answer.cover : null;
   if (!guest) x = seed % props.side, y = Math.floor(seed / props.side);
   show(image, answer.cover, guest ? 'guest' : `${x} ${y} ${drawnHow()}`);
@@ -312,20 +313,89 @@ $('#truncation').addEventListener('change', () => { if (guest) openGuest(); });
 function openGuest() {
   const parts = new URLSearchParams(guest.address);
   parts.set('truncation', truncation);
-  parts.set('genre', genre);
+  for (const [name, value] of Object.entries(steered)) value ? parts.set(name, value) : parts.delete(name);
   open(parts.toString(), {by: 'truncation'});
 }
 
-function setGenre(name) {
-  genre = name;
-  genreBox.value = name;
+// ---- steering: genre, kind and colours, of a generator that knows them
+
+function setSteered(change) {
+  Object.assign(steered, change);
+  genreBox.value = steered.genre;
+  for (const [panel, asked] of [['#kinds', steered.kind], ['#colours', steered.colours]])
+    $(`${panel} .any`).setAttribute('aria-pressed', !asked);
+  for (const row of element.querySelectorAll('#kinds .row')) row.setAttribute('aria-pressed', Number(row.value) === steered.kind);
+  const named = steered.colours.split('-').map(share => share.replace(/\d+$/, ''));
+  for (const swatch of element.querySelectorAll('.swatch')) swatch.setAttribute('aria-pressed', named.includes(swatch.value));
 }
+
+function steer(change) {
+  setSteered(change);
+  guest ? openGuest() : touched();
+}
+
+function unfold(button, panel) {
+  const on = panel.hidden;
+  panel.hidden = !on;
+  button.setAttribute('aria-expanded', on);
+  return on;
+}
+
+// The kind of the cover in the sleeve is chosen at once, and the rows of all kinds are there to choose another.
+async function moreLikeThis() {
+  if (!unfold($('#kind'), $('#kinds'))) return;
+  const rows = $('#kinds .rows'), cover = stand.dataset.address;
+  if (!rows.children.length) rows.textContent = word('kinds-coming');
+  const answer = await server.kinds(cover);
+  if (answer.refused) return complain(refusal(answer));
+  if (!rows.children.length) rows.replaceChildren(...answer.rows.map((src, n) => {
+    const row = make('button', {type: 'button', className: 'row', value: String(n + 1)});
+    row.append(make('img', {src, alt: word('kind-n', {n: n + 1})}));
+    row.addEventListener('click', () => steer({kind: n + 1}));
+    return row;
+  }));
+  steer({kind: answer.likely});
+  $(`#kinds .row[value="${answer.likely}"]`).scrollIntoView({block: 'nearest'});
+}
+
+async function inColoursOf(question) {
+  const answer = await server.colours(question);
+  answer.refused ? complain(refusal(answer)) : steer({colours: answer.colours});
+}
+
+function swatch([name, rgb]) {
+  const button = make('button', {type: 'button', className: 'swatch', value: name, title: word(`colour-${name}`)});
+  button.setAttribute('aria-label', word(`colour-${name}`));
+  button.style.setProperty('--colour', `rgb(${rgb})`);
+  button.addEventListener('click', () => {
+    const chosen = [...element.querySelectorAll('.swatch')].filter(other => (other === button) !== (other.getAttribute('aria-pressed') === 'true'));
+    steer({colours: chosen.map(other => `${other.value}1`).join('-')});
+  });
+  return button;
+}
+
+$('#kind').hidden = !props.kinds;
+$('#kind').addEventListener('click', moreLikeThis);
+$('#kinds .any').addEventListener('click', () => steer({kind: 0}));
+$('#colour').hidden = !Object.keys(props.colours).length;
+$('#colour').addEventListener('click', () => unfold($('#colour'), $('#colours')));
+$('#colours .any').addEventListener('click', () => steer({colours: ''}));
+$('#colours .its').addEventListener('click', () => inColoursOf({cover: stand.dataset.address}));
+$('#colours .swatches').append(...Object.entries(props.colours).map(swatch));
+$('#colours input').addEventListener('change', async event => {
+  const [file] = event.target.files;
+  if (file?.size > props.largest_file) complain(word('too-large'));
+  else if (file) await inColoursOf({file: await inBase64(file)});
+  event.target.value = '';
+});
+for (const [button, panel] of [['#kind', '#kinds'], ['#colour', '#colours']]) $(panel).addEventListener('keydown', event => {
+  if (event.key !== 'Escape') return;
+  unfold($(button), $(panel));
+  $(button).focus();
+});
 genreBox.parentElement.hidden = !props.genres.length;
 genreBox.append(...props.genres.map(name => new Option(name, name)));
-genreBox.addEventListener('change', () => {
-  setGenre(genreBox.value);
-  guest ? openGuest() : touched();
-});
+genreBox.addEventListener('change', () => steer({genre: genreBox.value}));
 
 const stillness = () => { $('#drift').hidden = calm.matches; if (calm.matches) drift(false); };
 calm.addEventListener('change', stillness);

@@ -1,16 +1,23 @@
 """The tab "Crate": an endless plane of covers to drag through. What is under its middle is the cover."""
 
 import math
+from functools import cached_property
+
+from PIL import Image
 
 from gan.latents import blend
-from gan.pipeline import LARGEST_SEED
+from gan.palettes import colours_of
+from gan.pipeline import COLOURS, LARGEST_SEED
 from gan.studio import checks
 from gan.studio.address import Address
+from gan.studio.files import data_uri, still_webp
 from gan.studio.model import FIRST_SEED, Model
 from gan.studio.shell.controls import part, tab
+from gan.studio.uploads import LARGEST_FILE, from_base64, read_picture
 
 
 SIDE = 65_536  # seeds along each side of the plane before it begins again: 2**32 in all
+IN_A_ROW, ROW_SIDE = 6, 64  # covers that show a kind, and pixels a side of each
 MOST_TILES = 32  # in one answer
 FARTHEST = 2.0**40  # from here on a browser's numbers are too coarse for a place between seeds
 
@@ -20,13 +27,15 @@ def seed_at(x: int, y: int) -> int:
     return x % SIDE + SIDE * (y % SIDE)
 
 
-def address_at(model: Model, x: float, y: float, truncation: float, genre: str = "") -> Address:
+def address_at(
+    model: Model, x: float, y: float, truncation: float, genre: str = "", kind: int = 0, colours: str = ""
+) -> Address:
     """The cover at any place: a seed, or between seeds the blend of the four around."""
     left, top = math.floor(x), math.floor(y)
     if x == left and y == top:
-        return model.address(seed_at(left, top), truncation, genre)
+        return model.address(seed_at(left, top), truncation, genre, kind, colours)
     corners = [model.address(seed_at(left + right, top + below)) for below in (0, 1) for right in (0, 1)]
-    return model.address_of(blend(model.points_of(corners), x - left, y - top), truncation, genre)
+    return model.address_of(blend(model.points_of(corners), x - left, y - top), truncation, genre, kind, colours)
 
 
 class Crate:
@@ -39,22 +48,23 @@ class Crate:
         """The cover at a place, and tiles around it.
 
         Args:
-            payload: `{"x": 1.5, "y": 0, "truncation": 1, "genre": "", "tiles": [seed, ...]}`; without x and y only
-                tiles.
+            payload: `{"x": 1.5, "y": 0, "truncation": 1, "genre": "", "kind": 0, "colours": "", "tiles": [seed,
+                ...]}`; without x and y only tiles.
 
         Returns:
             `{"cover": {"src": data address, "address": query}, "tiles": [data address, ...]}`.
         """
         asked = payload if isinstance(payload, dict) else {}
-        truncation, genre = checks.truncation(asked.get("truncation")), self.model.genre(asked.get("genre"))
+        truncation = checks.truncation(asked.get("truncation"))
+        wanted = self.model.asked(asked.get("genre"), asked.get("kind"), asked.get("colours"))
         tiles = asked.get("tiles", [])
         if not isinstance(tiles, list) or len(tiles) > MOST_TILES:
             raise checks.Refused("at most {most} covers are drawn at once", tiles, most=MOST_TILES)
-        addresses = [self.model.address(checks.seed(seed), truncation, genre) for seed in tiles]
+        addresses = [self.model.address(checks.seed(seed), truncation, **wanted) for seed in tiles]
         answer = {}
         if "x" in asked:
             x, y = (checks.number(asked.get(axis), "a place", -FARTHEST, FARTHEST) for axis in "xy")
-            answer["cover"] = self.model.show([address_at(self.model, x, y, truncation, genre)])[0]
+            answer["cover"] = self.model.show([address_at(self.model, x, y, truncation, **wanted)])[0]
         if addresses:
             answer["tiles"] = [tile["src"] for tile in self.model.show(addresses)]
         return answer
@@ -62,6 +72,38 @@ class Crate:
     def open(self, payload: object) -> dict:
         """The cover of an address, as a link or another tab gives it."""
         return {"cover": self.model.show([self.model.read(payload)])[0]}
+
+    def kinds(self, payload: object) -> dict:
+        """A row of covers for each kind, seeds 0 and on, none of them chosen, and the kind of a cover.
+
+        Args:
+            payload: the query of the cover.
+
+        Returns:
+            `{"likely": number, "rows": [data address of a picture, ...]}`, the row of kind 1 first.
+        """
+        return {"likely": self.model.likely_kind(self.model.read(payload)), "rows": self._rows}
+
+    @cached_property
+    def _rows(self) -> list[str]:
+        rows = []
+        for kind in range(1, self.model.kinds + 1):
+            covers = self.model.draw([self.model.address(seed, kind=kind) for seed in range(IN_A_ROW)])
+            row = Image.new("RGB", (IN_A_ROW * ROW_SIDE, ROW_SIDE))
+            for place, cover in enumerate(covers):
+                small = cover.resize((ROW_SIDE, ROW_SIDE), Image.Resampling.LANCZOS)
+                row.paste(small, (place * ROW_SIDE, 0))
+            rows.append(data_uri(still_webp(row), "image/webp"))
+        return rows
+
+    def colours(self, payload: object) -> dict:
+        """The colours of a cover, `{"cover": query}`, or of a picture, `{"file": base64}`: `{"colours": text}`."""
+        asked = payload if isinstance(payload, dict) else {}
+        if "file" in asked:
+            picture = read_picture(from_base64(asked["file"]), self.model.resolution)
+        else:
+            picture = self.model.draw([self.model.read(asked.get("cover"))])[0]
+        return {"colours": colours_of(picture)}
 
 
 def crate_tab(crate: Crate) -> None:
@@ -71,9 +113,12 @@ def crate_tab(crate: Crate) -> None:
         part(
             "tabs/crate",
             model.show([model.address(FIRST_SEED)])[0],  # travels with the page: something is there at once
-            [crate.look, crate.open],
+            [crate.look, crate.open, crate.kinds, crate.colours],
             side=SIDE,
             most_tiles=MOST_TILES,
             largest_seed=LARGEST_SEED,
             genres=model.genres,
+            kinds=model.kinds,
+            colours={name: COLOURS[name] for name in model.colours},
+            largest_file=LARGEST_FILE,
         )

@@ -84,7 +84,7 @@ class Finish:
         (point,) = self.model.points_of([order.cover])
         noise = latents_from_seeds([1, 2], self.model.latent_dim)
         round_trip = torch.cat([point[None], child(point, noise, LOOP_REACH)])
-        frames = self.model.film(closed_path(round_trip, LOOP_FRAMES), [order.cover.genre] * LOOP_FRAMES)
+        frames = self.model.film(closed_path(round_trip, LOOP_FRAMES), [order.cover] * LOOP_FRAMES)
         frames = [frame.resize((LOOP_SIZE, LOOP_SIZE), Image.Resampling.LANCZOS) for frame in frames]
         frames = order.set_on(frames).pictures
         return mp4(frames, FRAMES_PER_SECOND) if kind == "mp4" else loop_webp(frames, quality=PREVIEW_QUALITY)

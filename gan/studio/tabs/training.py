@@ -88,8 +88,9 @@ class Training:
         return {"file": file, "name": f"album-cover-{address.name}-training.webp"}
 
 
-def _shape(pipeline) -> tuple[int, int, list[str]]:
-    return pipeline.synthesis.config.latent_dim, pipeline.synthesis.config.resolution, pipeline.genres
+def _shape(pipeline) -> tuple[int, int, list[str], int, list[str]]:
+    config = pipeline.synthesis.config
+    return config.latent_dim, config.resolution, pipeline.genres, pipeline.clusters, pipeline.colours
 
 
 def training_part(training: Training) -> None:

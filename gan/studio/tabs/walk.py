@@ -43,14 +43,14 @@ class Walk:
         """Every frame of the film as a still, along the round path and, to compare, along straight lines."""
         order = Order(self.model, asked)
         paths = [order.path(straight) for straight in ((False, True) if order.compare else (False,))]
-        images = self.model.film(torch.cat(paths), order.genres * len(paths))
+        images = self.model.film(torch.cat(paths), order.like * len(paths))
         stills = [data_uri(still_webp(image), "image/webp") for image in images]
         return {"round": stills[: order.frames], "straight": stills[order.frames :]}
 
     def save(self, asked: object) -> dict:
         """Make the film as a file of at least `FILM_SIZE` pixels a side, `{"file": data address, "name"}`."""
         order = Order(self.model, asked)
-        images = self.model.film(order.path(order.straight), order.genres)
+        images = self.model.film(order.path(order.straight), order.like)
         side = max(FILM_SIZE, self.model.resolution)
         images = [image.resize((side, side), Image.Resampling.LANCZOS) for image in images]
         make, media = KINDS[order.kind]
@@ -61,7 +61,7 @@ class Walk:
         """One frame as a cover of its own."""
         order = Order(self.model, payload)
         place = checks.whole(payload.get("frame"), "a frame", 0, order.frames - 1)
-        address = self.model.address_of(order.path(order.straight)[place], genre=order.genres[place])
+        address = self.model.address_of(order.path(order.straight)[place], **order.like[place].asked)
         return self.model.show([address])[0]
 
 
@@ -86,7 +86,7 @@ class Order:
         self._points = model.points_of(self.addresses)
         # of each frame that of the nearest cover, half way of the next one
         places = [(2 * n * len(queries) + self.frames) // (2 * self.frames) for n in range(self.frames)]
-        self.genres = [self.addresses[place % len(queries)].genre for place in places]
+        self.like = [self.addresses[place % len(queries)] for place in places]
 
     def path(self, straight: bool) -> torch.Tensor:
         """(frames, latent_dim): what the network is given."""

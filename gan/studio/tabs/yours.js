@@ -27,18 +27,17 @@ function wrong(sentence) {
 }
 
 function forget() {
-  $('.found img').removeAttribute('src');
+  for (const image of element.querySelectorAll('.found img, .painted img')) image.removeAttribute('src');
   delete stand.dataset.address;
   drop.querySelector('.wrong').textContent = '';
 }
 
 async function search() {
-  const bytes = new Uint8Array(await file.arrayBuffer()), parts = [];
-  for (let at = 0; at < bytes.length; at += 32768) parts.push(String.fromCharCode(...bytes.subarray(at, at + 32768)));
+  const bytes = await inBase64(file);
   forget();
   show(true, 0);
   state.textContent = word('waiting');
-  begin(btoa(parts.join('')));
+  begin(bytes);
 }
 
 function show(on, progress) {
@@ -92,10 +91,15 @@ document.addEventListener('found', event => {
     over();
     return seen ? wrong(refusal(found)) : undefined;
   }
-  if (!found?.address) return;
+  if (!found?.address && !found?.painted) return;
   named = true;
   const finished = found.progress === 1;
   if (ended) return finished || trigger('stop'), over();
+  if (found.painted) {
+    Object.assign($('.painted img'), {src: found.painted, alt: word('painted')});
+    state.textContent = word('searching');
+    return;
+  }
   if (finished) over();
   const picture = $('.found img');
   picture.src = found.src;
@@ -177,4 +181,6 @@ listen('shelved', async shelved => { shelf = await drawn(shelved.map(cover => co
 
 $('.index').textContent = props.indexed ? word('index-help', {n: props.indexed.toLocaleString(document.documentElement.lang)}) : word('no-index');
 bar.hidden = true;
+$('.painted').hidden = !props.paints;
+if (props.paints) $('.bin .aside').textContent = word('yours-help-painter');
 showChoice();

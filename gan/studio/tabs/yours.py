@@ -1,7 +1,5 @@
 """The tab "Yours": a picture of one's own found in the generator, and whether a cover is a copy."""
 
-import base64
-import binascii
 import time
 from collections.abc import Iterator
 
@@ -13,9 +11,10 @@ from gan.nearest import Index
 from gan.projection import project
 from gan.studio import checks
 from gan.studio.address import Address
+from gan.studio.files import data_uri, still_webp
 from gan.studio.model import Model
 from gan.studio.shell.controls import answers, messenger, part, tab
-from gan.studio.uploads import LARGEST_FILE, read_picture
+from gan.studio.uploads import LARGEST_FILE, from_base64, read_picture
 
 
 SECONDS = 20.0  # of a search, at most
@@ -39,15 +38,29 @@ class Yours:
 
         Where the generator has genres, it is one of any.
         """
-        target = torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 127.5 - 1
-        synthesis = self.model.pipeline.synthesis
-        for found in project(synthesis, target.to(synthesis.device), steps=STEPS, seconds=SECONDS):
+        pipeline, target = self.model.pipeline, _in_numbers(picture)
+        composed = pipeline.encode(target[None]) if pipeline.encoder else None
+        for found in project(pipeline.synthesis, target, composed=composed, steps=STEPS, seconds=SECONDS):
             yield self.model.address_of(found.latents), found.progress
 
+    def painted(self, picture: Image.Image) -> Image.Image | None:
+        """`picture` as the painter paints it from its own latents; None where the generator has no encoder."""
+        pipeline = self.model.pipeline
+        if pipeline.encoder is None:
+            return None
+        with torch.no_grad():
+            (cover,) = pipeline.synthesis.paint(pipeline.encode(_in_numbers(picture)[None]))
+        return pipeline.image_processor.postprocess(cover[None].clamp(-1, 1))[0]
+
     def project(self, payload: object) -> Iterator[dict]:
-        """The search for the picture that the script sends as `{"file": base64, "search": any}`."""
+        """The search for the picture that the script sends as `{"file": base64, "search": any}`.
+
+        Of a painter the first answer is `{"painted": data address, ...}`, the picture as it paints it.
+        """
         asked = payload if isinstance(payload, dict) else {}
-        picture, shown = read_picture(_bytes(asked.get("file")), self.model.resolution), 0.0
+        picture, shown = read_picture(from_base64(asked.get("file")), self.model.resolution), 0.0
+        if painted := self.painted(picture):
+            yield {"painted": data_uri(still_webp(painted), "image/webp"), "search": asked.get("search")}
         for address, progress in self.search(picture):
             if progress == 1 or time.monotonic() - shown >= PICTURE_EVERY:
                 shown = time.monotonic()
@@ -83,13 +96,9 @@ class Yours:
         return self.copies(address) | self.model.show([address])[0]
 
 
-def _bytes(text: object) -> bytes:
-    if not isinstance(text, str) or len(text) > LARGEST_FILE * 4 // 3 + 4:
-        raise checks.Refused("a picture is a file of at most {most} MB", text, most=LARGEST_FILE // 1_000_000)
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise checks.Refused("this is not a PNG, JPEG or WebP picture", text) from None
+def _in_numbers(picture: Image.Image) -> torch.Tensor:
+    """(3, H, W) in -1..1."""
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 127.5 - 1
 
 
 def yours_tab(yours: Yours) -> None:
@@ -100,6 +109,7 @@ def yours_tab(yours: Yours) -> None:
             functions=[yours.check, yours.model.portraits],
             indexed=0 if yours.index is None else len(yours.index),
             largest=LARGEST_FILE,
+            paints=yours.model.pipeline.encoder is not None,
         )
         found = messenger("found")
     # in the queue, one at a time: a search keeps the processor busy for seconds

@@ -1,0 +1,117 @@
+"""Show whether kinds and colours that were asked for are what is drawn.
+
+    python -m train.benchmark steering runs/covers
+
+Colours: the palettes of real covers are asked for, one each, and what is drawn is described in the same way. Kinds:
+which cluster a drawn cover falls into is decided as it was for real ones, by the frozen network that found the
+clusters, so that network judges its own pupil. Beside both stand covers of the same seeds of which nothing was asked.
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+
+from gan.networks.efficientnet_lite import load_efficientnet_lite
+from gan.palettes import palettes
+from gan.pipeline import COLOURS, AlbumCoverPipeline
+from gan.pipeline_folder import PipelineError, load_pipeline
+from gan.studio.model import Model
+from train.cli import UserError
+from train.covers import to_float, to_uint8
+
+
+AT_ONCE = 64  # covers
+SCALE = ("centres", "seen_mean", "seen_deviation")  # of encoded.safetensors, see train_gan/encoded.py
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the program's flags."""
+    parser.add_argument("run", type=Path, help="folder of a painter's run: its encoded.safetensors knows the clusters")
+    parser.add_argument("--model", help="pipeline folder or Hub id; default: the run's pipeline/")
+    parser.add_argument("--num_images", type=int, default=256, help="covers for colours, and for all kinds together")
+    parser.add_argument("--guesses", type=int, default=128, help="covers of any kind whose kind the page would guess")
+
+
+def main(args: argparse.Namespace) -> str:
+    """Print palettes asked for beside those got, and the share of covers of each kind that are of it."""
+    if args.num_images < 1 or args.guesses < 1:
+        raise UserError("--num_images and --guesses must be at least 1")
+    try:
+        pipeline = load_pipeline(args.model or args.run / "pipeline")
+        with safe_open(args.run / "encoded.safetensors", "pt") as encoded:
+            centres, mean, deviation = (encoded.get_tensor(name) for name in SCALE)
+            known = encoded.get_tensor("palettes")
+            sizes = torch.bincount(encoded.get_tensor("clusters"), minlength=len(centres))
+    except (PipelineError, OSError, SafetensorError) as error:
+        raise UserError(f"{args.run}: not a painter's run with a pipeline and its latents ({error})") from error
+    if not pipeline.clusters and not pipeline.colours:
+        raise UserError(f"{args.run}: its generator can be asked for neither kinds nor colours")
+    if len(known):
+        for line in colours_in_lines(pipeline, known, args.num_images):
+            print(line)
+    if not pipeline.clusters:
+        return f"{args.num_images:,} covers, seeds 0 and on, none left out"
+    try:
+        features = load_efficientnet_lite(0)
+    except ModuleNotFoundError as error:
+        raise UserError(str(error)) from error
+
+    def kinds_of(covers: torch.Tensor) -> torch.Tensor:
+        seen = torch.cat([features.pooled(to_float(part)) for part in covers.split(AT_ONCE)])
+        return (F.normalize((seen - mean) / deviation, dim=1) @ centres.T).argmax(1)
+
+    count = len(centres)
+    asked = torch.arange(max(args.num_images, count)) % count
+    got = kinds_of(draw(pipeline, len(asked), clusters=asked.tolist()))
+    free = kinds_of(draw(pipeline, len(asked)))
+    print(f"{'kind':>5}{'real covers':>13}{'asked for, got':>16}{'asked for any':>15}")
+    for kind in range(count):
+        hit = (got[asked == kind] == kind).double().mean().item()
+        shares = (sizes[kind] / sizes.sum(), hit, (free == kind).double().mean().item())
+        print(f"{kind + 1:>5}{shares[0]:>13.1%}{shares[1]:>16.0%}{shares[2]:>15.1%}")
+    model = Model(pipeline, "steering")
+    guesses = torch.tensor([model.likely_kind(model.address(seed)) - 1 for seed in range(args.guesses)])
+    right = (guesses == kinds_of(draw(pipeline, args.guesses))).double().mean().item()
+    return (
+        f"{(got == asked).double().mean().item():.1%} of {len(asked):,} covers are of the kind asked for (chance "
+        f"{1 / count:.1%}); of {args.guesses:,} covers of any, {right:.1%} are of the kind that the page guesses"
+    )
+
+
+def colours_in_lines(pipeline: AlbumCoverPipeline, known: torch.Tensor, count: int) -> list[str]:
+    """Compare palettes asked for with those got, and each colour asked for alone.
+
+    Args:
+        pipeline: draws.
+        known: (N, 12) palettes of real covers, of which `count` are asked for, evenly chosen.
+        count: covers.
+    """
+    even, names = 1 / len(COLOURS), list(COLOURS)
+    asked = known[torch.linspace(0, len(known) - 1, count).long()]
+    wanted = [dict(zip(names, (shares + even).clamp_min(0).tolist(), strict=True)) for shares in asked]
+    got, free = palettes(draw(pipeline, count, colours=wanted)), palettes(draw(pipeline, count))
+
+    def apart(one: torch.Tensor, other: torch.Tensor) -> float:
+        """How much of a cover would have to change its colour, on average."""
+        return (one - other).abs().sum(1).mean().item() / 2
+
+    lines = [
+        f"of a cover {apart(asked, got):.1%} has another colour than asked for; {apart(asked, free):.1%} where "
+        f"nothing was asked, {apart(asked, asked.roll(1, 0)):.1%} between two real covers",
+        f"{'colour':<8}{'asked for alone':>16}{'asked for any':>15}",
+    ]
+    few = max(1, count // len(names))
+    for number, name in enumerate(names):
+        alone = palettes(draw(pipeline, few, colours=[{name: 1.0}] * few))[:, number].mean().item() + even
+        lines.append(f"{name:<8}{alone:>16.0%}{free[:, number].mean().item() + even:>15.0%}")
+    return lines
+
+
+@torch.no_grad()
+def draw(pipeline: AlbumCoverPipeline, count: int, **asked: list) -> torch.Tensor:
+    """Return the covers of seeds 0 and on, (count, H, W, 3) uint8."""
+    covers = pipeline(seeds=list(range(count)), output_type="pt", batch_size=AT_ONCE, **asked).images
+    return to_uint8(covers * 2 - 1)

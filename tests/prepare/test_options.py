@@ -163,4 +163,8 @@ def test_the_dataset_is_shared_when_it_is_ready(tmp_path):
         environment = hub.environment(tmp_path / "stranger", token=None)
         assert programs.run([sys.executable, "-c", code], environment=environment).returncode == 0
     ended = start(pile, *options, "--overwrite", **hub.environment(tmp_path / "home"), HF_HUB_OFFLINE="0")
-    assert ended.returncode == 1 and "the dataset is ready, share it with: python -m train.share" in ended.stderr
+    assert ended.returncode == 2 and "cannot be reached" in ended.stderr  # before any work
+    code, line = program(pile, "--output_dir", tmp_path / "no", "--license", "nobody's")
+    assert code == 2 and "--license nobody's: the Hub knows no such licence" in line and not (tmp_path / "no").exists()
+    code, line = program(pile, "--output_dir", tmp_path / "yes", "--resolution", 32, "--license", "CC BY 4.0")
+    assert code == 0 and "license: cc-by-4.0" in (tmp_path / "yes" / "README.md").read_text()

@@ -13,7 +13,7 @@ from tests.helpers.hub_repo import Repo
 from tests.helpers.hub_server import Hub
 from tests.helpers.sharing import IMAGES, program, tiny_run
 from tests.helpers.tiny import tiny_pipeline
-from train.share.hub import HubError, claim_model, upload_dataset, upload_model
+from train.share.hub import HubError, claim, upload_dataset, upload_model
 from train.train_gan.push import Push
 
 
@@ -92,7 +92,7 @@ def test_a_card_of_ones_own_is_sent(hub: Hub, generator: Path, tmp_path: Path):
     folder = shutil.copytree(generator, tmp_path / "pipeline")
     (folder / "README.md").write_text("mine")
     upload_model(folder, "user/covers")
-    assert hub.repos["model", "user/covers"].files["README.md"] == b"mine"
+    assert hub.repos["model", "user/covers"].files["README.md"].startswith(b"mine\n")
 
 
 def refusals() -> Iterator[tuple[str, dict, list[str], str]]:
@@ -168,12 +168,12 @@ def test_what_would_be_refused_later_is_refused_at_once(hub: Hub, generator, mon
     before = {name: list(repo.commits) for name, repo in hub.repos.items()}
     monkeypatch.setenv("HF_TOKEN", token)
     with pytest.raises(HubError) as raised:
-        claim_model(repo_id)
+        claim("model", repo_id)
     assert str(raised.value).startswith(line)
     assert {name: list(repo.commits) for name, repo in hub.repos.items()} == before
     monkeypatch.setenv("HF_TOKEN", "hf_x")
-    claim_model("user/there")
-    claim_model("user/new", private=True)
+    claim("model", "user/there")
+    claim("model", "user/new", private=True)
     assert hub.repos["model", "user/new"].private and hub.repos["model", "user/new"].files == {}
 
 

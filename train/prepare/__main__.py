@@ -41,6 +41,7 @@ def main() -> str:
     alone = len(sources) == 1 and not arguments.archive_letters
     for source in (*sources, *arguments.exclude):
         check_source(source, output_dir, alone)
+    check_sharing(arguments)
     if arguments.archive_letters:
         sources += map(str, fetch_letters(arguments.archive_letters, arguments.archive_dir))
     settings = Settings(arguments.resolution, arguments.min_size, arguments.max_aspect, arguments.fit)
@@ -77,6 +78,26 @@ def main() -> str:
     if arguments.validation_fraction and "validation" not in report.covers:
         line += "; too few for a validation split"
     return line + push(arguments)
+
+
+def check_sharing(arguments: argparse.Namespace) -> None:
+    """Settle licence, token, name and rights before the work, not after it; `license` becomes the Hub's identifier.
+
+    Raises:
+        UserError: the Hub knows no such licence, or would not take the dataset.
+    """
+    from gan.errors import HubError
+    from train.share.licenses import license_id
+
+    try:
+        if arguments.license is not None:
+            arguments.license = license_id(arguments.license)
+        if arguments.push_to_hub:
+            from train.share.hub import claim
+
+            claim("dataset", arguments.hub_dataset_id, arguments.hub_private_repo)
+    except HubError as problem:
+        raise UserError(str(problem)) from None
 
 
 def push(arguments: argparse.Namespace) -> str:

@@ -57,6 +57,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     dataset = kinds.add_parser("dataset", help="prepared covers", description="Share covers that train.prepare wrote.")
     dataset.add_argument("folder", type=Path, help="dataset folder, e.g. covers-64")
+    dataset.add_argument("--license", help="licence that the card names, e.g. cc-by-nc-4.0; without it, what it named")
     space = kinds.add_parser("space", help="the page", description="Share the page as a Space.")
     space.add_argument("--model_id", help="model on the Hub that it shows; without it, what it showed before")
     space.add_argument("--model_revision", default="main", help="branch, tag or commit of that model")

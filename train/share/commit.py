@@ -7,6 +7,7 @@ from pathlib import Path
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, HfFileSystem, RepoCard, constants
 
 from gan.errors import HubError, check_id, errors_in_one_line
+from train.share.card_merge import merge_cards
 
 
 # By what a repository is known as one that was shared from here: a file, and what stands in it.
@@ -17,6 +18,8 @@ MARKS = {
 }
 # What the Hub puts into a repository that somebody has just made there.
 STARTED_WITH = {".gitattributes", "README.md", "LICENSE"}
+
+LARGEST_CARD = 1_000_000  # bytes
 
 Files = dict[str, Path | bytes]
 
@@ -89,8 +92,13 @@ def commit_files(
     force: bool,
     tag: str | None = None,
     move_tag: bool = False,
+    decided: tuple[str, ...] = (),
 ) -> Upload:
-    """Send `files` in one commit, so that nobody ever sees half of them, and drop what else matches `ours`."""
+    """Send `files` in one commit, so that nobody ever sees half of them, and drop what else matches `ours`.
+
+    The card of a model or a dataset is merged with the one that is there; `decided` are keys of its front matter that
+    the user asked for.
+    """
     check_id(repo_id)
     sizes = {n: len(f) if isinstance(f, bytes) else f.stat().st_size for n, f in sorted(files.items())}
     url = f"{constants.ENDPOINT}/{constants.REPO_TYPES_URL_PREFIXES.get(kind, '')}{repo_id}"
@@ -100,6 +108,12 @@ def commit_files(
         if "README.md" in files:
             _check_card(kind, files["README.md"])  # the client does so too, but only once the repository is made
         there = open_repo(kind, repo_id, private, force)
+        if kind != "space" and "README.md" in files:
+            card = files["README.md"]
+            card = card if isinstance(card, bytes) else card.read_bytes()
+            theirs = _card_there(kind, repo_id) if "README.md" in there else None
+            files = files | {"README.md": merge_cards(card.decode(), theirs, decided).encode()}
+            sizes["README.md"] = len(files["README.md"])
         stale = [name for name in there if name not in files and any(fnmatch(name, pattern) for pattern in ours)]
         operations = [CommitOperationAdd(name, files[name]) for name in sizes]
         operations += [CommitOperationDelete(name) for name in stale]
@@ -107,6 +121,11 @@ def commit_files(
         commit = api.create_commit(repo_id, operations, repo_type=kind, commit_message=message)
         notes = (_tag(api, repo_id, tag, commit.oid, force or move_tag),) if tag else ()
     return Upload(url, sizes, notes)
+
+
+def _card_there(kind: str, repo_id: str) -> str:
+    path = f"{constants.REPO_TYPES_URL_PREFIXES.get(kind, '')}{repo_id}/README.md"
+    return HfFileSystem(skip_instance_cache=True).cat_file(path, start=0, end=LARGEST_CARD).decode("utf-8", "replace")
 
 
 def _check_card(kind: str, card: Path | bytes) -> None:

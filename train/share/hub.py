@@ -11,13 +11,14 @@ from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
 from gan.errors import HubError, check_id, errors_in_one_line
 from gan.pipeline_folder import COVERS_INDEX, load_pipeline, save_pipeline
 from train.share.commit import Files, Upload, commit_files, is_ours, open_repo
+from train.share.licenses import license_id
 from train.share.model_card import draw_card_picture, model_card
 from train.share.onnx import check_onnx_packages, export_onnx
 from train.share.run_facts import read_run
 from train.share.space import space_files
 
 
-__all__ = ["HubError", "Upload", "claim_model", "upload_dataset", "upload_model", "upload_space"]
+__all__ = ["HubError", "Upload", "claim", "upload_dataset", "upload_model", "upload_space"]
 
 PROJECT = Path(__file__).parents[2]
 # What an upload consists of. Files of an earlier upload that match and are not sent again are deleted: a Parquet or
@@ -44,15 +45,17 @@ DATASET_FILES = ("README.md", "report.html", "report.json", "*.parquet", "data/*
 SPACE_FILES = ("README.md", "app.py", "requirements.txt", "gan/*")
 
 
-def claim_model(repo_id: str, private: bool = False) -> None:
-    """Create the repository of a generator, or check that an upload into the one that exists will be accepted.
+def claim(kind: str, repo_id: str, private: bool = False) -> None:
+    """Create a repository, or check that an upload into the one that exists will be accepted.
 
     Raises:
         HubError: the repository holds something else, the token may not write to it, or the Hub cannot be reached.
     """
-    open_repo("model", repo_id, private)
-    with errors_in_one_line("model", repo_id):
-        HfApi().auth_check(repo_id, write=True)  # one that is there is found with a token that may only read, too
+    open_repo(kind, repo_id, private)
+    with errors_in_one_line(kind, repo_id):
+        HfApi().auth_check(
+            repo_id, repo_type=kind, write=True
+        )  # one that is there is found with a token that may only read, too
 
 
 def upload_model(
@@ -88,6 +91,8 @@ def upload_model(
         HubError: the folder does not exist, repo_id is malformed, or the Hub cannot be reached or refuses.
         PipelineError: the folder holds no pipeline that loads.
     """
+    decided = ("license",) if license else ()
+    license = license_id(license) if license else None  # before anything else is done
     folder = Path(folder)
     if not folder.is_dir():
         raise HubError(f"{folder}: no such folder")
@@ -119,7 +124,7 @@ def upload_model(
         else:
             files["README.md"] = model_card(pipeline, repo_id, run, license, onnx).encode()
         upload = commit_files(
-            "model", repo_id, files, MODEL_FILES, private, commit_message, dry_run, force, tag, move_tag
+            "model", repo_id, files, MODEL_FILES, private, commit_message, dry_run, force, tag, move_tag, decided
         )
     if license is None and not own_card.is_file() and not dry_run:
         return _with_note(upload, "its card names no licence, so others may look at it and nothing else (--license)")
@@ -133,6 +138,7 @@ def upload_dataset(
     commit_message: str = "Share the covers",
     dry_run: bool = False,
     force: bool = False,
+    license: str | None = None,
 ) -> Upload:
     """Upload a prepared dataset to the Hub: its Parquet shards, card and report.
 
@@ -144,10 +150,18 @@ def upload_dataset(
         HubError: the folder was not written by train.prepare, repo_id is malformed, or the Hub cannot be reached or
             refuses.
     """
+    license = license_id(license) if license else None
     files = _matching(Path(folder), DATASET_FILES)
     if "report.json" not in files or not any(name.endswith(".parquet") for name in files):
         raise HubError(f"{folder}: holds no prepared dataset (train.prepare writes one)")
-    return commit_files("dataset", repo_id, files, DATASET_FILES, private, commit_message, dry_run, force)
+    if license:
+        card = RepoCard(files["README.md"].read_text(encoding="utf-8") if "README.md" in files else "---\n---\n")
+        card.data["license"] = license
+        files["README.md"] = str(card).encode()
+    decided = ("license",) if license else ()
+    return commit_files(
+        "dataset", repo_id, files, DATASET_FILES, private, commit_message, dry_run, force, decided=decided
+    )
 
 
 def upload_space(

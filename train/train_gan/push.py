@@ -11,7 +11,7 @@ from huggingface_hub.utils import disable_progress_bars
 
 from gan.errors import first_line
 from train.cli import UserError
-from train.share.hub import HubError, claim_model, upload_model
+from train.share.hub import HubError, claim, upload_model
 from train.share.run_facts import FILMS
 
 
@@ -36,7 +36,7 @@ class Push:
         self.thread: Thread | None = None
         disable_progress_bars()  # of the client, which would write across the run's own
         try:
-            claim_model(repo_id, private)
+            claim("model", repo_id, private)
         except HubError as error:
             raise UserError(f"--push_to_hub: {error}") from error
 

@@ -17,6 +17,7 @@ except ImportError:  # Windows
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what the system says of a full disk, a quota, a limit
 NEW = ".new-"  # begins the names of files that are being written, or that a killed process was writing
+NOBODYS = (NEW, "lost+found")  # begin the names of what may lie in an empty folder, or on an empty disk
 
 
 def lock(opened: int | IO[bytes]) -> bool:

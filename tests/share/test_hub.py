@@ -95,6 +95,14 @@ def test_a_card_of_ones_own_is_sent(hub: Hub, generator: Path, tmp_path: Path):
     assert hub.repos["model", "user/covers"].files["README.md"].startswith(b"mine\n")
 
 
+def test_a_card_of_ones_own_that_the_hub_refuses(hub: Hub, generator: Path, tmp_path: Path):
+    folder = shutil.copytree(generator, tmp_path / "pipeline")
+    (folder / "README.md").write_text("---\nlicense: my own\n---\nmine")
+    with pytest.raises(HubError, match=r"README.md: the Hub refuses this card: .*license"):
+        upload_model(folder, "user/covers")
+    assert ("model", "user/covers") not in hub.repos
+
+
 def refusals() -> Iterator[tuple[str, dict, list[str], str]]:
     """Name, changes to the environment, arguments, and the line that is expected."""
     model, space = ["model", "GENERATOR", "--repo_id"], ["space", "--repo_id"]
@@ -116,12 +124,7 @@ def refusals() -> Iterator[tuple[str, dict, list[str], str]]:
     yield "no such revision", {}, no_revision, "user/there: the model has no such revision"
     yield "no generator", {}, [*space, "user/page", "--model_id", "user/foreign"], "user/foreign: no generator of this"
     yield "another model", {}, [*model, "user/foreign"], "user/foreign is there and holds another model (weights.bin);"
-    yield (
-        "no licence",
-        {},
-        [*model, "user/a", "--license", "my own"],
-        "README.md: the Hub refuses this card: ",
-    )
+    yield "no licence", {}, [*model, "user/a", "--license", "my own"], "--license my own: the Hub knows no such"
     yield "no owner", {}, [*model, "covers"], "'covers' is no full Hub id; name its owner too: user/covers"
     yield "no id", {}, [*model, "user/a b"], "'user/a b' is no Hub id"
     yield "no folder", {}, ["model", "/nowhere", "--repo_id", "user/a"], "/nowhere: no such folder"

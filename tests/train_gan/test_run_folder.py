@@ -17,6 +17,7 @@ from train.train_gan.checkpoints import is_whole
 from train.train_gan.device import no_memory_in_one_line
 from train.train_gan.run_config import RunConfig
 from train.train_gan.run_folder import RunFolder
+from train.train_gan.setup import launchers_precision
 
 
 def test_two_processes_cannot_train_in_one_folder(tmp_path: Path) -> None:
@@ -123,6 +124,33 @@ def test_another_recipe_is_another_run(tmp_path: Path) -> None:
     other = RunConfig(small("tiny", learning_rate=0.5), dataset_name="covers")
     with pytest.raises(UserError, match=r"holds a run with learning_rate .*, not 0.5: name a new folder"):
         RunFolder(tmp_path / "run").open(other)
+
+
+def test_another_seed_is_called_by_its_name_though_it_holds_out_other_covers(tmp_path: Path) -> None:
+    before = RunConfig(small("tiny", seed=0), dataset_name="covers", digest="these").as_dict()
+    other = RunConfig(small("tiny", seed=1), dataset_name="covers", digest="those")
+    assert other.difference(before) == ("seed", 0, 1)
+
+
+def test_an_empty_disk_is_an_output_folder(tmp_path: Path) -> None:
+    (tmp_path / "disk" / "lost+found").mkdir(parents=True)
+    RunFolder(tmp_path / "disk").open(RunConfig(small("tiny")))
+    (tmp_path / "other" / "pictures").mkdir(parents=True)
+    with pytest.raises(UserError, match="holds other files"):
+        RunFolder(tmp_path / "other").open(RunConfig(small("tiny")))
+
+
+@pytest.mark.parametrize(
+    ("launcher", "asked", "told"), [("fp16", "auto", True), ("bf16", "no", True), ("bf16", "bf16", False)]
+)
+def test_a_launchers_precision_that_is_not_followed_is_named(
+    launcher: str, asked: str, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", launcher)
+    line = launchers_precision(asked)
+    assert (f"mixed_precision {launcher} is not followed" in line) == told and bool(line) == told
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")  # as a launcher says that was told nothing
+    assert launchers_precision(asked) == ""
 
 
 def test_covers_that_are_the_same_may_have_another_name(tmp_path: Path) -> None:

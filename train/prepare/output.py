@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from train.cli import UserError
-from train.files import NEW, lock
+from train.files import NEW, NOBODYS, lock
 from train.prepare.assemble import NothingLeft
 from train.prepare.report import is_report
 
@@ -34,7 +34,7 @@ def check_output(output_dir: Path, overwrite: bool) -> None:
         raise UserError(f"--output_dir {output_dir} is a file; name a folder")
     try:
         names = {path.name for path in output_dir.iterdir()} if output_dir.is_dir() else set()
-        names = {name for name in names if not name.startswith(NEW) and name != "lost+found"}
+        names = {name for name in names if not name.startswith(NOBODYS)}
         if "report.json" in names:
             if not is_report(output_dir / "report.json"):
                 raise UserError(f"--output_dir {output_dir} holds the report of another program; name a new folder")

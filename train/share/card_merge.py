@@ -1,7 +1,7 @@
-"""What people wrote on a card stays: a new card is merged with the one that is there.
+"""Keep what people wrote on a card: a new card is merged with the one in the repository.
 
-A card that is sent ends with a comment that says, as hashes, what was written by the program. The next upload so knows
-which paragraphs and which keys of the front matter are people's: added, changed or deleted since.
+A card that is sent ends with a comment that holds the hashes of what the program wrote. From these the next upload
+knows which paragraphs and keys of the front matter people have added, changed or deleted since.
 """
 
 import hashlib

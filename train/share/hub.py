@@ -53,9 +53,8 @@ def claim(kind: str, repo_id: str, private: bool = False) -> None:
     """
     open_repo(kind, repo_id, private)
     with errors_in_one_line(kind, repo_id):
-        HfApi().auth_check(
-            repo_id, repo_type=kind, write=True
-        )  # one that is there is found with a token that may only read, too
+        # a token that may only read finds a repository that is there, too
+        HfApi().auth_check(repo_id, repo_type=kind, write=True)
 
 
 def upload_model(

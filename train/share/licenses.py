@@ -41,7 +41,7 @@ FILLERS = re.compile(r"\b(the|licen[cs]e|version|international|unported|only|or 
 
 
 def license_id(text: str) -> str:
-    """Return the Hub's identifier of a licence: `CC BY-NC 4.0`, `Apache 2` and `GPLv3` are as good as its own.
+    """Return the Hub's identifier of a licence in any spelling that people use, as `CC BY-NC 4.0` or `GPLv3`.
 
     Raises:
         HubError: the Hub knows no such licence; the line names those that are near.

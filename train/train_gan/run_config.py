@@ -62,7 +62,8 @@ class RunConfig:
         now = self.as_dict()
         # covers that are the same may have moved, to the Hub say
         moved = {"dataset_name"} if self.digest and before.get("digest") == self.digest else set()
-        names = sorted(now.keys() - MAY_CHANGE - moved)
+        # the digest comes last: another seed may hold out other covers, and is then called by its own name
+        names = sorted(now.keys() - MAY_CHANGE - moved, key=lambda name: (name == "digest", name))
         differ = ((name, before[name], now[name]) for name in names if name in before and before[name] != now[name])
         return next(differ, None)
 

@@ -1,6 +1,7 @@
 """Put everything in place that a training needs: device, networks, covers, folder, the last checkpoint."""
 
 import argparse
+import os
 import sys
 from datetime import timedelta
 from functools import partial
@@ -51,6 +52,8 @@ def start(args: argparse.Namespace, recipe: Recipe) -> Accelerator:
     tracker = tracker_options(args.report_to, args.output_dir)
     accelerator = Accelerator(mixed_precision="no", kwargs_handlers=[patience], **tracker)
     check_shares(recipe, accelerator.num_processes, args.gradient_accumulation_steps)
+    if accelerator.is_main_process and (line := launchers_precision(args.mixed_precision)):
+        say(line)
     if recipe.phases:
         check_phases(args)
     use_whole_device(accelerator.device)
@@ -185,6 +188,20 @@ def precision(asked: str, before: dict, device: torch.device) -> str:
     if asked != "auto":
         return asked
     return before.get("mixed_precision", "bf16" if can_bf16(device) else "no")
+
+
+def launchers_precision(asked: str) -> str:
+    """Return what to say where `accelerate launch` names another precision than this program is told; "" elsewhere.
+
+    A launcher without one says "no", so its word cannot be followed: nobody may have meant it.
+    """
+    named = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    if named in ("no", asked):
+        return ""
+    return (
+        f"the launcher's mixed_precision {named} is not followed; this program's own --mixed_precision is {asked} "
+        "(auto, no or bf16; name it after train.train_gan)"
+    )
 
 
 def check_phases(args: argparse.Namespace) -> None:

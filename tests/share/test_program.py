@@ -141,7 +141,10 @@ def test_a_shared_dataset_loads_and_can_be_prepared_anew(hub: Hub, tiny_dataset:
     done = run(environment, "-m", "train.share", "dataset", tiny_dataset, "--repo_id", "user/covers-16")
     assert done.returncode == 0, done.stderr
     files = {p.relative_to(tiny_dataset).as_posix(): p.read_bytes() for p in tiny_dataset.rglob("*") if p.is_file()}
-    assert hub.repos["dataset", "user/covers-16"].files == files
+    sent = dict(hub.repos["dataset", "user/covers-16"].files)
+    card, own = (RepoCard(contents["README.md"].decode()) for contents in (sent, files))
+    assert sent == files | {"README.md": sent["README.md"]}
+    assert card.data.to_dict() == own.data.to_dict() and card.text.strip().startswith(own.text.strip())
 
     code = "from datasets import load_dataset\nfor name, split in load_dataset('user/covers-16').items():\n"
     code += "    print(name, len(split), *split.column_names, split[0]['image'].size)\n"

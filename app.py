@@ -46,10 +46,17 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--auth",
         type=_auth,
         metavar="USER:PASSWORD",
-        help="ask visitors and programs for these; without it the page is open to all",
+        help="ask visitors and programs for these; without it the page is open to all; the variable PAGE_AUTH says "
+        "the same, and stands in no list of processes",
     )
     parser.add_argument("--share", action="store_true", help="also open a public link")
-    return parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
+    if args.auth is None and (login := os.environ.get("PAGE_AUTH")):
+        try:
+            args.auth = _auth(login)
+        except argparse.ArgumentTypeError as mistake:
+            parser.error(f"PAGE_AUTH {mistake}")
+    return args
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,6 +6,7 @@ Whatever asks the Hub imports its client; the first words of a program, `--help`
 import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
 
@@ -31,6 +32,17 @@ def first_line(problem: object, lines: int = 1) -> str:
     """Return the first line of an error or a text, or so many `lines` as one, in at most 300 characters; never ""."""
     said = [line.strip() for line in str(problem).splitlines() if line.strip()]
     return " ".join(said[:lines])[:300] or type(problem).__name__
+
+
+def kind_and_place(problem: BaseException) -> str:
+    """Return what was raised and in which line, and nothing that it quotes: that may be a visitor's."""
+    while isinstance(problem, BaseExceptionGroup):
+        problem = problem.exceptions[0]
+    trace = problem.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    name = type(problem).__name__
+    return f"{name} in {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else name
 
 
 class HubError(Exception):

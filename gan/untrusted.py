@@ -65,6 +65,19 @@ def check_file(file: Path, most: int) -> int:
     return size
 
 
+def own_file(folder: Path, name: str) -> Path | None:
+    """Return the file `name` of a folder where it is a regular one that lies there, and no link leads to it.
+
+    What a stranger's folder shares, or a program tells of it, must not be another file of the user's.
+    """
+    path = folder
+    for part in Path(name).parts:
+        path /= part
+        if path.is_symlink():
+            return None
+    return path if path.is_file() else None
+
+
 def read_json(file: Path, most: int = LARGEST_JSON) -> object:
     """Return what a JSON file says. Raises as `check_file`, and ValueError where it is no JSON, or nested deeply."""
     check_file(file, most)

@@ -15,9 +15,9 @@ from gan.pipeline import AlbumCoverPipeline
 from gan.studio.api import add_endpoints
 from gan.studio.locale import I18N
 from gan.studio.model import Model
-from gan.studio.shell.body_limit import BodyLimit
 from gan.studio.shell.controls import LIVE, STUDIO, part, source, text
 from gan.studio.shell.front import Front
+from gan.studio.shell.housekeeping import housekeeping
 from gan.studio.shell.post import post
 from gan.studio.shell.shelf import kept, shelf
 from gan.studio.tabs.breed import Breed, breed_tab
@@ -29,7 +29,6 @@ from gan.studio.tabs.walk import Walk, walk_tab
 from gan.studio.tabs.yours import Yours, yours_tab
 
 
-HOUR = 3600  # seconds
 # a Space's page is a frame inside another page, whose address is the one to share
 SPACE = f"https://huggingface.co/spaces/{os.environ['SPACE_ID']}" if "SPACE_ID" in os.environ else ""
 
@@ -67,9 +66,8 @@ def launch_options() -> dict[str, Any]:
         "footer_links": ["api"],
         "i18n": I18N,
         "max_file_size": "8mb",
-        "app_kwargs": {"middleware": [Middleware(BodyLimit), Middleware(Front)], "routes": [lesson_files()]},
+        "app_kwargs": {"middleware": [Middleware(Front)], "routes": [lesson_files()], "lifespan": housekeeping},
         "mcp_server": find_spec("mcp") is not None,
-        "state_session_capacity": 256,  # whose state is remembered: each call of a program counts, none has any
         "run_history": False,  # the covers that a visitor keeps are on the shelf
         "ssr_mode": False,  # needs Node, and the page has nothing that it would make quicker
     }
@@ -94,7 +92,7 @@ def build_page(
         snapshots: the tags of its training on the Hub, in order.
     """
     model = Model(pipeline, model_name, revision)
-    with gr.Blocks(title="Album Cover GAN", analytics_enabled=False, delete_cache=(HOUR, HOUR)) as page:
+    with gr.Blocks(title="Album Cover GAN", analytics_enabled=False) as page:
         text("shell/header.html")
         if notice:
             gr.HTML(f'<p class="notice" role="alert">{escape(notice)}</p>', js_on_load=None, elem_id="notice")
@@ -113,7 +111,8 @@ def build_page(
         text("shell/footer.html", about(model))
         page.front_model = model  # whom Front asks
         page.load(kept, memory, shown, **LIVE)
-    return page.queue(max_size=64, default_concurrency_limit=2)
+    # how many may wait for what is the door's to say; outside the queue is nothing that it is there for
+    return page.queue(max_size=None, default_concurrency_limit=2, api_open=False)
 
 
 def about(model: Model) -> dict:

@@ -1,8 +1,7 @@
 """What programs may call: the same covers as on the page, as files."""
 
-from pathlib import Path
-
 import gradio as gr
+from gradio.components.api_component import Api
 from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image
 
@@ -20,7 +19,7 @@ from gan.studio.tabs.finish import Finish
 from gan.studio.tabs.training import Training
 from gan.studio.tabs.walk import FRAMES, Order
 from gan.studio.tabs.yours import Yours
-from gan.studio.uploads import LARGEST_FILE, read_picture
+from gan.studio.uploads import read_picture, read_sent
 
 
 def add_endpoints(model: Model, breed: Breed, training: Training, finish: Finish, yours: Yours) -> None:
@@ -43,7 +42,8 @@ def add_endpoints(model: Model, breed: Breed, training: Training, finish: Finish
         truncation = gr.Number(1.0, label="Truncation")
         genre = gr.Textbox("", label="Genre")
         kind_of_cover, colours = gr.Number(0, label="Kind of cover", precision=0), gr.Textbox("", label="Colours")
-        addresses = gr.JSON(label="Addresses")
+        # its schema says what it is; that of gr.JSON is none that a client of MCP can read
+        addresses = Api([], {"type": "array", "items": {"type": "string"}}, "Addresses")
         straight = gr.Checkbox(False, label="Straight lines")
         speed = gr.Number(FRAMES_PER_SECOND, label="Frames a second")
         kind = gr.Radio(["webp", "mp4", "gif"], value="webp", label="Kind of file")
@@ -63,8 +63,7 @@ def add_endpoints(model: Model, breed: Breed, training: Training, finish: Finish
         return save(cover_png(model.draw([address])[0], address), f"album-cover-{address.name}.png")
 
     def picture_in(file: object) -> Image.Image:
-        with Path(file).open("rb") if isinstance(file, str) else _no_file(file) as stored:
-            return read_picture(stored.read(LARGEST_FILE + 1), model.resolution)
+        return read_picture(read_sent(file), model.resolution)
 
     @checks.in_words
     def generate(seed: int, truncation: float = 1.0, genre: str = "", kind: int = 0, colours: str = "") -> str:
@@ -128,7 +127,7 @@ def add_endpoints(model: Model, breed: Breed, training: Training, finish: Finish
         Returns:
             The address, for /cover, /film or a link's question mark.
         """
-        return model.read(from_png(png[:HEAD_OF_A_PNG] if isinstance(png, bytes) else b"").query()).query()
+        return model.read(from_png(read_sent(png)[:HEAD_OF_A_PNG]).query()).query()
 
     @checks.in_words
     def plane(x: float, y: float, truncation: float = 1.0, genre: str = "", kind: int = 0, colours: str = "") -> str:
@@ -379,23 +378,18 @@ def add_endpoints(model: Model, breed: Breed, training: Training, finish: Finish
         ("plane", plane, [x, y, truncation, *asked_for], cover_file, at_once),
         ("walk", walk, [seed_a, seed_b, position, truncation], cover_file, at_once),
         ("more_like", more_like, [query], kind_of_cover, at_once),
-        # of a file Gradio itself makes sure that it was sent to it
-        ("colours", colours_in, [picture], colours, {"concurrency_limit": None}),
-        ("address", address, [png], query, {"concurrency_limit": None}),
+        ("colours", colours_in, [picture], colours, at_once),
+        ("address", address, [png], query, at_once),
         ("loop", loop, [seed_a, seed_b, frames, truncation], cover_file, films),
         ("film", film, [addresses, frames, straight, speed, kind], file, films),
         ("large", large, [query, still], file, prints),
         ("finish", finish_cover, [*texts, still, *looks], file, prints),
         ("finish_loop", finish_loop, [*texts, clip, *looks], file, prints),
         ("training_film", training_film, [query], file, raw | {"concurrency_id": "training", "concurrency_limit": 1}),
-        ("project", project, [picture], query, {"concurrency_id": "search", "concurrency_limit": 1}),
+        ("project", project, [picture], query, raw | {"concurrency_id": "search", "concurrency_limit": 1}),
     ):
         endpoint.__name__ = name  # what an MCP tool is called after
         call.click(endpoint, inputs, output, api_name=name, show_progress="hidden", **options)
     for name, endpoint in (("breed", children), ("cross", cross), ("fade", fade), ("copies", copies)):
         endpoint.__name__ = name
         gr.api(endpoint, api_name=name, concurrency_limit=2)
-
-
-def _no_file(value: object):
-    raise checks.Refused("a picture is a PNG, JPEG or WebP file", value)

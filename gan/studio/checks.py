@@ -6,6 +6,7 @@ from functools import wraps
 
 import gradio as gr
 
+from gan.errors import kind_and_place
 from gan.pipeline import LARGEST_SEED
 
 
@@ -56,9 +57,9 @@ def in_words(endpoint: Callable) -> Callable:
     def checked(*values):
         try:
             return endpoint(*values)
-        except Refused as refusal:
+        except Exception as problem:
             # by the name that programs call it, which it gets later
-            raise gr.Error(_told(checked, refusal), print_exception=False) from None
+            raise gr.Error(_told(checked, _in_words(checked, problem)), print_exception=False) from None
 
     return checked
 
@@ -74,8 +75,8 @@ def for_the_page(function: Callable) -> Callable:
     def checked(payload: object) -> dict:
         try:
             return function(payload)
-        except Refused as refusal:
-            return _refusal(function, refusal)
+        except Exception as problem:
+            return _refusal(function, _in_words(function, problem))
 
     return checked
 
@@ -87,10 +88,18 @@ def for_the_page_while(function: Callable) -> Callable:
     def checked(payload: object) -> Iterator[dict]:
         try:
             yield from function(payload)
-        except Refused as refusal:
-            yield _refusal(function, refusal)
+        except Exception as problem:
+            yield _refusal(function, _in_words(function, problem))
 
     return checked
+
+
+def _in_words(function: Callable, problem: Exception) -> Refused:
+    """Whatever went wrong, as a refusal; what nobody thought of stands in the log by its kind and place."""
+    if isinstance(problem, Refused):
+        return problem
+    log.error("%s failed: %s", function.__name__, kind_and_place(problem))
+    return Refused("this went wrong on the server", None)
 
 
 def _refusal(function: Callable, refusal: Refused) -> dict:

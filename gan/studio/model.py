@@ -24,6 +24,7 @@ except ImportError:
     spaces = None
 
 MOST_PORTRAITS = 64  # in one answer
+MOST_AT_ONCE = 16  # covers that are drawn in one go
 MOST_NAMED = 20  # genres in a sentence
 FIRST_SEED = 1  # of the cover that is there before a visitor has chosen one
 UNNAMED = re.compile(r"[^\w ./@+-]")  # what an address does not take in a name: a folder may be called anything
@@ -202,9 +203,14 @@ class Model:
 
     def draw_with(self, pipeline: AlbumCoverPipeline, addresses: list[Address]) -> list[Image.Image]:
         """`draw` by another pipeline, which has as many latents and can be asked for the same."""
-        points = self.points_of(addresses)
-        drawing = self._two_at_a_time.submit(pipeline, latents=points, batch_size=len(points), **_wanted(addresses))
-        return drawing.result().images
+        images = []
+        for start in range(0, len(addresses), MOST_AT_ONCE):  # others come in between
+            some = addresses[start : start + MOST_AT_ONCE]
+            points, wanted = self.points_of(some), _wanted(some)
+            images += (
+                self._two_at_a_time.submit(pipeline, latents=points, batch_size=len(some), **wanted).result().images
+            )
+        return images
 
     def likely_kind(self, cover: Address) -> int:
         """The kind that a cover is of: the one asked for, or else the one that changes its latents least.

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from pathlib import Path
 
 from PIL import Image, ImageOps
 
@@ -13,6 +14,22 @@ from gan.studio.checks import Refused
 LARGEST_FILE = 8_000_000  # bytes
 FEWEST_PIXELS = 16  # a side
 FORMATS = ("PNG", "JPEG", "WEBP")
+
+
+def read_sent(value: object) -> bytes:
+    """Return what a program has sent to the page, of which `value` says where it lies; the door has looked at that.
+
+    Raises:
+        Refused: it is no file, or too large.
+    """
+    path = value.get("path") if isinstance(value, dict) else None
+    if not isinstance(path, str):
+        raise Refused("a picture is a PNG, JPEG or WebP file", value)
+    with Path(path).open("rb") as file:
+        data = file.read(LARGEST_FILE + 1)
+    if len(data) > LARGEST_FILE:
+        raise Refused("a picture is a file of at most {most} MB", value, most=LARGEST_FILE // 1_000_000)
+    return data
 
 
 def read_picture(data: object, side: int) -> Image.Image:
@@ -27,17 +44,16 @@ def read_picture(data: object, side: int) -> Image.Image:
     """
     if not isinstance(data, bytes) or len(data) > LARGEST_FILE:
         raise Refused("a picture is a file of at most {most} MB", data, most=LARGEST_FILE // 1_000_000)
-    head = data[:16]  # for the log
     try:
         picture = decode_picture(data, enough=4 * side, fewest=FEWEST_PIXELS, formats=FORMATS)
     except PictureError as problem:
         if problem.reason == "too-small":
-            raise Refused("a picture has at least {fewest} pixels a side", head, fewest=FEWEST_PIXELS) from None
+            raise Refused("a picture has at least {fewest} pixels a side", None, fewest=FEWEST_PIXELS) from None
         if problem.reason == "decompression-bomb":
-            raise Refused("a picture has at most {most} million pixels", head, most=MAX_PIXELS // 10**6) from None
+            raise Refused("a picture has at most {most} million pixels", None, most=MAX_PIXELS // 10**6) from None
         if problem.reason in ("empty-file", "not-an-image", "heic"):
-            raise Refused("this is not a PNG, JPEG or WebP picture", head) from None
-        raise Refused("this picture is damaged and cannot be read", head) from None
+            raise Refused("this is not a PNG, JPEG or WebP picture", None) from None
+        raise Refused("this picture is damaged and cannot be read", None) from None
     return ImageOps.fit(picture, (side, side), Image.Resampling.LANCZOS)
 
 

@@ -23,11 +23,12 @@ def free_port() -> str:
 
 
 @contextmanager
-def launched(page: "gradio.Blocks") -> Iterator[str]:
-    """Show a page from this process; yields its address."""
+def launched(page: "gradio.Blocks", **options: object) -> Iterator[str]:
+    """Show a page from this process, e.g. with `auth`; yields its address."""
     from gan.studio import launch_options  # here, because most that ask for a port need no page
 
-    _, address, _ = page.launch(server_port=int(free_port()), prevent_thread_lock=True, quiet=True, **launch_options())
+    options |= {"server_port": int(free_port()), "prevent_thread_lock": True, "quiet": True} | launch_options()
+    _, address, _ = page.launch(**options)
     yield address
     page.close()
 

@@ -1,6 +1,5 @@
 """Upload a generator, a dataset or the page (as a Space) to the Hugging Face Hub."""
 
-import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +8,9 @@ from huggingface_hub import HfApi, RepoCard
 from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
 
 from gan.errors import HubError, check_id, errors_in_one_line
+from gan.nearest import CopiesError, load_index
 from gan.pipeline_folder import COVERS_INDEX, load_pipeline, save_pipeline
+from gan.untrusted import own_file
 from train.share.commit import Files, Upload, commit_files, is_ours, open_repo
 from train.share.licenses import license_id
 from train.share.model_card import draw_card_picture, model_card
@@ -95,8 +96,8 @@ def upload_model(
     folder = Path(folder)
     if not folder.is_dir():
         raise HubError(f"{folder}: no such folder")
-    own_card = folder / "README.md"
-    if license and own_card.is_file():
+    own_card = own_file(folder, "README.md")
+    if license and own_card:
         raise HubError(f"{own_card} is sent as the card; name the licence in it, and leave out --license")
     check_id(repo_id)  # before the export, which takes seconds
     if onnx:
@@ -109,23 +110,29 @@ def upload_model(
     if license is None and not dry_run:
         license = _named_license(repo_id)
     with tempfile.TemporaryDirectory() as temporary:
-        complete = folder
-        if not _is_complete(folder):
-            complete = Path(temporary) / "pipeline"
-            save_pipeline(pipeline, complete)
-        files = _matching(complete, MODEL_FILES) | _matching(folder, (COVERS_INDEX,)) | run.files
+        # Written anew, from weights that were read and code that stands here: a folder may be somebody else's, and
+        # its files a stranger's programs, or links to what is nobody's business.
+        written = Path(temporary) / "pipeline"
+        save_pipeline(pipeline, written)
+        files = _matching(written, MODEL_FILES) | run.files
+        if index := own_file(folder, COVERS_INDEX):
+            try:
+                load_index(index)
+            except CopiesError as error:
+                raise HubError(f"{folder}: {error}; take it away, or build it anew with train.copies") from error
+            files[COVERS_INDEX] = index
         if onnx:
             files["generator.onnx"] = Path(temporary) / "generator.onnx"
             export_onnx(pipeline.synthesis, files["generator.onnx"])
         files["covers.png"] = draw_card_picture(pipeline)
-        if own_card.is_file():
+        if own_card:
             files["README.md"] = own_card
         else:
             files["README.md"] = model_card(pipeline, repo_id, run, license, onnx).encode()
         upload = commit_files(
             "model", repo_id, files, MODEL_FILES, private, commit_message, dry_run, force, tag, move_tag, decided
         )
-    if license is None and not own_card.is_file() and not dry_run:
+    if license is None and not own_card and not dry_run:
         return _with_note(upload, "its card names no licence, so others may look at it and nothing else (--license)")
     return upload
 
@@ -235,18 +242,10 @@ def _named_license(repo_id: str) -> str | None:
     return license if isinstance(license, str) else None
 
 
-def _is_complete(folder: Path) -> bool:
-    """Return whether others can load the folder as it is; one that diffusers itself saved lacks the code."""
-    index = json.loads((folder / "model_index.json").read_text())
-    codes = [f"{part}/{index[part][0]}.py" for part in ("synthesis", "encoder") if (index.get(part) or [None])[0]]
-    needed = ("pipeline.py", "generator.pt2", *codes)
-    return isinstance(index.get("_class_name"), list) and all((folder / name).is_file() for name in needed)
-
-
 def _matching(folder: Path, patterns: tuple[str, ...]) -> Files:
     """Return the files of a folder that match, by their path in the repository."""
-    found = (path for pattern in patterns for path in folder.glob(pattern) if path.is_file())
-    return {path.relative_to(folder).as_posix(): path for path in found}
+    names = {path.relative_to(folder).as_posix() for pattern in patterns for path in folder.glob(pattern)}
+    return {name: path for name in names if (path := own_file(folder, name))}
 
 
 def _with_note(upload: Upload, note: str) -> Upload:

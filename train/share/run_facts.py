@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gan.networks import NETWORKS
+from gan.untrusted import check_file, own_file, read_json
 from train.metrics.schema import Copies, Scores
 
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+LARGEST_METRICS = 200_000_000  # bytes: of a run of weeks a tenth
 FILMS = ("film.webp", "film.mp4")
 
 
@@ -56,8 +58,8 @@ def read_run(pipeline: Path, network: type, images: int | None = None) -> Run:
             of samples, which is drawn with them, or else from the last line of metrics.jsonl, some steps earlier.
     """
     pipeline = pipeline.resolve()
-    folder = next((f for f in (pipeline.parent, pipeline) if (f / "config.json").is_file()), None)
-    config = _read(folder / "config.json") if folder else {}
+    folder = next((f for f in (pipeline.parent, pipeline) if own_file(f, "config.json")), None)
+    config = _read(folder, "config.json") if folder else {}
     try:
         if NETWORKS[config["network"]][0] is not network:
             return Run()
@@ -65,8 +67,9 @@ def read_run(pipeline: Path, network: type, images: int | None = None) -> Run:
         return Run()
     # sheets, film and metrics follow `pipeline/`; another folder of the run, such as its best, is older
     newest = folder == pipeline or pipeline.name == "pipeline"
-    sheets = sorted((folder / "samples").glob("images-*.png")) if newest else []
-    metrics = _metrics(folder / "metrics.jsonl")
+    names = sorted(file.name for file in (folder / "samples").glob("images-*.png")) if newest else []
+    sheets = [sheet for name in names if (sheet := own_file(folder, f"samples/{name}"))]
+    metrics = _metrics(own_file(folder, "metrics.jsonl"))
     if images is None and sheets:
         images = int(re.sub(r"\D", "", sheets[-1].stem) or 0) or None
     if images is None and newest and metrics:
@@ -76,8 +79,9 @@ def read_run(pipeline: Path, network: type, images: int | None = None) -> Run:
     files: dict[str, Path | bytes] = {"training/config.json": (json.dumps(config, indent=2) + "\n").encode()}
     if sheets and images and sheets[-1].stem.endswith(f"{images:010d}"):
         files["training/samples.png"] = sheets[-1]
-    files |= {f"training/{name}": folder / name for name in FILMS if (folder / name).is_file()}
-    scores, copies = Scores.read(folder / "scores.json"), Copies.read(folder / "copies.json")
+    files |= {f"training/{name}": film for name in FILMS if (film := own_file(folder, name))}
+    scores = Scores.read(folder / "scores.json") if own_file(folder, "scores.json") else Scores()
+    copies = Copies.read(folder / "copies.json") if own_file(folder, "copies.json") else Copies()
     return Run(
         config=config,
         images=images,
@@ -98,26 +102,28 @@ def _public(value: object) -> object:
     return value
 
 
-def _read(file: Path) -> dict:
-    """Return the JSON object in a file, or {} where there is none."""
+def _read(folder: Path, name: str) -> dict:
+    """Return the JSON object in a file of a folder, or {} where there is none."""
     try:
-        content = json.loads(file.read_text())
+        content = read_json(folder / name)
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
 
 
-def _metrics(file: Path) -> list[dict]:
+def _metrics(file: Path | None) -> list[dict]:
     """Return the lines of metrics.jsonl that have a number of covers; a killed run leaves half a line at the end."""
     found = []
     try:
+        if file is None or check_file(file, LARGEST_METRICS) == 0:
+            return []
         lines = file.read_text().splitlines()
     except (OSError, ValueError):
         return []
     for line in lines:
         try:
             values = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(values, dict) and isinstance(values.get("images"), int):
             found.append(values)

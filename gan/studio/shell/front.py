@@ -1,4 +1,4 @@
-"""What the server says before any of the page runs: previews of links, and 404 for an endpoint that there is not."""
+"""What the server says before any of the page runs: previews of links."""
 
 import json
 import re
@@ -20,7 +20,6 @@ from gan.studio.model import FIRST_SEED, Model
 PREVIEW_SIZE = 512  # pixels a side
 PREVIEW = "/cover.png"  # with a cover's address after it
 META = re.compile(r'<meta (?:property="og:|name="twitter:)[^>]*>\s*')  # Gradio's own
-CALL = re.compile(r"/gradio_api/call/(?:v2/)?([^/]+)/?")
 
 
 class Front:
@@ -38,10 +37,6 @@ class Front:
             return await self.app(scope, receive, send)
         if scope["method"] == "GET" and path == PREVIEW:
             return await (await run_in_threadpool(_picture, model, request.url.query))(scope, receive, send)
-        if scope["method"] == "POST" and (call := CALL.fullmatch(path)):
-            names = {function.api_name for function in page.fns.values() if function.api_visibility == "public"}
-            if call[1] not in names:
-                return await _sentence(404, "There is no such endpoint.")(scope, receive, send)
         if scope["method"] == "GET" and path in ("", "/"):
             root = get_root_url(request, route_path="/", root_path=scope["app"].root_path)
             send = _Rewriting(send, _tags(model, request.url.query, root)).send

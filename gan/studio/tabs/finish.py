@@ -15,6 +15,7 @@ from gan.studio import checks
 from gan.studio.address import Address
 from gan.studio.files import FRAMES_PER_SECOND, cover_jpeg, cover_png, data_uri, loop_webp
 from gan.studio.model import Model
+from gan.studio.pool import Pool
 from gan.studio.print.contrast import READABLE, Colour, Readable
 from gan.studio.print.layouts import INKS, LAYOUTS, POSITIONS, set_on
 from gan.studio.print.typeset import FACES, clean, unknown_letters
@@ -53,6 +54,8 @@ class Finish:
         self.model = model
         # the text changes with every key, the picture beneath it does not
         self._enlarged = lru_cache(maxsize=16)(self._enlarge)
+        # a preview takes a quarter of a gigabyte while it is made, and is asked for outside the queue
+        self._desk = Pool(workers=1, waiting=12)
 
     def read(self, asked: object) -> Order:
         """Return `asked`, a dict of what `Order` holds, as an order. Raises Refused unless all of it is sound."""
@@ -92,6 +95,10 @@ class Finish:
     # ---- for the script
 
     def preview(self, payload: object) -> dict:
+        """Do as `_preview`, one at a time. Raises Refused when too many wait."""
+        return self._desk.run(self._preview, payload)
+
+    def _preview(self, payload: object) -> dict:
         """The cover with its text at a small size, in the chosen layout; small cards of all layouts if asked for.
 
         Args:
@@ -102,16 +109,19 @@ class Finish:
             `{"src", "address", "contrast", "cards": [[layout, src], ...]}`.
         """
         order = self.read(payload)
+        cards = payload.get("cards")
+        if cards is not None and not (isinstance(cards, list) and len(cards) == 2):
+            raise checks.Refused("the cards' texts are two, or none", cards)
         if payload.get("quick"):
             picture = self.model.draw([order.cover])[0].resize((PREVIEW_SIZE, PREVIEW_SIZE), Image.Resampling.LANCZOS)
         else:
             picture = self._enlarged(order.cover)
         done = order.set_on([picture])
         answer = {"src": _webp(done.pictures[0]), "address": order.cover.query(), "contrast": _contrast(done, order)}
-        if payload.get("cards"):
+        if cards:
             small = picture.resize((2 * CARD_SIZE, 2 * CARD_SIZE), Image.Resampling.LANCZOS)
-            artist = order.artist or letters(payload["cards"][0], "the artist", LONGEST_ARTIST)
-            title = order.title or letters(payload["cards"][1], "the title", LONGEST_TITLE)
+            artist = order.artist or letters(cards[0], "the artist", LONGEST_ARTIST)
+            title = order.title or letters(cards[1], "the title", LONGEST_TITLE)
             orders = [replace(order, artist=artist, title=title, layout=name) for name in LAYOUTS]
             answer["cards"] = [[one.layout, _webp(one.set_on([small]).pictures[0])] for one in orders]
         return answer

@@ -1,0 +1,454 @@
+"""The door: the first that a request meets. What the page does not need is answered here, and goes no further.
+
+Gradio mounts far more than this page shows (recordings, deep links, proxies, files fetched from any address), and
+reads bodies into memory before anybody looks at them. So here is a list of what is let in: routes, sizes, and what a
+request may say of files. What goes wrong behind the door becomes one line in the log.
+"""
+
+import asyncio
+import base64
+import binascii
+import inspect
+import json
+import logging
+import math
+import re
+import secrets
+import time
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.block_function import BlockFunction
+from gradio.routes import App
+from gradio.utils import get_upload_folder
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gan.errors import kind_and_place
+
+
+API = "/gradio_api"
+SMALL = 100_000  # bytes of a body that holds no picture
+LARGE = 12 * 2**20  # of one that does: 8 MB as text, and what stands around it
+LARGEST_UPLOAD = 9_000_000  # a file of 8 MB, and what stands around it
+LARGE_AT_ONCE = 4  # bodies above SMALL, which are held in memory
+PATIENCE = 60  # seconds that a body may take
+UPLOADS_A_MINUTE = 100_000_000  # bytes, of all visitors together
+DEEPEST = 16  # lists within lists of a body
+FEW = 64  # separators of a large body: it is one picture, and little else
+CALLS_AT_ONCE = 48  # of functions that a script calls outside the queue
+MOST_WAITING = {"film": 8, "print": 8, "search": 6, "training": 4}  # in the queue, by the name of what they wait for
+MOST_OTHERS_WAITING = 64
+NAME = r"[\w-]{1,64}"
+MCP = rf"{API}/mcp(/(http/?)?)?"
+
+log = logging.getLogger("gan.studio")
+
+
+@dataclass(frozen=True)
+class Route:
+    """Which requests are let in, and how many bytes their bodies may have."""
+
+    methods: str
+    path: str
+    largest: int = 0
+
+
+ROUTES = (
+    Route("GET HEAD", r"/?|/config/?|/theme\.css|/robots\.txt|/favicon\.ico|/manifest\.json|/cover\.png"),
+    Route("GET HEAD", r"/(static|assets|svelte|learn)/[\w./@+~-]{1,300}"),
+    Route("GET", rf"{API}/(info|openapi\.json|startup-events|theme\.css|app_id|user|login_check|token)/?"),
+    Route("GET", r"/logout"),
+    Route("POST", r"/login/?", 10_000),
+    Route("GET", rf"{API}/heartbeat/{NAME}|{API}/queue/(data|status)"),
+    Route("GET", rf"{API}/call/(v2/)?{NAME}/{NAME}"),
+    Route("GET HEAD", rf"{API}/file=(?P<file>.{{1,500}})"),
+    Route("POST", rf"{API}/call/(v2/)?(?P<call>{NAME})/?", SMALL),
+    Route("POST", rf"{API}/queue/join|{API}/component_server/?", LARGE),
+    Route("POST", rf"{API}/run/(?P<run>{NAME})/?", SMALL),
+    Route("POST", rf"{API}/(cancel|reset)/?", SMALL),
+    Route("POST", rf"{API}/upload", LARGEST_UPLOAD),
+    Route("GET POST DELETE", MCP, LARGE),
+    Route("GET", rf"{API}/mcp/schema"),
+)
+# What else a body says is left out. A field in brackets may be missing, or null.
+FIELDS: dict[str, dict[str, type]] = {
+    "call": {"data": list, "(session_hash)": str},
+    "queue": {"data": list, "fn_index": int, "session_hash": str, "(trigger_id)": int, "(event_data)": object},
+    "run": {"data": list, "fn_index": int, "(session_hash)": str, "(trigger_id)": int, "(event_data)": object},
+    "component_server": {"component_id": int, "fn_name": str, "session_hash": str, "data": object},
+    "cancel": {"event_id": str, "session_hash": str, "fn_index": int},
+    "reset": {"event_id": str},
+}
+KINDS = {list: "a list", int: "a whole number", str: "text of at most 100 characters"}
+_COMPILED = tuple((route.methods.split(), re.compile(route.path), route.largest) for route in ROUTES)
+
+
+class Shut(Exception):
+    """A request that is not let in: an HTTP status, and a sentence for its sender."""
+
+    def __init__(self, status: int, sentence: str, headers: tuple[tuple[bytes, bytes], ...] = ()):
+        super().__init__(sentence)
+        self.status, self.sentence, self.headers = status, sentence, headers
+
+
+class Door:
+    """ASGI middleware before all others, Gradio's own included; see `stand_before`."""
+
+    def __init__(self, app: ASGIApp, server: App):
+        self.app, self.server = app, server
+        self.within = secrets.token_urlsafe(32)  # by which the server knows itself when it calls itself for MCP
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+        self._calls = 0
+        self._uploads: deque[tuple[float, int]] = deque()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await self.app(scope, receive, send)
+        if scope["type"] != "http":
+            return  # the page speaks no websockets
+        began, held = False, []
+
+        async def sent(message: Message) -> None:
+            nonlocal began
+            if message["type"] == "http.response.start":
+                message = message | {"headers": [pair for pair in message.get("headers", ()) if _is_ours(pair)]}
+            if held or message.get("status") == 500:  # perhaps an exception follows: then it is said here, in words
+                return held.append(message)
+            began = True
+            await send(message)
+
+        try:
+            await self._let_in(scope, receive, sent)
+            for message in held:
+                await send(message)
+        except Shut as shut:
+            if shut.status != 404:
+                log.warning("refused a request: %s", shut.sentence)
+            if not began:
+                await _say(send, shut)
+        except Exception as error:  # whatever Gradio stumbles over
+            log.error("a request failed: %s", kind_and_place(error))
+            if not began:
+                await _say(send, Shut(500, "This went wrong on the server."))
+
+    async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        found, largest = _route(scope["method"], path)
+        self._know(scope, path)
+        if found.groupdict().get("file"):
+            _check_file(found["file"])
+        function = self._called(found.groupdict().get("call"))
+        if not largest:
+            return await self.app(scope, receive, send)
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        if not length.isdigit() or len(length) > 9 or int(length) > largest:
+            raise Shut(413, f"At most {largest / 1e6:.3g} MB can be sent here.", ((b"connection", b"close"),))
+        if path.rstrip("/") == f"{API}/upload":
+            return await self.app(scope, self._counted(receive, largest), send)
+        if path.rstrip("/") == "/login":
+            return await self.app(scope, replay(await _body(receive, largest)), send)
+        if int(length) <= SMALL and b"content-length" in dict(scope["headers"]):
+            body = await _body(receive, SMALL)
+            return await self._pass(scope, path, function, body, receive, send)
+        if self._large.locked():
+            raise Shut(503, "Too many pictures arrive at once; try again in a minute.")
+        async with self._large:
+            body = await _body(receive, largest)
+            return await self._pass(scope, path, function, body, receive, send)
+
+    async def _pass(
+        self, scope: Scope, path: str, function: BlockFunction | None, body: bytes, receive: Receive, send: Send
+    ) -> None:
+        """Hand a request with a JSON body on, when all of the body is of the kind that this page takes."""
+        if scope["method"] != "POST":
+            return await self.app(scope, replay(body, receive), send)
+        if len(body) > SMALL and sum(map(body.count, (b",", b"[", b"{"))) > FEW:
+            raise Shut(413, f"At most {SMALL // 1000} kB can be sent here, but for pictures.")
+        said = read_json(body)
+        if not isinstance(said, dict):
+            raise Shut(400, "A request is a JSON object.")
+        kind = path.removeprefix(API).split("/")[1]
+        if path.startswith(f"{API}/call/v2/") and function is not None:
+            _check_names(function, said)
+        elif kind in FIELDS:
+            said = _known(said, FIELDS[kind])
+        if "fn_index" in said and function is None:
+            function = self.server.get_blocks().fns.get(said["fn_index"])
+            if function is None:
+                raise Shut(400, "There is no such event.")
+            if len(body) > SMALL and function.concurrency_id != "search":
+                raise Shut(413, f"At most {SMALL // 1000} kB can be sent here, but for pictures.")
+            if kind == "queue":
+                self._check_place(function)
+        if function is not None:
+            _check_data(function, said)
+        if kind == "component_server":
+            if len(body) > SMALL:
+                raise Shut(413, f"At most {SMALL // 1000} kB can be sent here.")
+            block = self.server.get_blocks().blocks.get(said["component_id"])
+            if said["fn_name"] not in [one.__name__ for one in getattr(block, "server_fns", ())]:
+                raise Shut(404, "There is no such function.")
+        if said.get("trigger_id", -1) not in (None, -1, *self.server.get_blocks().blocks):
+            raise Shut(400, "There is no such component.")
+        content = json.dumps(said).encode()
+        headers = [pair for pair in scope["headers"] if pair[0] not in (b"content-length", b"content-type")]
+        headers += [(b"content-length", b"%d" % len(content)), (b"content-type", b"application/json")]
+        scope = scope | {"headers": headers}
+        if not path.startswith(f"{API}/component_server"):
+            return await self.app(scope, replay(content, receive), send)
+        if self._calls >= CALLS_AT_ONCE:
+            raise Shut(503, "Too many visitors at once; try again in a moment.")
+        self._calls += 1
+        try:
+            await self.app(scope, replay(content, receive), send)
+        finally:
+            self._calls -= 1
+
+    # ---- the queue
+
+    def _called(self, name: str | None) -> BlockFunction | None:
+        """Return the endpoint of this name. Raises Shut when there is none, or it has no place."""
+        if name is None:
+            return None
+        named = (one for one in self.server.get_blocks().fns.values() if one.api_name == name)
+        function = next((one for one in named if one.api_visibility == "public"), None)
+        if function is None:
+            raise Shut(404, "There is no such endpoint.")
+        self._check_place(function)
+        return function
+
+    def _check_place(self, function: BlockFunction) -> None:
+        """Raise Shut when as many wait as may; those who wait for something else do not count."""
+        queue = self.server.get_blocks()._queue.event_queue_per_concurrency_id.get(function.concurrency_id)
+        if queue is not None and len(queue.queue) >= MOST_WAITING.get(function.concurrency_id, MOST_OTHERS_WAITING):
+            raise Shut(503, "Too many others wait for this; try again in a minute.")
+
+    # ---- uploads
+
+    def _counted(self, receive: Receive, largest: int) -> Receive:
+        began, received = time.monotonic(), 0
+        while self._uploads and self._uploads[0][0] < began - 60:
+            self._uploads.popleft()
+        if sum(size for _, size in self._uploads) > UPLOADS_A_MINUTE:
+            raise Shut(503, "Too many files arrive at once; try again in a minute.")
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await asyncio.wait_for(receive(), PATIENCE)
+            size = len(message.get("body", b""))
+            received += size
+            self._uploads.append((began, size))
+            if received > largest or time.monotonic() - began > PATIENCE:
+                raise Shut(413, f"At most {largest / 1e6:.3g} MB can be sent here, within {PATIENCE} seconds.")
+            return message
+
+        return counted
+
+    # ---- who it is
+
+    def _know(self, scope: Scope, path: str) -> None:
+        """Take a name and a password from the request's header as a login, and ask for one where MCP has none.
+
+        Gradio itself asks on its own routes; those of MCP it leaves open.
+        """
+        if self.server.auth is None:
+            return
+        headers = dict(scope["headers"])
+        user = self._user(headers.get(b"authorization", b""))
+        cookie = headers.get(b"cookie", b"").decode("latin-1")
+        if user is not None:
+            token = next((token for token, name in self.server.tokens.items() if name == user), None)
+            if token is None:
+                self.server.tokens[token := secrets.token_urlsafe(16)] = user
+            login = f"access-token-unsecure-{self.server.cookie_id}={token}"
+            others = [pair for pair in scope["headers"] if pair[0] != b"cookie"]
+            scope["headers"] = [*others, (b"cookie", "; ".join(filter(None, (cookie, login))).encode("latin-1"))]
+        elif path.startswith(f"{API}/mcp") and not any(
+            part.strip().partition("=")[2] in self.server.tokens for part in cookie.split(";")
+        ):
+            raise Shut(401, "Not authenticated.", ((b"www-authenticate", b'Basic realm="Album Cover GAN"'),))
+        elif path.startswith(f"{API}/mcp"):
+            user = "mcp"
+        if user is not None and path.startswith(f"{API}/mcp"):
+            self._let_mcp_in()
+
+    def _user(self, authorization: bytes) -> str | None:
+        kind, _, text = authorization.partition(b" ")
+        if kind.lower() != b"basic" or len(text) > 1000:
+            return None
+        try:
+            user, _, password = base64.b64decode(text, validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            return None
+        if user == "mcp" and secrets.compare_digest(password.encode(), self.within.encode()):
+            return user
+        known = self.server.auth.get(user) if isinstance(self.server.auth, dict) else None
+        return user if known is not None and secrets.compare_digest(password.encode(), known.encode()) else None
+
+    def _let_mcp_in(self) -> None:
+        """Gradio's MCP server asks the page itself over HTTP, without a login: give its address one."""
+        mcp, page = self.server.get_blocks().mcp_server_obj, self.server.get_blocks()
+        if mcp is not None and page.local_url:
+            mcp._local_url = page.local_url.replace("://", f"://mcp:{self.within}@", 1)
+
+
+def stand_before(server: App) -> None:
+    """Put the door before a page's server, which has been built and has not yet answered anybody."""
+    assert server.middleware_stack is not None
+    server.middleware_stack = Door(server.middleware_stack, server)
+
+
+# ---- routes
+
+
+def _route(method: str, path: str) -> tuple[re.Match[str], int]:
+    for methods, pattern, largest in _COMPILED:
+        if (method in methods or method == "OPTIONS") and (found := pattern.fullmatch(path)):
+            return found, 0 if method in ("GET", "HEAD", "OPTIONS") else largest
+    raise Shut(404, "There is nothing here.")
+
+
+def _check_file(path: str) -> None:
+    """Raise Shut unless `path` is a regular file in the folder where the page keeps what it made and was sent."""
+    folder = Path(get_upload_folder()).resolve()
+    try:
+        file = Path(path)
+        if not file.resolve().is_relative_to(folder) or not file.is_file():
+            raise Shut(404, "There is no such file.")
+    except (OSError, ValueError):
+        raise Shut(404, "There is no such file.") from None
+
+
+# ---- bodies
+
+
+async def _body(receive: Receive, largest: int) -> bytes:
+    """Read a body. Raises Shut when it is too large, or takes too long."""
+    parts, size, end = [], 0, time.monotonic() + PATIENCE
+    while True:
+        try:
+            message = await asyncio.wait_for(receive(), max(0.0, end - time.monotonic()))
+        except TimeoutError:
+            raise Shut(408, "The request took too long.") from None
+        if message["type"] == "http.disconnect":
+            raise Shut(400, "The request ended early.")
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > largest:
+            raise Shut(413, f"At most {largest / 1e6:.3g} MB can be sent here.", ((b"connection", b"close"),))
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def replay(body: bytes, receive: Receive | None = None) -> Receive:
+    """Return what gives an application `body` as if it came now, and then what `receive` gives."""
+    left = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        if left:
+            return left.pop()
+        if receive is None:
+            await asyncio.sleep(math.inf)
+        return await receive()
+
+    return again
+
+
+def read_json(body: bytes) -> Any:
+    """Return what a body says: finite numbers, lists that are not deep, and files that were sent to this page.
+
+    Raises:
+        Shut: it is none of this.
+    """
+    try:
+        return _checked(json.loads(body, parse_constant=_not_a_number, parse_float=_finite), DEEPEST)
+    except (ValueError, RecursionError):  # of UTF-8 as of JSON
+        raise Shut(400, "This is not JSON that the page takes.") from None
+
+
+def _not_a_number(name: str) -> None:
+    return None  # NaN and infinities, which JSON does not have: whoever checks the value refuses None in its own words
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
+def _checked(said: Any, deepest: int) -> Any:
+    if not isinstance(said, dict | list):
+        return said
+    if not deepest:
+        raise Shut(400, "Lists within lists, too many.")
+    if isinstance(said, list):
+        return [_checked(part, deepest - 1) for part in said]
+    meta = said.get("meta")
+    if "path" in said or "url" in said or (isinstance(meta, dict) and "_type" in meta):
+        return _file(said)
+    return {key: _checked(part, deepest - 1) for key, part in said.items()}
+
+
+def _file(said: dict[str, Any]) -> dict[str, Any]:
+    """Of a file only where it lies is believed: in the folder of what was sent to the page. Nothing is fetched."""
+    path, name = said.get("path"), said.get("orig_name")
+    if not isinstance(path, str) or len(path) > 1000:
+        raise Shut(400, "A file is sent to /gradio_api/upload first.")
+    try:
+        _check_file(path)
+    except Shut:
+        raise Shut(400, "A file is sent to /gradio_api/upload first; the page fetches none.") from None
+    name = name[:200] if isinstance(name, str) else None
+    return {"path": path, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
+
+
+def _is_ours(header: tuple[bytes, bytes]) -> bool:
+    # The page's own scripts need no leave; others must not use a visitor's login.
+    return header[0].lower() != b"access-control-allow-credentials"
+
+
+def _known(said: dict[str, Any], fields: dict[str, type]) -> dict[str, Any]:
+    """Return those of `fields` that a body has. Raises Shut when one is missing, or of another kind."""
+    found = {}
+    for name, kind in fields.items():
+        key = name.strip("()")
+        if key != name and said.get(key) is None:
+            continue
+        if key not in said:
+            raise Shut(400, f"{key} is missing.")
+        value = said[key]
+        fits = isinstance(value, kind) and not isinstance(value, bool) and not (kind is str and len(value) > 100)
+        if kind is not object and not fits:
+            raise Shut(400, f"{key} is {KINDS[kind]}.")
+        found[key] = value
+    return found
+
+
+def _check_names(function: BlockFunction, said: dict[str, Any]) -> None:
+    """Raise Shut unless a body names the arguments of an endpoint, and all that have no default."""
+    arguments = inspect.signature(function.fn).parameters
+    needed = {name for name, argument in arguments.items() if argument.default is argument.empty}
+    if not needed <= said.keys() <= arguments.keys():
+        raise Shut(400, f"{function.api_name} takes {', '.join(arguments)}.")
+
+
+def _check_data(function: BlockFunction, said: dict[str, Any]) -> None:
+    """Raise Shut unless there are as many values as a function takes, and a file wherever it takes one."""
+    taken = [component for component in function.inputs if not component.skip_api]
+    if "data" in said and len(said["data"]) not in (len(function.inputs), len(taken)):
+        raise Shut(400, f"{function.api_name} takes {len(taken)} values.")
+    data, names = said.get("data"), list(inspect.signature(function.fn).parameters) if function.fn else []
+    for place, component in enumerate(function.inputs):
+        if isinstance(component, gr.File):
+            given = data[place : place + 1] if isinstance(data, list) else [said.get(names[place])]
+            if not given or not isinstance(given[0], dict) or "path" not in given[0]:
+                raise Shut(400, "A picture is a file that was sent to /gradio_api/upload first.")
+
+
+async def _say(send: Send, shut: Shut) -> None:
+    body = json.dumps({"detail": shut.sentence, "error": shut.sentence}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *shut.headers]
+    await send({"type": "http.response.start", "status": shut.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

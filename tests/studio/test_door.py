@@ -1,0 +1,303 @@
+"""What a stranger asks the page for that it does not show: over plain HTTP, as strangers do."""
+
+import http.client
+import json
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from gradio.utils import get_upload_folder
+
+from gan.pipeline import AlbumCoverPipeline
+from gan.studio import build_page
+from gan.studio.shell.door import DEEPEST, SMALL
+from tests.helpers.serving import launched
+
+
+@pytest.fixture(scope="module")
+def page(pipeline: AlbumCoverPipeline):
+    """The page, built."""
+    return build_page(pipeline, "user/covers", "v1")
+
+
+@pytest.fixture(scope="module")
+def visitor(page) -> Iterator[httpx.Client]:
+    """A client at the door of the running page."""
+    with launched(page) as address, httpx.Client(base_url=address, timeout=30, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture
+def elsewhere():
+    """A server of somebody else's: its address, and what was asked of it."""
+    asked = []
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"x" * 1000)
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", asked
+    server.shutdown()
+    server.server_close()
+
+
+def files() -> dict[str, int]:
+    """All that lies in the page's cache, and its size."""
+    found = (Path(place) / name for place, _, names in os.walk(get_upload_folder()) for name in names)
+    return {str(file): file.stat().st_size for file in found}
+
+
+UNKNOWN = (
+    ("GET", "gradio_api/deep_link?session_hash=a"),
+    ("POST", "gradio_api/process_recording"),
+    ("GET", "gradio_api/proxy=https://example.hf.space/x"),
+    ("POST", "gradio_api/stream/a"),
+    ("POST", "gradio_api/stream/a/close"),
+    ("GET", "gradio_api/stream/a/b/1/playlist.m3u8"),
+    ("GET", "gradio_api/stream/a/b/1/playlist-file"),
+    ("GET", "gradio_api/file/etc/passwd"),
+    ("GET", "gradio_api/custom_component/a/client/component/index.js"),
+    ("GET", "gradio_api/dev/reload"),
+    ("GET", "gradio_api/upload_progress?upload_id=a"),
+    ("GET", "gradio_api/runs"),
+    ("GET", "gradio_api/run-history/records"),
+    ("POST", "gradio_api/run-history/connect"),
+    ("POST", "gradio_api/vibe-edit/"),
+    ("GET", "gradio_api/vibe-code/"),
+    ("GET", "gradio_api/profiling/traces"),
+    ("GET", "monitoring"),
+    ("GET", "monitoring/summary"),
+    ("GET", "pwa_icon/512"),
+    ("PUT", "gradio_api/upload"),
+    ("DELETE", ""),
+    ("TRACE", ""),
+    ("GET", "gradio_api/queue/join"),
+    ("POST", "gradio_api/api/generate"),
+    ("GET", "static/../../../../etc/passwd"),
+    ("GET", "nothing"),
+)
+
+
+@pytest.mark.parametrize(("method", "path"), UNKNOWN)
+def test_what_the_page_does_not_show_is_not_there(visitor: httpx.Client, capfd, method: str, path: str):
+    before = files()
+    answer = visitor.request(method, path)
+    assert (answer.status_code, answer.json()["error"]) == (404, "There is nothing here.")
+    assert files() == before and "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_no_file_but_the_pages_own_is_served(visitor: httpx.Client, tmp_path: Path, elsewhere):
+    address, asked = elsewhere
+    secret = tmp_path / "secret"
+    secret.write_text("diary")
+    folder = Path(get_upload_folder())
+    folder.mkdir(parents=True, exist_ok=True)
+    link = folder / "link-of-a-test"
+    link.unlink(missing_ok=True)
+    link.symlink_to(secret)
+    wanted = (
+        f"{address}/huge",
+        secret,
+        f"{folder}/../{secret}",
+        f"{folder}/..%2f..{secret}",
+        link,
+        folder,
+        "/dev/zero",
+    )
+    for path in (*wanted, "app.py", "~/.netrc", "", "a\0b", "x" * 400, f"//{address}", "ftp://a/b", "data:,x"):
+        answer = visitor.get(f"gradio_api/file={path}".replace("\0", "%00"))
+        assert answer.status_code == 404 and "diary" not in answer.text, path
+    assert not asked
+    link.unlink()
+
+
+def outcome(visitor: httpx.Client, call: str, body: object) -> tuple[int, str]:
+    """The status of a call, and what the call or, where it was taken, its answer says."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    asked = visitor.post(f"gradio_api/{call}", content=content, headers={"content-type": "application/json"})
+    if asked.status_code != 200 or "event_id" not in asked.json():
+        return asked.status_code, asked.text
+    with visitor.stream("GET", f"gradio_api/{call}/{asked.json()['event_id']}") as answer:
+        return 200, "".join(answer.iter_text())
+
+
+def test_the_server_fetches_nothing_that_a_file_names(visitor: httpx.Client, elsewhere, tmp_path: Path, capfd):
+    address, asked = elsewhere
+    (tmp_path / "diary.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    meta, before = {"_type": "gradio.FileData"}, files()
+    named = [
+        {"path": f"{address}/a.png", "meta": meta},
+        {"path": "x", "url": f"{address}/b.png", "meta": meta},
+        {"path": "", "url": f"{address}/c.png", "meta": meta, "is_stream": True},
+        {"url": f"{address}/d.png"},
+        {"path": str(tmp_path / "diary.png"), "meta": meta},
+        {"path": f"{get_upload_folder()}/../../../{tmp_path}/diary.png", "meta": meta},
+        {"path": None, "url": None, "meta": meta},
+        {"path": {"path": f"{address}/e.png", "meta": meta}, "meta": meta},
+        {"meta": meta, "a": f"{address}/f.png"},
+        {"path": "/dev/zero", "meta": meta},
+        {"path": get_upload_folder(), "meta": meta},
+        {"path": "a\0b", "meta": meta},
+    ]
+    for file in named:
+        for endpoint in ("project", "address"):
+            for call, body in ((f"call/{endpoint}", {"data": [file]}), (f"call/v2/{endpoint}", {"picture": file})):
+                status, said = outcome(visitor, call, body)
+                assert status == 400 and "is sent to /gradio_api/upload first" in said, (file, said)
+        # not where a file is expected, either
+        assert outcome(visitor, "call/generate", {"data": [file, 1, ""]})[0] == 400
+        assert outcome(visitor, "call/film", {"data": [[[file]], 12, False, 20, "webp"]})[0] == 400
+        assert outcome(visitor, "queue/join", {"data": [], "fn_index": 0, "event_data": {"a": [file]}})[0] == 400
+    assert not asked and files() == before and "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_what_is_no_file_is_refused_in_words(visitor: httpx.Client):
+    for value in (None, 7, "https://example.com/a.png", "/etc/passwd", [], {}, [["x"]]):
+        for endpoint in ("project", "address"):
+            status, said = outcome(visitor, f"call/{endpoint}", {"data": [value]})
+            assert status == 400 and "A picture is a file that was sent to" in said, (value, said)
+
+
+BODIES = (
+    b"",
+    b"null",
+    b"[]",
+    b"7",
+    b"{",
+    b'{"data": [1, 1e400, ""]}',
+    b'{"data": 1e400}',
+    b'{"data": [' + b"9" * 5000 + b', 1, ""]}',
+    b'{"data": [NaN, Infinity, -Infinity]}',
+    b'{"data": ' + b"[" * 50_000 + b"]" * 50_000 + b"}",
+    b'{"data": ' + b"[" * (DEEPEST + 1) + b"]" * (DEEPEST + 1) + b"}",
+    b'{"data": ' + b'{"a":' * 900 + b"1" + b"}" * 900 + b"}",
+    b'{"data": [1, 1, "\xff"]}',
+    b'{"data": [1, 1, "\\ud800"]}',
+    b'{"data": {"a": 1}}',
+    b'{"data": [1], "session_hash": {"a": 1}, "fn_index": []}',
+    b'{"data": [], "fn_index": 99999, "session_hash": "a"}',
+    b'{"data": [], "fn_index": -1, "session_hash": "a"}',
+    b'{"data": [], "fn_index": 1e300, "session_hash": "a"}',
+    b'{"data": [], "fn_index": true, "session_hash": "a"}',
+    b'{"data": [], "fn_index": 0, "session_hash": "a", "event_data": null, "trigger_id": 99999}',
+    b'{"data": [], "fn_index": 0, "session_hash": null}',
+    b'{"data": [[[]]], "simple_format": "x", "batched": {}}',
+    b'{"component_id": 99999, "fn_name": "look", "session_hash": "a", "data": {}}',
+    b'{"component_id": [], "fn_name": [], "session_hash": [], "data": {}}',
+    b'{"component_id": 1, "fn_name": "__class__", "session_hash": "a", "data": {}}',
+    b'{"component_id": 1, "fn_name": "postprocess", "session_hash": "a", "data": {}}',
+    b'{"event_id": {}, "session_hash": 7, "fn_index": "x"}',
+    b'{"event_id": "x", "session_hash": "y", "fn_index": 1}',
+    b'{"seed": []}',
+    b'{"unknown": 1}',
+    b'{"seed": 1, "seed": 2, "\xc2\x80": "\\u0000"}',
+)
+
+
+@pytest.mark.parametrize("body", BODIES, ids=range(len(BODIES)))
+def test_no_body_ends_in_a_traceback(visitor: httpx.Client, capfd, body: bytes):
+    headers = {"content-type": "application/json"}
+    for call in ("call/generate", "call/v2/generate", "queue/join", "component_server", "cancel", "reset", "run/x"):
+        answer = visitor.post(f"gradio_api/{call}", content=body, headers=headers)
+        assert answer.status_code < 500, (call, answer.text)
+    assert outcome(visitor, "call/generate", {"data": [7, 1, ""]})[1].count("event: complete") == 1  # it still draws
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+ORDER = {"address": "seed=1", "layout": "poster"}
+WRONG = (None, 7, "x", [], {}, [[]], {"a": 1}, ["seed=1"] * 2, ORDER | {"cards": 7}, ORDER | {"cards": [1, 2]})
+
+
+def test_what_scripts_send_wrong_is_refused_in_words(page, visitor: httpx.Client, capfd, caplog):
+    asked_for = 0
+    with caplog.at_level(logging.ERROR, "gan.studio"):
+        for block in page.blocks.values():
+            for name in [function.__name__ for function in getattr(block, "server_fns", ())]:
+                for data in WRONG:
+                    asked = {"component_id": block._id, "fn_name": name, "session_hash": "a", "data": data}
+                    answer = visitor.post("gradio_api/component_server", json=asked)
+                    assert answer.status_code == 200, (name, data, answer.text)
+                    asked_for += 1
+    assert asked_for > 50
+    assert not caplog.messages and "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_large_bodies_go_where_pictures_go(page, visitor: httpx.Client):
+    large = "x" * (SMALL + 1)
+    for call in ("call/generate", "call/v2/generate", "run/x", "cancel", "component_server"):
+        status, said = outcome(
+            visitor, call, {"data": [1, 1, large], "component_id": 1, "fn_name": "look", "session_hash": "a"}
+        )
+        assert status == 413 and "can be sent here" in said, call
+    functions = {function.api_name: index for index, function in page.fns.items()}
+    event = {"session_hash": "a", "data": [], "event_data": {"file": large}}
+    assert visitor.post("gradio_api/queue/join", json=event | {"fn_index": functions["film"]}).status_code == 413
+    assert (
+        visitor.post("gradio_api/queue/join", json=event | {"fn_index": functions["project_here"]}).status_code == 200
+    )
+    many = event | {"fn_index": functions["project_here"], "event_data": [[] for _ in range(100_000)]}
+    assert visitor.post("gradio_api/queue/join", json=many).status_code == 413
+
+
+def test_a_body_that_never_ends_is_cut_off(visitor: httpx.Client):
+    address = urlsplit(str(visitor.base_url))
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=20)
+    connection.putrequest("POST", "/gradio_api/call/generate")
+    connection.putheader("Content-Length", "1000000")
+    connection.endheaders()
+    assert connection.getresponse().status == 413
+
+
+def test_uploads_have_a_limit_in_sum(visitor: httpx.Client, monkeypatch):
+    from gan.studio.shell import door
+
+    monkeypatch.setattr(door, "UPLOADS_A_MINUTE", 1_000_000)
+    said = [visitor.post("gradio_api/upload", files={"files": ("a.bin", os.urandom(400_000))}) for _ in range(6)]
+    statuses = [answer.status_code for answer in said]
+    assert statuses[0] == 200 and statuses[-1] == 503 and statuses.count(200) <= 3
+    assert "try again in a minute" in said[-1].json()["error"]
+
+
+def test_another_sites_scripts_never_have_a_visitors_login(visitor: httpx.Client):
+    for origin in ("https://evil.example", "null", str(visitor.base_url)):
+        for method, path in (("GET", "config"), ("OPTIONS", "gradio_api/queue/join"), ("GET", "nothing")):
+            headers = {"origin": origin, "access-control-request-method": "POST", "host": "covers.example"}
+            answer = visitor.request(method, path, headers=headers)
+            assert "access-control-allow-credentials" not in answer.headers
+
+
+def test_as_many_as_may_wait_do(page, visitor: httpx.Client, monkeypatch):
+    from gan.studio.shell import door
+
+    monkeypatch.setitem(door.MOST_WAITING, "film", 2)
+    film = {"data": [["seed=1", "seed=2"], 120, False, 20, "webp"]}
+    said = [visitor.post("gradio_api/call/film", json=film) for _ in range(6)]
+    assert [answer.status_code for answer in said].count(503) >= 3
+    assert "Too many others wait for this" in said[-1].json()["error"]
+    # who asks for a cover does not wait for films
+    assert outcome(visitor, "call/generate", {"data": [7, 1, ""]})[1].count("event: complete") == 1
+    for answer in said[:3]:
+        visitor.get(f"gradio_api/call/film/{answer.json()['event_id']}") if answer.status_code == 200 else None
+
+
+def test_no_session_is_kept(page, visitor: httpx.Client):
+    for number in range(20):
+        body = {"data": [number, 1, ""], "session_hash": f"session{number}"}
+        outcome(visitor, "call/generate", body)
+    assert len(page.state_holder.session_data) == 0

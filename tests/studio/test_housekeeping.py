@@ -1,0 +1,88 @@
+"""The page's folder of files: by age and in sum, whatever lies in it."""
+
+import contextlib
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from gan.studio.checks import Refused
+from gan.studio.pool import Pool
+from gan.studio.shell.housekeeping import sweep
+
+
+def put(folder: Path, name: str, size: int, age: float) -> Path:
+    file = folder / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"x" * size)
+    os.utime(file, (time.time() - age, time.time() - age))
+    return file
+
+
+def test_old_files_and_emptied_folders_go(tmp_path: Path):
+    old, new = put(tmp_path, "a/old.png", 10, 4000), put(tmp_path, "b/new.png", 10, 100)
+    assert sweep(tmp_path) == 10
+    assert not old.exists() and not old.parent.exists() and new.exists() and tmp_path.exists()
+
+
+def test_of_too_many_the_oldest_go_and_the_newest_stay(tmp_path: Path):
+    made = [put(tmp_path, f"{age}/cover.png", 100, age) for age in (500, 400, 300, 200, 1)]
+    assert sweep(tmp_path, largest=250) == 200
+    assert [file.exists() for file in made] == [False, False, False, True, True]
+    assert sweep(tmp_path, largest=0) == 100 and made[-1].exists()  # somebody is about to fetch it
+
+
+def test_links_are_removed_and_never_followed(tmp_path: Path):
+    outside = put(tmp_path, "outside/diary.txt", 10, 9000)
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    (folder / "file").symlink_to(outside)
+    (folder / "folder").symlink_to(outside.parent)
+    os.mkfifo(folder / "fifo")
+    (folder / "nowhere").symlink_to("gone")
+    sweep(folder, oldest=0, newest=0)
+    assert outside.read_bytes() == b"x" * 10 and not any(folder.iterdir())
+
+
+def test_it_survives_whatever_changes_meanwhile(tmp_path: Path):
+    stop = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            with contextlib.suppress(FileNotFoundError):  # the folder went between making it and writing into it
+                put(tmp_path, f"{number % 50}/{number}.png", 100, 50)
+            time.sleep(0.001)
+
+    writers = [threading.Thread(target=write) for _ in range(2)]
+    for writer in writers:
+        writer.start()
+    for _ in range(20):
+        sweep(tmp_path, largest=1000)
+    stop.set()
+    for writer in writers:
+        writer.join()
+    assert sweep(tmp_path, largest=1000) <= 1000
+    assert sweep(tmp_path / "gone") == 0
+
+
+def test_who_comes_when_too_many_wait_is_told_so():
+    pool, go, inside = Pool(workers=1, waiting=1), threading.Event(), []
+
+    def work() -> int:
+        go.wait(10)
+        return 7
+
+    waiting = [threading.Thread(target=lambda: inside.append(pool.run(work))) for _ in range(2)]
+    for thread in waiting:
+        thread.start()
+    time.sleep(0.1)
+    with pytest.raises(Refused, match="too many visitors"):
+        pool.run(work)
+    go.set()
+    for thread in waiting:
+        thread.join()
+    assert inside == [7, 7] and pool.run(work) == 7

@@ -1,6 +1,7 @@
 """Compute adversarial losses and gradient penalties, one small function for each paper.
 
-Logits are (N,) tensors, higher for "more real"; every loss is a scalar to be minimised.
+Logits are (N,) tensors, or (N, logits) of discriminators that judge a cover more than once, higher for "more real";
+every loss is a scalar to be minimised.
 """
 
 from collections.abc import Callable
@@ -30,6 +31,12 @@ def wasserstein_generator_loss(real: torch.Tensor | None, fake: torch.Tensor) ->
     return -fake.mean()
 
 
+def hinge_discriminator_loss(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
+    """Compute max(0, 1 - D(x)) + max(0, 1 + D(G(z))) (Lim and Ye 2017, "Geometric GAN"): nothing is learned from what
+    is told apart clearly. The generator minimises -D(G(z)), as Wasserstein's does."""
+    return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+
+
 def relativistic_discriminator_loss(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
     """Compute softplus(D(G(z)) - D(x)): each generated cover against one real one (Huang et al. 2024, equation 2)."""
     return F.softplus(fake - real).mean()
@@ -52,6 +59,7 @@ class Loss(NamedTuple):
 LOSSES = {
     "logistic": Loss(logistic_discriminator_loss, logistic_generator_loss, False),
     "wasserstein": Loss(wasserstein_discriminator_loss, wasserstein_generator_loss, False),
+    "hinge": Loss(hinge_discriminator_loss, wasserstein_generator_loss, False),
     "relativistic": Loss(relativistic_discriminator_loss, relativistic_generator_loss, True),
 }
 

@@ -3,6 +3,7 @@
 from gan.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from gan.networks.latents import LatentDiscriminator
 from gan.networks.painter import PainterGenerator
+from gan.networks.projected import FeatureDiscriminator
 from gan.networks.r3gan import R3GANDiscriminator, R3GANGenerator
 from gan.networks.wgan_gp import WGANGPDiscriminator, WGANGPGenerator
 
@@ -13,4 +14,5 @@ NETWORKS = {
     "wgan-gp": (WGANGPGenerator, WGANGPDiscriminator),
     "r3gan": (R3GANGenerator, R3GANDiscriminator),
     "painter": (PainterGenerator, LatentDiscriminator),  # which judges latents, not covers
+    "projected": (PainterGenerator, FeatureDiscriminator),
 }

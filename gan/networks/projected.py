@@ -6,7 +6,8 @@ at everything that they hold. Two random, frozen mixings spread what each map te
 (section 3.2); then each scale has a small discriminator of its own, a head.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,8 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
+
+from gan.networks.efficientnet_lite import TAPS, load_efficientnet_lite
 
 
 MIXED = 64  # channels of the shallowest map after the mixing across channels; twice as many at each deeper one
@@ -74,6 +77,48 @@ class ProjectedDiscriminator(ModelMixin, ConfigMixin):
         """The maps of N covers to (N, logits), above zero for "real"."""
         mixed = self.mixing(maps)
         return torch.cat([head(found).float().flatten(1) for head, found in zip(self.heads, mixed, strict=True)], 1)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Let the heads learn, or not; the mixing never does."""
+        self.heads.requires_grad_(requires_grad)
+        return self
+
+
+class FeatureDiscriminator(ModelMixin, ConfigMixin):
+    """Covers to logits, by what EfficientNet-lite0 sees in them at four scales.
+
+    The frozen network is none of its modules: neither checkpoints nor optimisers hold it, and `requires_grad_` leaves
+    it alone. It comes from its package.
+
+    Args:
+        resolution: height and width of a cover in pixels, a power of two from 128 on.
+        width: as in `ProjectedDiscriminator`.
+        genres: must be empty: with labels such a discriminator learns worse than without.
+    """
+
+    @register_to_config
+    def __init__(self, resolution: int = 128, width: float = 0.5, genres: Sequence[str] = ()):
+        super().__init__()
+        if resolution < 128 or resolution & (resolution - 1):
+            raise ValueError(f"resolution must be a power of two from 128 on, not {resolution}")
+        if genres:
+            raise ValueError("a projected discriminator knows no genres")
+        self.judge = ProjectedDiscriminator(TAPS, [resolution // stride for stride in (4, 8, 16, 32)], width)
+        vars(self)["features"] = load_efficientnet_lite(0)
+
+    def forward(self, covers: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        """Turn (N, 3, resolution, resolution) covers in -1..1 into (N, logits), above zero for "real"."""
+        return self.judge(self.features(covers.contiguous(memory_format=torch.channels_last)))
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Let the heads learn, or not."""
+        self.judge.requires_grad_(requires_grad)
+        return self
+
+    def _apply(self, change: Callable, recurse: bool = True) -> Self:
+        """Let the frozen network follow to another device."""
+        self.features._apply(change, recurse)
+        return super()._apply(change, recurse)
 
 
 def _head(channels: int, size: int, width: int) -> nn.Sequential:

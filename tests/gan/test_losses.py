@@ -24,6 +24,7 @@ def softplus(x: float) -> float:
             (softplus(-0.5) + softplus(-3)) / 2,
         ),
         ("wasserstein", 1.75 - (-0.5), -1.75),
+        ("hinge", (0 + 3) / 2 + (1.5 + 4) / 2, -1.75),
         ("relativistic", (softplus(-0.5) + softplus(5)) / 2, (softplus(0.5) + softplus(-5)) / 2),
     ],
 )

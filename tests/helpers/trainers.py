@@ -79,8 +79,12 @@ def plain_covers(colour: tuple[int, int, int], resolution: int, count: int = 32,
 
 
 def small(name: str, **changes) -> Recipe:
-    """A recipe of its name with tiny networks at 16 px."""
-    values = vars(load_recipe(name, {})) | {"resolution": 16, "train_batch_size": 8}
+    """A recipe of its name with tiny networks at 16 px, or as few as its frozen network can see."""
+    values = vars(load_recipe(name, {})) | {"train_batch_size": 8}
+    if values["network"] == "projected":
+        sizes = {"width": 2, "composer_width": 4, "composer_max_width": 8, "latent_channels": 4, "latent_dim": 8}
+        return Recipe(**(values | {"generator": sizes} | changes))
+    values["resolution"] = 16
     for role in ("generator", "discriminator"):
         width = {"width": 8, "max_width": 16, "group_size": 8} if values["network"] == "r3gan" else {"width": 8}
         values[role] = values[role] | width
@@ -88,7 +92,7 @@ def small(name: str, **changes) -> Recipe:
 
 
 def still(name: str, **changes) -> Recipe:
-    """A recipe with tiny networks at 16 px that never moves, so that gradients can be compared."""
+    """A recipe with tiny networks that never moves, so that gradients can be compared."""
     return small(name, **({"train_batch_size": N, "discriminator_steps": 1, "learning_rate": 0.0} | changes))
 
 
@@ -107,7 +111,8 @@ def shaken_trainer(recipe: Recipe, micro_batches: int = 1) -> Trainer:
 def random_batch(recipe: Recipe) -> Batch:
     """What a step takes, of N covers."""
     random = torch.Generator().manual_seed(2)
-    covers = torch.rand(2, N, 3, 16, 16, generator=random) * 2 - 1
+    side = recipe.resolution
+    covers = torch.rand(2, N, 3, side, side, generator=random) * 2 - 1
     draws = (draw_augmentation(N, 0.5, random), draw_augmentation(N, 0.5, random))
     latents = torch.randn(N, recipe.generator["latent_dim"], generator=random)
     batch = Batch(latents, covers[0], covers[1], draws, torch.rand(N, 1, 1, 1, generator=random))

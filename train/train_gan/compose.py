@@ -13,7 +13,12 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import nn
 
-from gan.losses import relativistic_discriminator_loss, relativistic_generator_loss, zero_centred_penalty
+from gan.losses import (
+    hinge_discriminator_loss,
+    relativistic_discriminator_loss,
+    relativistic_generator_loss,
+    zero_centred_penalty,
+)
 from gan.networks.latents import LatentFeatures
 from train.train_gan.double_backward import FastDoubleBackward
 from train.train_gan.updates import LARGEST_NORM, update
@@ -110,7 +115,7 @@ class Composing:
             with torch.no_grad():
                 maps = [self.features(shifted(kind, *shifts)) for kind in (real, fake)]
             real_logits, fake_logits = (self.heads(found) for found in maps)
-        loss = F.relu(1 - real_logits).mean() + F.relu(1 + fake_logits).mean()
+        loss = hinge_discriminator_loss(real_logits, fake_logits)
         self.heads_optimizer.zero_grad()
         loss.backward()
         update(self.heads_optimizer, self.learning_rate, self.accelerator, LARGEST_NORM)
@@ -126,14 +131,11 @@ class Composing:
             loss = relativistic_generator_loss(real_logits, self.critic(fake, **conditions))
             self._shown["loss_g"] = loss.detach()
             if self.heads is not None:
-                frozen = [p for p in self.heads.parameters() if p.requires_grad]
-                for parameter in frozen:
-                    parameter.requires_grad_(False)
+                self.heads.requires_grad_(False)
                 judged = self.heads(self.features(shifted(fake, *shifts))).mean()
                 loss = loss - self.heads_weight * judged
                 self._shown["loss_g_heads"] = -judged.detach()
-                for parameter in frozen:
-                    parameter.requires_grad_(True)
+                self.heads.requires_grad_(True)
         self.optimizer.zero_grad()
         loss.backward()
         self.critic.requires_grad_(True)

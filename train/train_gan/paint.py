@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import nn
 
+from gan.losses import hinge_discriminator_loss
 from gan.networks.efficientnet_lite import EfficientNetLite
 from train.train_gan.updates import LARGEST_NORM, update
 
@@ -91,7 +91,7 @@ class Painting:
         if judged:
             with self.autocast():
                 real, fake = self.critic(covers).float(), self.critic(painted.detach()).float()
-            loss = F.relu(1 - real).mean() + F.relu(1 + fake).mean()  # the hinge loss (Lim and Ye 2017)
+            loss = hinge_discriminator_loss(real, fake)
             self.critic_optimizer.zero_grad()
             loss.backward()
             update(self.critic_optimizer, self.critic_learning_rate, self.accelerator, LARGEST_NORM)

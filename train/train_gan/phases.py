@@ -129,7 +129,6 @@ class PhaseTrainer:
         for name in LEARNING[phase]:
             getattr(self.gan, name).train().requires_grad_(True)
         self.gan.generator.decoder.requires_grad_(phase in ("paint", "tune"))
-        self.gan.heads.mixing.requires_grad_(False)
         if phase == "compose":
             for average in self.gan.ema:  # each paints as was learned
                 average.decoder.load_state_dict(self.gan.generator.decoder.state_dict())

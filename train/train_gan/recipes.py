@@ -47,9 +47,9 @@ class Recipe:
     `schedule_fraction` of the run.
     """
 
-    network: Literal["dcgan", "wgan-gp", "r3gan", "painter"]  # a file of gan/networks
+    network: Literal["dcgan", "wgan-gp", "r3gan", "painter", "projected"]  # a file of gan/networks
     resolution: Count  # height and width of a cover, in pixels
-    loss: Literal["logistic", "wasserstein", "relativistic"]  # a pair of functions in gan/losses.py
+    loss: Literal["logistic", "wasserstein", "hinge", "relativistic"]  # a pair of functions in gan/losses.py
     generator: Sizes = Field(default_factory=dict)  # arguments of the network's classes beside the resolution
     discriminator: Sizes = Field(default_factory=dict)
     gradient_penalty: Literal["none", "zero-centred", "one-centred"] = "none"  # zero-centred: R1 + R2; one: WGAN-GP
@@ -93,6 +93,11 @@ class Recipe:
                 "gradient_penalty is of each cover alone, and batch normalisation mixes them: it goes with "
                 "discriminator: {normalisation: none}"
             )
+        if self.network == "projected":
+            if self.loss != "hinge" or self.gradient_penalty != "none":
+                raise ValueError("network: projected goes with loss: hinge and no gradient_penalty")
+            if self.class_conditional:
+                raise ValueError("network: projected learns no genres; a painter does")
         return self
 
     @model_validator(mode="after")
@@ -107,34 +112,33 @@ class Recipe:
             )
         if self.augmentation:
             raise ValueError("augmentation is of pixels, which a painter's discriminator never sees")
-        if not self.phases.get("paint"):
+        if "paint" not in self.phases:
             raise ValueError("network: painter needs phases: {paint: covers, ...}")
         if (self.features == "none") != (not self.phases.get("distil")):
             raise ValueError("features and phases.distil go together: the one is what the other teaches")
         if self.generator.get("clusters") and self.features == "none":
             raise ValueError("generator.clusters are found by features, which are none")
-        if self._composing() < self.train_batch_size:
+        if self.length("compose") < self.train_batch_size:
             raise ValueError(f"total_images, {self.total_images:,}, leaves no covers to compose beside the phases")
         if self.features != "none" and self.resolution < 128:
             raise ValueError("features need a resolution of at least 128")
         return self
 
-    def _composing(self) -> int:
-        """Return how many covers the phase is shown that takes the rest."""
-        return self.total_images - sum(self.phases.values())
+    def length(self, phase: str) -> int:
+        """Return how many covers are shown in a phase; composing takes the rest."""
+        return self.phases.get(phase, 0) if phase != "compose" else self.total_images - sum(self.phases.values())
 
     def phase(self, images: int) -> Phase:
         """Return the phase after `images` covers; of a recipe without phases, one without a name."""
         if not self.phases:
             return Phase("", images, images / self.total_images)
-        lengths = self.phases | {"compose": self._composing()}
         for name in PHASES:
-            length = lengths.get(name, 0)
+            length = self.length(name)
             if images < length:
                 return Phase(name, images, images / length)
             images -= length
-        last = [name for name in PHASES if lengths.get(name)][-1]
-        return Phase(last, lengths[last], 1.0)
+        last = [name for name in PHASES if self.length(name)][-1]
+        return Phase(last, self.length(last), 1.0)
 
     def draws(self, images: int) -> bool:
         """Return whether the generator has begun to draw covers of its own after `images` ones were shown."""
@@ -163,6 +167,8 @@ class Recipe:
                 networks.append(network(resolution=self.resolution, genres=genres, **getattr(self, role)))
             except (TypeError, ValueError, ZeroDivisionError, IndexError, RuntimeError) as error:
                 raise UserError(f"recipe: {role}: {error}") from error
+            except ModuleNotFoundError as error:  # of a frozen network that judges
+                raise UserError(f"recipe: {role}: {error}; r3gan-128 does without") from error
         return networks[0], networks[1]
 
 

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import nn
 
 from gan.augment import Augmentation, augment
+from gan.losses import hinge_discriminator_loss
 from gan.networks.efficientnet_lite import EfficientNetLite
 from train.train_gan.paint import feature_distance
 from train.train_gan.updates import LARGEST_NORM, update
@@ -95,13 +95,12 @@ class Tuning:
         self.critic.train().requires_grad_(True)
         if self.heads is not None:
             self.heads.train().requires_grad_(True)
-            self.heads.mixing.requires_grad_(False)
         return shown
 
     def _teach_critic(self, covers: torch.Tensor, painted: torch.Tensor) -> dict[str, torch.Tensor]:
         with self.autocast():
             real, fake = self.critic(covers).float(), self.critic(painted).float()
-        loss = F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+        loss = hinge_discriminator_loss(real, fake)
         self.critic_optimizer.zero_grad()
         loss.backward()
         update(self.critic_optimizer, 3 * self.learning_rate, self.accelerator, LARGEST_NORM)
@@ -110,7 +109,7 @@ class Tuning:
     def _teach_heads(
         self, covers: torch.Tensor, drawn: torch.Tensor, draw: Augmentation | None
     ) -> dict[str, torch.Tensor]:
-        loss = F.relu(1 - self._judge(covers, draw)).mean() + F.relu(1 + self._judge(drawn, draw)).mean()
+        loss = hinge_discriminator_loss(self._judge(covers, draw), self._judge(drawn, draw))
         self.heads_optimizer.zero_grad()
         loss.backward()
         update(self.heads_optimizer, 2 * self.learning_rate, self.accelerator, LARGEST_NORM)

@@ -45,7 +45,7 @@ def failure(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, *arg
         ("network: dcgan\nresolution: 64", "loss is missing"),
         (
             "network: vqgan\nresolution: 64\nloss: logistic",
-            "network: should be 'dcgan', 'wgan-gp', 'r3gan' or 'painter', not 'vqgan'",
+            "network: should be 'dcgan', 'wgan-gp', 'r3gan', 'painter' or 'projected', not 'vqgan'",
         ),
         ("network: dcgan\nresolution: 60\nloss: logistic", "power of two"),
         ("network: dcgan\nresolution: 64\nloss: logistic\ngenerator: {depth: 3}", "depth"),
@@ -130,7 +130,7 @@ def test_mistakes_on_the_command_line(
 
     out, tiny = str(tmp_path / "out"), ("--config", "tiny")
     assert "--config" in line()
-    assert "no such recipe; there are dcgan-128, dcgan-64" in line("--config", "dcgan-63", "--dry_run")
+    assert "no such recipe; there are dcgan-64, dcgan-64-cpu" in line("--config", "dcgan-63", "--dry_run")
     assert "--dataset_name is missing" in line(*tiny, "--output_dir", out)
     assert "--output_dir is missing" in line(*tiny, "--dataset_name", str(tiny_dataset))
     both = (*tiny, "--dataset_name", str(tiny_dataset), "--output_dir", out)

@@ -5,7 +5,6 @@ steps are cheap, teaches layout and colour first. Nothing has to be faded in, be
 that change nothing: the idea is Net2Net's (Chen et al. 2016, section 2).
 """
 
-import copy
 import shutil
 from collections.abc import Sequence
 from dataclasses import fields
@@ -14,7 +13,6 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from gan.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from gan.networks.r3gan import R3GANDiscriminator, R3GANGenerator
 from train.cli import UserError, full_disk_in_one_line
 from train.train_gan.checkpoints import Checkpoints, is_whole
@@ -26,10 +24,6 @@ from train.train_gan.state import GAN
 
 
 COLOURS = 3
-SIGNS = 2 * COLOURS  # each colour and its negative, of which a rectifier leaves one
-MIDDLE = slice(1, 3)  # of a 4x4 kernel with stride 2: the four pixels below one above
-SLOPE = 0.2  # of the discriminator's LeakyReLU
-LATENTS = 1024  # whose covers tell the statistics that the generator's new layer begins with
 
 
 def grow(gan: GAN, run_folder: Path) -> dict[str, float]:
@@ -62,9 +56,8 @@ def grow(gan: GAN, run_folder: Path) -> dict[str, float]:
         if is_no_memory(error):
             raise
         raise UserError(
-            f"--grow_from {run_folder}: a dcgan (with normalisation: none in its discriminator) or an r3gan grows to "
-            "twice the resolution at half the width, with the same max_width, blocks, latents and genres; these "
-            "networks differ otherwise"
+            f"--grow_from {run_folder}: an r3gan grows to twice the resolution at the same or half the width, with "
+            "the same max_width, blocks, latents and genres; these networks differ otherwise"
         ) from error
     return {"resolution": recipe.resolution, "images": state["images"], "seconds": state["seconds"]}
 
@@ -74,58 +67,6 @@ def keep_sheets(run_folder: Path, folder: RunFolder) -> None:
     if (run_folder / "samples").is_dir():
         with full_disk_in_one_line(folder.folder):
             shutil.copytree(run_folder / "samples", folder.samples / "before", dirs_exist_ok=True)
-
-
-@torch.no_grad()
-def grow_dcgan_generator(small: DCGANGenerator, large: DCGANGenerator) -> None:
-    """Make `large` draw the covers of `small`, each pixel as a square of four, while both are in training.
-
-    The last layer of `small` is followed by a normalisation, which begins as its own inverse, and by ReLU, after which
-    a colour is what is left of it less what is left of its negative.
-
-    Raises:
-        AttributeError, RuntimeError, ValueError: `large` is not `small` with one layer more.
-    """
-    *body, last, _ = small.layers
-    *same, widest, norm, _, out, _ = large.layers
-    _copy([*body, small.genre_embedding], [*same, large.genre_embedding])
-    before_tanh = copy.deepcopy(small).train()
-    before_tanh.layers[-1] = nn.Identity()
-    latents = torch.randn(LATENTS, small.config.latent_dim, generator=torch.Generator().manual_seed(0))
-    deviation, mean = torch.std_mean(before_tanh(latents), (0, 2, 3), correction=0)  # the last layer's bias included
-    widest.weight[:, :SIGNS] = torch.cat((last.weight, -last.weight), 1)
-    norm.weight[:SIGNS] = deviation.repeat(2)
-    norm.bias[:SIGNS] = torch.cat((mean, -mean))
-    out.weight.zero_()
-    out.bias.zero_()
-    _carry_colours(out.weight, 1)
-
-
-@torch.no_grad()
-def grow_dcgan_discriminator(small: DCGANDiscriminator, large: DCGANDiscriminator) -> None:
-    """Make `large` judge a cover as `small` judges it at half its size, the mean of each four pixels.
-
-    LeakyReLU(x) - LeakyReLU(-x) is x times 1 + its slope.
-
-    Raises:
-        AttributeError, RuntimeError, ValueError: `large` is not `small` with one layer more, or normalises batches.
-    """
-    first, *body = small.layers
-    new, _, wider, *same = large.layers
-    _copy([*body, small.genre_embedding], [*same, large.genre_embedding])
-    new.weight[:SIGNS] = 0
-    new.bias.zero_()
-    _carry_colours(new.weight, 1 / 4)
-    wider.weight.zero_()
-    wider.weight[:, :SIGNS] = torch.cat((first.weight, -first.weight), 1) / (1 + SLOPE)
-    wider.bias.copy_(first.bias)
-
-
-def _carry_colours(weight: nn.Parameter, share: float) -> None:
-    """Let the first channels of (channels, 3, 4, 4) stand for the colours, and the next ones for their negatives."""
-    for colour in range(COLOURS):
-        weight[colour, colour, MIDDLE, MIDDLE] = share
-        weight[COLOURS + colour, colour, MIDDLE, MIDDLE] = -share
 
 
 @torch.no_grad()
@@ -191,8 +132,6 @@ def _copy(layers: Sequence[nn.Module | None], to: Sequence[nn.Module | None]) ->
             other.load_state_dict(layer.state_dict())
 
 
-# By a recipe's `network:`, the generator's and the discriminator's; WGAN-GP's normalisation has no such beginning.
-GROW = {
-    "dcgan": (grow_dcgan_generator, grow_dcgan_discriminator),
-    "r3gan": (grow_r3gan_generator, grow_r3gan_discriminator),
-}
+# By a recipe's `network:`, the generator's and the discriminator's; where something is normalised there is no such
+# beginning.
+GROW = {"r3gan": (grow_r3gan_generator, grow_r3gan_discriminator)}

@@ -12,16 +12,16 @@ from torch.utils.flop_counter import FlopCounterMode
 from tests.helpers import programs
 from train.benchmark import __main__ as benchmark
 from train.benchmark import speed
+from train.benchmark.gpu import rates_of
 from train.benchmark.speed import WAYS, flops_of_a_cover, others_computing, rounds, sprint_speeds
 from train.cli import UserError
-from train.train_gan.recipes import Recipe
+from train.train_gan.recipes import PHASES, Recipe
 
 
 SMALL = {"generator": {"width": 4, "latent_dim": 4}, "discriminator": {"width": 4}}
 
 
 def test_it_prints_the_loop_beside_the_mathematics_and_the_sprint(tmp_path, monkeypatch):
-    monkeypatch.setattr(speed, "MANY", 10_000)  # covers to read one of: a million are three gigabytes
     monkeypatch.setitem(speed.MATRIX, "cpu", 256)
     config = tmp_path / "small.yaml"
     config.write_text(
@@ -36,7 +36,22 @@ def test_it_prints_the_loop_beside_the_mathematics_and_the_sprint(tmp_path, monk
     rows = re.findall(r"^(.{30,}?) +4 +([\d.]+) +[\d.]+", ended.stdout, re.M)
     assert any(name.endswith("fp32") for name, _ in rows)
     assert all(float(rate) > 0 for _, rate in rows)  # the ratio beside it may be 0.0 on a busy machine
-    assert "the sprint's way, 1 thread" in ended.stdout and "of 10,000" in ended.stdout
+    assert "the sprint's way, 1 thread" in ended.stdout
+
+
+def test_it_prints_what_reading_costs(monkeypatch):
+    monkeypatch.setattr(speed, "MANY", 10_000)  # covers to read one of: a million are three gigabytes
+    ended = programs.call(benchmark.main, "train.benchmark", "speed", "--reading")
+    assert not ended.returncode and "us of 5,000 covers" in ended.stdout and "of 10,000" in ended.stdout
+
+
+def test_it_prints_how_fast_each_phase_of_a_painter_is(monkeypatch):
+    monkeypatch.setitem(speed.MATRIX, "cpu", 256)
+    monkeypatch.setattr(speed, "PICTURES", 16)
+    ended = programs.call(benchmark.main, "train.benchmark", "speed", "--steps", 1, "--config", "painter-tiny")
+    assert not ended.returncode, ended.stderr
+    rates = rates_of(ended.stdout)
+    assert list(rates) == list(PHASES) and all(rates.values())
 
 
 def forward_flops(recipe: Recipe) -> list[int]:

@@ -47,6 +47,10 @@ def main(args: argparse.Namespace) -> str:
     if args.steps < 1:
         raise UserError(f"--steps must be at least 1, not {args.steps}")
     recipe = load_recipe(args.config, {"train_batch_size": args.train_batch_size})
+    if recipe.phases:
+        raise UserError(
+            f"--config {args.config}: a recipe with phases is not looked into; speed tells how fast each is"
+        )
     accelerator = Accelerator(mixed_precision="no")
     use_whole_device(accelerator.device)
     bf16 = can_bf16(accelerator.device)

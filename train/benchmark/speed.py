@@ -40,7 +40,9 @@ from train.train_gan.data import Batches
 from train.train_gan.device import can_bf16, cpu_threads, device_name, use_whole_device
 from train.train_gan.loop import Run, after_step
 from train.train_gan.monitor import Monitor
-from train.train_gan.recipes import CONFIGS, Recipe, load_recipe
+from train.train_gan.painter import build_painter
+from train.train_gan.phases import PhaseBatches, PhaseTrainer, load_features
+from train.train_gan.recipes import CONFIGS, PHASES, Recipe, load_recipe
 from train.train_gan.run_folder import RunFolder
 from train.train_gan.state import build
 from train.train_gan.steps import Batch, Trainer
@@ -52,6 +54,7 @@ COLUMNS = {
     "batch": 6, "covers/s": 10, "bare": 10, "loop costs": 12, "reading": 10, "of the peak": 13, "GB": 8,
 }  # fmt: skip
 PICTURES = 512  # to train on
+WARMING = 2  # steps that are not counted
 BLOCK = 5  # steps before one waits for a GPU, which is given work ahead
 DRAWN = 16  # different pictures for the sprint's way
 FEW, MANY, ROW_SIDE = 5_000, 1_000_000, 32
@@ -71,6 +74,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--train_batch_size", type=int, help="default: the recipe's")
     parser.add_argument("--steps", type=int, default=10, help="steps to take the median of")
     parser.add_argument(
+        "--reading", action="store_true", help="instead: what it costs to read a cover, of few and many"
+    )
+    parser.add_argument(
         "--busy", action="store_true", help="instead: how threads should wait where others compute, too"
     )
 
@@ -79,6 +85,9 @@ def main(args: argparse.Namespace) -> str:
     """Print covers a second of each recipe, what the loop around the mathematics costs, and how others compare."""
     if args.steps < 1:
         raise UserError(f"--steps must be at least 1, not {args.steps}")
+    if args.reading:
+        few, many = (loader_seconds(count) for count in (FEW, MANY))
+        return f"reading a cover: {1e6 * few:.1f} us of {FEW:,} covers, {1e6 * many:.1f} us of {MANY:,}"
     if args.busy:
         return busy(args)
     device = Accelerator(mixed_precision="no").device
@@ -91,6 +100,11 @@ def main(args: argparse.Namespace) -> str:
     print(f"\n{'recipe':<30}{''.join(heading)}")
     for config in args.config or sorted(p.stem for p in CONFIGS.glob("*.yaml")):
         recipe = load_recipe(config, {"train_batch_size": args.train_batch_size})
+        if recipe.phases:
+            for name, bf16 in precisions.items():
+                for phase, rate in phase_speeds(recipe, args.steps, bf16):
+                    print(f"{f'{config}, {phase}, {name}':<30}{recipe.train_batch_size:>6}{rate:>10.1f}", flush=True)
+            continue
         flops = flops_of_a_cover(recipe)
         for name, bf16 in precisions.items():
             print(f"{config + ', ' + name:<30}{recipe.train_batch_size:>6}", end="", flush=True)
@@ -107,8 +121,6 @@ def main(args: argparse.Namespace) -> str:
                 old = statistics.median(sprint_speeds(recipe, args.steps, device, count))
                 name = f"  the sprint's way, {count} thread{'s' * (count > 1)}" if count else "  the sprint's way"
                 print(f"{name:<30}{recipe.train_batch_size:>6}{old:>10.1f}   {timed.whole / old:.1f}x", flush=True)
-    few, many = (loader_seconds(count) for count in (FEW, MANY))
-    print(f"\nreading a cover: {1e6 * few:.1f} us of {FEW:,} covers, {1e6 * many:.1f} us of {MANY:,}", flush=True)
     where = device_name(device)
     return f"on {where}; medians of {args.steps} steps; `accelerate launch` gives a program one thread, ours takes all"
 
@@ -262,6 +274,35 @@ def paired_speeds(recipe: Recipe, steps: int, bf16: bool) -> Timed:
     every = recipe.discriminator_steps
     whole, alone, reading = (statistics.median(rounds(times[warm // block :], every)) for times in laps)
     return Timed(round_ * size / whole, round_ * size / alone, reading / whole, memory)
+
+
+def phase_speeds(recipe: Recipe, steps: int, bf16: bool) -> Iterator[tuple[str, float]]:
+    """Yield each phase of a painter with its covers a second: the median of `steps` steps of the loop without logging.
+
+    Each is measured where it ends, when all that learn in it do.
+    """
+    accelerator = Accelerator(mixed_precision="no")
+    features = load_features(recipe, accelerator.device)
+    gan = build_painter(recipe, accelerator.device, [])
+    trainer, size = PhaseTrainer(gan, recipe, accelerator, bf16, features), recipe.train_batch_size
+    batches = PhaseBatches(trainer, random_covers(recipe.resolution))
+    end = 0
+    for phase in PHASES:
+        if not recipe.length(phase):
+            continue
+        end += recipe.length(phase)
+        laps = []
+        for _ in range(WARMING + steps):
+            began = time.perf_counter()
+            measured = trainer.step(batches.at(end - size), end - size)
+            next(iter(measured.values())).item()  # waits for the device
+            laps.append(time.perf_counter() - began)
+        yield phase, size / statistics.median(laps[WARMING:])
+
+
+def random_covers(resolution: int) -> Covers:
+    """Return covers of noise to train on."""
+    return Covers(Dataset.from_dict({"pixels": [os.urandom(3 * resolution**2) for _ in range(PICTURES)]}), resolution)
 
 
 @contextmanager

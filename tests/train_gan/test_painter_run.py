@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import yaml
 from accelerate import Accelerator
 from accelerate.state import PartialState
 from datasets import Dataset
@@ -25,6 +26,7 @@ from tests.helpers.drawn import draw_cover
 from tests.helpers.trainers import in_two_processes, run_of
 from train.cli import UserError
 from train.covers import Covers
+from train.train_gan.autoencoder import take_autoencoder
 from train.train_gan.checkpoints import Checkpoints
 from train.train_gan.encoded import digest_of, encode, read, write
 from train.train_gan.loop import loop, steps
@@ -104,6 +106,19 @@ def test_a_run_goes_on_exactly_in_every_phase(whole: Painter, stop: int, tmp_pat
     assert Checkpoints(tmp_path).load(resumed.gan, "latest", torch.device("cpu")) == (stop, 1.0)
     train(resumed, stop, 64, cache if stop == 32 else None)
     assert same(whole, resumed.gan, *NETWORKS)
+
+
+def test_a_generator_is_tuned_in_a_run_of_its_own(whole: Painter, tmp_path: Path):
+    """From the last checkpoint of a run without that phase."""
+    first = new_trainer(replace(RECIPE, phases={"paint": 24, "distil": 16}, total_images=56))
+    train(first, 0, 56)
+    Checkpoints(tmp_path / "first").run.mkdir()
+    Checkpoints(tmp_path / "first").save(first.gan, 56, 1.0)
+    (file,) = Checkpoints(tmp_path / "first").files()
+    tuned = new_trainer()
+    assert Checkpoints(tmp_path / "tuned").load(tuned.gan, str(file), torch.device("cpu")) == (56, 1.0)
+    assert train(tuned, 56, 64) == ["tune"]
+    assert same(whole, tuned.gan, *NETWORKS)
 
 
 def test_each_network_learns_in_its_phase_alone():
@@ -256,7 +271,7 @@ def test_encoded_covers_have_unit_variance_and_are_kept(tmp_path: Path):
 
 
 MISTAKES = {
-    "phases: {paint: 0}": "needs phases",
+    "phases: {distil: 32}": "needs phases",
     "phases: {paint: 64, distil: 96}": "leaves no covers to compose",
     "phases: {paint: 64, distil: 0}": "features and phases.distil go together",
     "phases: {paint: 64, draw: 8}": "phases",
@@ -271,8 +286,6 @@ MISTAKES = {
 
 @pytest.mark.parametrize("line", MISTAKES)
 def test_a_mistake_in_a_recipe_is_named(line: str, tmp_path: Path):
-    import yaml
-
     values = yaml.safe_load(Path("train/configs/painter-tiny.yaml").read_text()) | yaml.safe_load(line)
     (file := tmp_path / "mine.yaml").write_text(yaml.safe_dump(values))
     with pytest.raises(UserError, match=MISTAKES[line]) as error:
@@ -346,3 +359,59 @@ def test_whoever_asks_to_stop_does_not_wait_for_the_latents(drawn: Path, tmp_pat
     monkeypatch.setattr("train.train_gan.phases.encode", signalled)
     assert "stopped after 24 covers" in loop(run)
     assert [file.name for file in Checkpoints(tmp_path / "run").files()] == ["images-0000000024.pt"]
+
+
+def recipe_file(folder: Path, **changes: object) -> str:
+    values = yaml.safe_load(Path("train/configs/painter-tiny.yaml").read_text()) | changes
+    (file := folder / "mine.yaml").write_text(yaml.safe_dump(values))
+    return str(file)
+
+
+def test_another_runs_autoencoder_is_taken(drawn: Path, tmp_path: Path):
+    """With another composer; and it goes on without the run that it was taken from."""
+    taken, out = tmp_path / "taken", tmp_path / "run"
+    trainer = new_trainer()
+    train(trainer, 0, 24)
+    Checkpoints(taken).run.mkdir()
+    Checkpoints(taken).save(trainer.gan, 24, 1.0)
+    wider = RECIPE.generator | {"composer_width": 12}
+    mine = recipe_file(tmp_path, generator=wider, phases={"paint": 0, "distil": 32}, total_images=48)
+    refused = run(drawn, out, config=mine)
+    assert refused.returncode == 2 and "name --autoencoder" in refused.stderr.splitlines()[-1]
+    ended = run(drawn, out, "--autoencoder", str(taken), config=mine)
+    assert ended.returncode == 0, ended.stderr
+    state = torch.load(out / "checkpoints/images-0000000048.pt", weights_only=True)
+    assert all(
+        torch.equal(state["encoder"][name], weight) for name, weight in trainer.gan.encoder.state_dict().items()
+    )
+    for name, weight in trainer.gan.generator.decoder.state_dict().items():
+        assert torch.equal(state["generator"][f"decoder.{name}"], weight)
+    shutil.rmtree(taken)
+    ended = run(drawn, out, "--autoencoder", str(taken), "--total_images", "56", config=mine)
+    assert ended.returncode == 0 and "done after 56 covers" in ended.stdout, ended.stderr
+
+
+def test_an_autoencoder_that_cannot_be_taken_is_named(tmp_path: Path):
+    trainer = new_trainer()
+    with pytest.raises(UserError, match="not the folder of a run with a checkpoint"):
+        take_autoencoder(trainer.gan, tmp_path)
+    Checkpoints(tmp_path).save(trainer.gan, 24, 1.0)
+    before = copy.deepcopy(trainer.gan.encoder.state_dict())
+    for name, size in {"width": 8, "latent_channels": 8}.items():
+        other = new_trainer(replace(RECIPE, generator=RECIPE.generator | {name: size}))
+        with pytest.raises(UserError, match="of another size; generator") as error:
+            take_autoencoder(other.gan, tmp_path)
+        assert "\n" not in str(error.value)
+    (file,) = Checkpoints(tmp_path).files()
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(UserError, match="damaged"):
+        take_autoencoder(trainer.gan, tmp_path)
+    assert all(torch.equal(before[name], weight) for name, weight in trainer.gan.encoder.state_dict().items())
+
+
+def test_fewer_covers_than_kinds_are_told_before_anything_is_learned(drawn: Path, tmp_path: Path):
+    mine = recipe_file(tmp_path, generator=RECIPE.generator | {"clusters": 32})
+    ended = run(drawn, tmp_path / "run", config=mine)
+    last = ended.stderr.splitlines()[-1]
+    assert ended.returncode == 2 and "24 covers are fewer than generator.clusters, 32" in last
+    assert not (tmp_path / "run").exists()

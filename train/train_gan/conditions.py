@@ -28,6 +28,7 @@ def find_clusters(features: torch.Tensor, count: int, generator: torch.Generator
     centres = points[torch.randint(len(points), (1,), generator=generator)]
     while len(centres) < count:
         gaps = torch.cdist(points, centres).min(1).values.square()
+        gaps += not gaps.any()  # only copies of centres are left
         centres = torch.cat((centres, points[torch.multinomial(gaps, 1, generator=generator)]))
     for _ in range(ITERATIONS):
         nearest = (points @ centres.T).argmax(1)

@@ -35,6 +35,11 @@ def options() -> argparse.Namespace:
     what.add_argument(
         "--grow_from", type=Path, help="folder of a run at half the resolution, whose networks this one begins with"
     )
+    what.add_argument(
+        "--autoencoder",
+        type=Path,
+        help="folder of a painter's run, whose autoencoder this one takes",
+    )
     what.add_argument("--resume_from_checkpoint", default="latest", help="a checkpoint file, or latest")
     what.add_argument(
         "--dry_run", action="store_true", help="print recipe, parameters and layer shapes, train nothing"

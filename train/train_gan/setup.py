@@ -17,6 +17,7 @@ from train.covers import Covers
 from train.metrics.evaluation import EYE_SIDE, Evaluation
 from train.metrics.eyes import load_eyes
 from train.metrics.inception import features
+from train.train_gan.autoencoder import take_autoencoder
 from train.train_gan.averages import Averages
 from train.train_gan.data import Batches, genres_to_learn, in_memory, open_covers
 from train.train_gan.device import can_bf16, use_whole_device
@@ -54,8 +55,7 @@ def start(args: argparse.Namespace, recipe: Recipe) -> Accelerator:
     check_shares(recipe, accelerator.num_processes, args.gradient_accumulation_steps)
     if accelerator.is_main_process and (line := launchers_precision(args.mixed_precision)):
         say(line)
-    if recipe.phases:
-        check_phases(args)
+    check_phases(args, recipe)
     use_whole_device(accelerator.device)
     return accelerator
 
@@ -63,13 +63,13 @@ def start(args: argparse.Namespace, recipe: Recipe) -> Accelerator:
 def build_networks(
     args: argparse.Namespace, recipe: Recipe, accelerator: Accelerator
 ) -> tuple[GAN | Painter, list[str], dict[str, float] | None]:
-    """Build new networks, grown from those of a smaller run where that was asked for.
+    """Build new networks, grown from those of a smaller run, or with another's autoencoder, where that was asked for.
 
     Returns:
         The networks and optimisers, the genres that they learn, and what is known of the smaller run; None without.
 
     Raises:
-        UserError: the dataset has no genres, the networks cannot be built, or the smaller run cannot be grown.
+        UserError: the dataset has no genres, the networks cannot be built, or the other run's cannot be taken.
     """
     with accelerator.local_main_process_first():
         source = (args.dataset_name, args.streaming, args.dataset_config_name, args.label_column)
@@ -83,6 +83,8 @@ def build_networks(
     grown_from = before.get("grown_from")  # a run that goes on needs the smaller one no more
     if args.grow_from and not grown_from:
         grown_from = grow(gan, args.grow_from)
+    if args.autoencoder and not before:
+        take_autoencoder(gan, args.autoencoder)
     return gan, genres, grown_from
 
 
@@ -108,6 +110,9 @@ def open_run(args: argparse.Namespace, recipe: Recipe, accelerator: Accelerator,
         covers, held_out = open_covers(*source)
     if not recipe.phases:
         gan.augmentation.probability = initial_probability(len(covers))
+    elif len(covers) < (kinds := recipe.generator.get("clusters", 0)):
+        short = f"{len(covers)} covers are fewer than generator.clusters, {kinds}"
+        raise UserError(f"--dataset_name {args.dataset_name}: {short}")
 
     folder = RunFolder(args.output_dir)
     before = folder.previous_config()
@@ -204,8 +209,17 @@ def launchers_precision(asked: str) -> str:
     )
 
 
-def check_phases(args: argparse.Namespace) -> None:
-    """Raise UserError where something was asked for that a recipe with phases does not do."""
+def check_phases(args: argparse.Namespace, recipe: Recipe) -> None:
+    """Raise UserError where something was asked for that a recipe with phases, or one without, does not do."""
+    if not recipe.phases:
+        if args.autoencoder:
+            raise UserError(f"--autoencoder: network: {recipe.network} has none")
+        return
+    if args.autoencoder and recipe.phases["paint"]:
+        raise UserError("--autoencoder: the recipe would learn one of its own; say phases: {paint: 0, ...} in it")
+    learned = args.autoencoder or recipe.phases["paint"] or args.resume_from_checkpoint != "latest"
+    if not learned and not args.dry_run and not RunFolder(args.output_dir).previous_config():
+        raise UserError("phases.paint is 0; name --autoencoder, the folder of a run that has learned to paint")
     for flag, why in {
         "streaming": "looks at all covers at once when it has learned to paint",
         "grow_from": "begins with the autoencoder of its own resolution",

@@ -1,0 +1,40 @@
+"""A painter that begins with the autoencoder of another run, which need not be learned again."""
+
+from pathlib import Path
+
+import torch
+
+from train.cli import UserError
+from train.train_gan.checkpoints import Checkpoints, is_whole
+from train.train_gan.device import is_no_memory
+from train.train_gan.painter import Painter
+
+
+def take_autoencoder(painter: Painter, run_folder: Path) -> None:
+    """Let a new painter encode and paint as that of the run in `run_folder` does; all else begins anew.
+
+    Raises:
+        UserError: it is not the run of a painter with a sound checkpoint, or its autoencoder is of another size.
+    """
+    files = Checkpoints(run_folder).files()
+    if not files:
+        raise UserError(f"--autoencoder {run_folder}: not the folder of a run with a checkpoint")
+    if not is_whole(files[-1]):
+        raise UserError(f"--autoencoder {files[-1]}: damaged")
+    try:
+        state = torch.load(files[-1], map_location="cpu", weights_only=True)
+        decoder = {
+            name.removeprefix("decoder."): weight
+            for name, weight in state["generator"].items()
+            if name.startswith("decoder.")
+        }
+        painter.encoder.load_state_dict(state["encoder"])
+        painter.patch_critic.load_state_dict(state["patch_critic"])
+        painter.generator.decoder.load_state_dict(decoder)
+    except (LookupError, RuntimeError) as error:
+        if is_no_memory(error):
+            raise
+        raise UserError(
+            f"--autoencoder {run_folder}: no autoencoder, or one of another size; generator.width and "
+            "generator.latent_channels of the recipe must be those of that run"
+        ) from error

@@ -30,13 +30,15 @@ def gradients(trainer: Trainer) -> dict[str, torch.Tensor]:
     return found
 
 
-def assert_equal_gradients(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
-    """To a millionth of each network's whole gradient."""
+def assert_equal_gradients(
+    one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], tolerance: float = 1e-6
+) -> None:
+    """To a millionth of each network's whole gradient, or another share of it."""
     assert one.keys() == other.keys()
     for role in ("generator", "discriminator"):
         a, b = (torch.cat([g.flatten() for key, g in all_.items() if key.startswith(role)]) for all_ in (one, other))
         assert a.norm() > 1e-2
-        assert (a - b).norm() <= 1e-6 * a.norm(), role
+        assert (a - b).norm() <= tolerance * a.norm(), role
 
 
 @pytest.mark.parametrize("parts", [2, 4])
@@ -114,7 +116,9 @@ def test_two_processes_compute_what_one_does_with_the_whole_batch(tmp_path: Path
         alone.step(random_batch(recipe), 0)
         shares = [torch.load(tmp_path / f"{name}-{rank}.pt") for rank in (0, 1)]
         assert all(torch.equal(shares[0][key], shares[1][key]) for key in shares[0])
-        assert_equal_gradients(gradients(alone), shares[0])
+        # in the rectifiers of a frozen network and normalised heads rounding grows: the same batch in another
+        # order differs by 2e-3 in float32, by 6e-15 in float64
+        assert_equal_gradients(gradients(alone), shares[0], 0.03 if recipe.network == "projected" else 1e-6)
         alone.adapt_augmentation(random_batch(recipe), random_batch(recipe).real.flip(2), None, 100)
         r_v = [float(Path(tmp_path, f"{name}-{rank}.txt").read_text()) for rank in (0, 1)]
         assert r_v[0] == r_v[1] == pytest.approx(alone.gan.augmentation.r_v, rel=1e-3)

@@ -106,7 +106,7 @@ def build_page(
         walk_tab(Walk(model), training)
         finish_tab(finish)
         yours_tab(yours)
-        learn_tab(Learn(model))
+        learn_tab(Learn(model, training))
         memory, shown = shelf(model)
         text("shell/footer.html", about(model))
         page.front_model = model  # whom Front asks

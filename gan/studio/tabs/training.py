@@ -7,6 +7,7 @@ from functools import lru_cache
 from PIL import Image
 
 from gan.film import evenly
+from gan.pipeline import AlbumCoverPipeline
 from gan.pipeline_folder import PipelineError, load_pipeline
 from gan.studio import checks
 from gan.studio.address import Address
@@ -45,15 +46,10 @@ class Training:
         """
         drawn = 0
         for tag in self.snapshots:
-            try:
-                pipeline = self._load(tag)
-            except PipelineError as error:
-                log.warning("the snapshot %s is left out: %s", tag, error)
-                continue
-            if _shape(pipeline) != _shape(self.model.pipeline):  # the run of another network
-                continue
-            drawn += 1
-            yield int(tag.rpartition("-")[2]), self.model.draw_with(pipeline, [address])[0]
+            pipeline = self.pipeline_of(tag)
+            if pipeline is not None:
+                drawn += 1
+                yield images_of(tag), self.model.draw_with(pipeline, [address])[0]
         if drawn < 2:
             raise checks.Refused("there are no snapshots of this generator's training", address.query())
 
@@ -61,6 +57,15 @@ class Training:
         """The cover's training, an animated WebP. Raises Refused as `covers` does."""
         images = [image for _, image in self.covers(address)]
         return loop_webp([*images, *[images[-1]] * HOLD], SNAPSHOTS_PER_SECOND)
+
+    def pipeline_of(self, tag: str) -> AlbumCoverPipeline | None:
+        """Return a snapshot's pipeline, or None where it cannot be loaded or is the run of another network."""
+        try:
+            pipeline = self._load(tag)
+        except PipelineError as error:
+            log.warning("the snapshot %s is left out: %s", tag, error)
+            return None
+        return pipeline if _shape(pipeline) == _shape(self.model.pipeline) else None
 
     # ---- for the script
 
@@ -88,7 +93,12 @@ class Training:
         return {"file": file, "name": f"album-cover-{address.name}-training.webp"}
 
 
-def _shape(pipeline) -> tuple[int, int, list[str], int, list[str]]:
+def images_of(tag: str) -> int:
+    """Return how many covers a run had been shown at the snapshot `tag`, images-<covers shown>."""
+    return int(tag.rpartition("-")[2])
+
+
+def _shape(pipeline: AlbumCoverPipeline) -> tuple[int, int, list[str], int, list[str]]:
     config = pipeline.synthesis.config
     return config.latent_dim, config.resolution, pipeline.genres, pipeline.clusters, pipeline.colours
 

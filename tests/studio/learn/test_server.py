@@ -12,11 +12,13 @@ from gan.studio import checks
 from gan.studio.model import Model
 from gan.studio.tabs.learn import anatomy
 from gan.studio.tabs.learn.learn import HERE, Learn
+from gan.studio.tabs.training import Training
 
 
 @pytest.fixture(scope="module")
 def learn(tiny_pipeline_folder: Path) -> Learn:
-    return Learn(Model(load_pipeline(tiny_pipeline_folder), "tiny"))
+    model = Model(load_pipeline(tiny_pipeline_folder), "tiny")
+    return Learn(model, Training(model, []))
 
 
 @pytest.mark.parametrize("role", anatomy.ROLES)
@@ -59,6 +61,9 @@ def test_wrong_questions_are_refused(learn: Learn):
         (learn.inside.directions, {"seed": 1, "direction": 6}),
         (learn.inside.normalised, {"seed": 1, "layer": 0, "channel": 10**6}),
         (learn.frame, 10**6),
+        (learn.frame, {"of": "shipped", "number": 10**6}),
+        (learn.frame, {"of": "hub", "number": 0}),
+        (learn.film, "../x"),
     ):
         with pytest.raises(checks.Refused):
             question(payload)
@@ -95,9 +100,38 @@ def test_batch_normalisation_is_as_torch_computes_it(learn: Learn):
 
 
 def test_the_film_has_its_curves(learn: Learn):
-    told = learn.film(None)
-    assert told["frames"] > 35 and told["curves"]["loss_d"][-1][0] > 300_000
-    assert learn.frame(0)["src"].startswith("data:image/webp")
+    told = learn.film("shipped")
+    assert 0 < len(told["images"]) <= told["frames"]
+    assert (
+        told["images"][0] <= told["curves"]["fd_covers"][0][0]
+        and told["images"][-1] <= told["curves"]["fd_covers"][-1][0]
+    )
+    assert learn.frame({"of": "shipped", "number": 0})["src"].startswith("data:image/webp")
+    assert learn.film("hub") == {"frames": 0, "images": [], "curves": {}}
+
+
+def test_a_training_on_the_hub_is_shown(hub, tmp_path: Path):
+    from tests.helpers.hub_repo import Repo
+    from tests.helpers.tiny import pipeline_files, tiny_pipeline
+
+    repo = hub.repos["model", "user/covers"] = Repo()
+    lines = [{"images": 10, "loss_d": 1.5}, {"images": 20, "loss_d": 1.25, "loss_g": "x"}, {"images": 20}, ["no"]]
+    metrics = {"metrics.jsonl": "\n".join(map(json.dumps, lines)).encode()}
+    for seed, tag in enumerate(("images-10", "images-20")):
+        files = pipeline_files(tiny_pipeline("dcgan", seed), tmp_path / tag)
+        repo.tags[tag] = repo.commit(files | metrics, tag)
+    broken = pipeline_files(tiny_pipeline("dcgan", 5, latent_dim=12), tmp_path / "other")
+    repo.tags["images-15"] = repo.commit(broken, "another network")
+    repo.commit(metrics, "metrics")
+    model = Model(load_pipeline("user/covers", "images-20"), "user/covers")
+    learn = Learn(model, Training(model, ["images-10", "images-15", "images-20"]))
+    told = learn.film("hub")
+    assert (told["frames"], told["images"]) == (3, [10, 15, 20])
+    assert told["curves"]["loss_d"] == [[10, 1.5], [20, 1.25]] and told["curves"]["loss_g"] == []
+    first, last = (learn.frame({"of": "hub", "number": number})["src"] for number in (0, 2))
+    assert first.startswith("data:image/webp") and first != last
+    with pytest.raises(checks.Refused, match="cannot be loaded"):
+        learn.frame({"of": "hub", "number": 1})
 
 
 def test_both_languages_have_the_same_words():

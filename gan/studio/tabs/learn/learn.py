@@ -5,28 +5,42 @@ is answered here.
 """
 
 import json
-from collections.abc import Callable
-from functools import lru_cache
+import logging
+import math
+from collections.abc import Callable, Iterable
+from functools import cached_property, lru_cache
 from pathlib import Path
 
+from huggingface_hub import HfApi, hf_hub_download
 from PIL import Image, ImageSequence
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
+from gan.errors import first_line
+from gan.film import evenly
 from gan.networks import NETWORKS
 from gan.studio import checks
 from gan.studio.files import data_uri, still_webp
 from gan.studio.model import Model
 from gan.studio.shell.controls import part, tab
 from gan.studio.tabs.learn import anatomy
+from gan.studio.tabs.learn.critic import Critic
 from gan.studio.tabs.learn.inside import Inside
+from gan.studio.tabs.training import MOST_SNAPSHOTS, Training, images_of
 
 
 HERE = Path(__file__).parent
 SHIPPED = HERE.parents[2] / "pretrained"
-FILM, METRICS = SHIPPED / "film.webp", SHIPPED / "metrics.jsonl"
+FILM, METRICS, CONFIG = (SHIPPED / name for name in ("film.webp", "metrics.jsonl", "config.json"))
 FILM_QUALITY = 80
 CURVES = ("loss_d", "loss_g", "fd_covers", "recall_covers", "precision_covers")
+FILMS = ("shipped", "hub")
+SEEDS, IN_A_ROW = 16, 4  # covers on a picture of a training on the Hub
+WIDEST = 512  # pixels of such a picture
+LARGEST_METRICS = 20_000_000  # bytes
+MOST_POINTS = 400  # of a curve
+
+log = logging.getLogger("gan.studio")
 
 
 def lesson_files() -> Mount:
@@ -37,15 +51,18 @@ def lesson_files() -> Mount:
 class Learn:
     """What the lessons ask the server for."""
 
-    def __init__(self, model: Model):
+    def __init__(self, model: Model, training: Training):
         self.model = model
+        self.training = training
         self.inside = Inside(model)
+        self.critic = Critic(model)
+        self._sheet = lru_cache(maxsize=MOST_SNAPSHOTS)(self._draw_sheet)
 
     def functions(self) -> list[Callable]:
         """What the lessons call, by these names."""
         inside = self.inside
         questions = [self.layers, self.channels, inside.truncated, inside.ways, inside.directions, inside.normalised]
-        return [*questions, self.film, self.frame]
+        return [*questions, self.critic.judged, self.critic.seen, self.film, self.frame]
 
     def props(self) -> dict:
         """What the lessons know of the page's model from the start."""
@@ -56,6 +73,7 @@ class Learn:
             "model": self.model.name,
             "resolution": self.model.resolution,
             "latents": self.model.latent_dim,
+            "snapshots": len(self.training.snapshots),
         }
 
     def layers(self, payload: object) -> dict:
@@ -67,13 +85,42 @@ class Learn:
         return self.inside.channels(payload) | {"layers": len(self.inside.layers) - 1}
 
     def film(self, payload: object) -> dict:
-        """The training of the generator that ships: how many pictures its film has, and its curves."""
-        return film()
+        """The pictures and curves of a training: `shipped`, in gan/pretrained, or `hub`, of the page's own model.
+
+        Returns:
+            `{"frames": how many pictures, "images": [covers shown at each of the last ones], "curves": {name: [[covers
+            shown, value], ...]}}`. The shipped film begins with pictures of a run before it, which have no curves.
+        """
+        return film() if _film_of(payload) == "shipped" else self._hub_film
 
     def frame(self, payload: object) -> dict:
-        """One picture of the film, by its number."""
-        frames = _frames()
-        return {"src": frames[checks.whole(payload, "a picture", 0, len(frames) - 1)]}
+        """One picture of a film: `{"of": shipped or hub, "number"}`."""
+        asked = payload if isinstance(payload, dict) else {}
+        if _film_of(asked.get("of")) == "shipped":
+            frames = _frames()
+            return {"src": frames[checks.whole(asked.get("number"), "a picture", 0, len(frames) - 1)]}
+        snapshots = self.training.snapshots
+        if not snapshots:
+            raise checks.Refused("there are no snapshots of this generator's training", payload)
+        return {"src": self._sheet(checks.whole(asked.get("number"), "a picture", 0, len(snapshots) - 1))}
+
+    @cached_property
+    def _hub_film(self) -> dict:
+        images = [images_of(tag) for tag in self.training.snapshots]
+        return {"frames": len(images), "images": images, "curves": _hub_curves(self.model.name) if images else {}}
+
+    def _draw_sheet(self, number: int) -> str:
+        pipeline = self.training.pipeline_of(self.training.snapshots[number])
+        if pipeline is None:
+            raise checks.Refused("this snapshot cannot be loaded", number)
+        covers = self.model.draw_with(pipeline, [self.model.address(seed) for seed in range(SEEDS)])
+        side = min(self.model.resolution, WIDEST // IN_A_ROW)
+        sheet = Image.new("RGB", (IN_A_ROW * side, SEEDS // IN_A_ROW * side))
+        for n, cover in enumerate(covers):
+            sheet.paste(
+                cover.resize((side, side), Image.Resampling.LANCZOS), (n % IN_A_ROW * side, n // IN_A_ROW * side)
+            )
+        return data_uri(still_webp(sheet, FILM_QUALITY), "image/webp")
 
 
 def learn_tab(learn: Learn) -> None:
@@ -84,19 +131,45 @@ def learn_tab(learn: Learn) -> None:
 
 @lru_cache(maxsize=1)
 def film() -> dict:
-    """`{"frames": how many, "curves": {name: [[covers shown, value], ...]}}` of the shipped training.
-
-    The film shows both runs, its last `checkpoints` pictures are those of metrics.jsonl.
-    """
+    """The shipped training as `Learn.film` tells it; the last pictures are those of its own checkpoints."""
     lines = [json.loads(line) for line in METRICS.read_text().splitlines()]
-    curves = {name: [[line["images"], line[name]] for line in lines if name in line] for name in CURVES}
     with Image.open(FILM) as pictures:
         frames = pictures.n_frames
-    return {
-        "frames": frames,
-        "checkpoints": [line["images"] for line in lines if "fd_covers" in line],
-        "curves": curves,
-    }
+    every = json.loads(CONFIG.read_text())["checkpointing_images"]
+    images = evenly(list(range(every, lines[-1]["images"] + 1, every)), frames)
+    return {"frames": frames, "images": images, "curves": _curves(lines)}
+
+
+def _hub_curves(name: str) -> dict:
+    """The curves that a run put beside its model; none where it did not, or what lies there is strange."""
+    try:
+        wanted = HfApi().get_paths_info(name, "metrics.jsonl")
+        if not wanted or wanted[0].size > LARGEST_METRICS:
+            return {}
+        lines = [json.loads(line) for line in Path(hf_hub_download(name, "metrics.jsonl")).read_text().splitlines()]
+        return _curves(line for line in lines if isinstance(line, dict))
+    except Exception as error:  # the client raises its own, httpx's and the operating system's errors
+        log.warning("the metrics of %s are left out: %s", name, first_line(error))
+        return {}
+
+
+def _curves(lines: Iterable[dict]) -> dict[str, list]:
+    curves = {name: [] for name in CURVES}
+    for line in lines:
+        for name, points in curves.items():
+            if _is_number(line.get("images")) and _is_number(line.get(name)):
+                points.append([line["images"], line[name]])
+    return {name: points[:: max(1, len(points) // MOST_POINTS)] for name, points in curves.items()}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _film_of(name: object) -> str:
+    if name not in FILMS:
+        raise checks.Refused("there is no such film", name)
+    return name
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-// Lesson 9, train your own: the six commands, with the visitor's own folder and name in them.
+// Lesson 9, train your own: the six commands, with the visitor's own folder and name in them, and a notebook.
 
 import {choice, el} from './drawing.js';
 
@@ -18,7 +18,7 @@ export default {
   defaults: {folder: 'my-covers', name: 'you', machine: 'laptop'},
   steps: [{}, {}, {}],
 
-  open(stage, {t, change, copy}, begin) {
+  open(stage, {t, base, change, copy}, begin) {
     let state = begin;
     const box = (key, label) => {
       const input = el('input', {type: 'text', maxlength: 60, 'data-name': key, oninput: () => change({[key]: safe(input.value, begin[key])})});
@@ -28,7 +28,8 @@ export default {
     const machine = choice(t('machine'), [['laptop', t('laptop')], ['gpu', t('gpu')]], machine => change({machine}));
     const list = el('ol', {class: 'commands'});
     stage.append(el('div', {class: 'ticks'}, boxes.folder.row, boxes.name.row), machine.group, list,
-      el('p', {class: 'buttons'}, el('button', {type: 'button', class: 'keep', 'data-do': 'copy-all', onclick: () => copy(commands(state).map(([, line]) => line).join('\n'), 'text-copied')}, t('copy-all'))));
+      el('p', {class: 'buttons'}, el('button', {type: 'button', class: 'keep', 'data-do': 'copy-all', onclick: () => copy(commands(state).map(([, line]) => line).join('\n'), 'text-copied')}, t('copy-all')),
+        el('a', {href: `${base}/train_your_own.ipynb`, download: 'train_your_own.ipynb'}, t('notebook'))));
     return {
       show(next) {
         state = next;

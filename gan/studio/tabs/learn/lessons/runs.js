@@ -1,4 +1,4 @@
-// A training run under a marker: its curves, and the sheet of covers at that moment. The film of lesson 5 is shown so.
+// A training run under a marker: its curves, and the sheet of covers at that moment. Lessons 2, 5 and 8 show runs so.
 
 import {colours, curves, el, legend} from './drawing.js';
 
@@ -30,4 +30,21 @@ export function runView(t, {onmove, label}) {
         ...lines.map(({name, values}) => el('span', {'data-number': name}, `${t(name)} `, el('b', {}, `${+near(values).toFixed(2)}`))));
     },
   };
+}
+
+// A run that lies beside the lessons: runs/<name>/run.json, its sheets and its recipe. See train/benchmark/lessons.py.
+const kept = new Map();
+export function loadRun(base, name) {
+  const file = async path => {
+    const answer = await fetch(`${base}/runs/${name}/${path}`);
+    if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
+    return answer;
+  };
+  if (!kept.has(name)) {
+    const found = Promise.all([file('run.json').then(answer => answer.json()), file('recipe.yaml').then(answer => answer.text())])
+      .then(([run, recipe]) => ({...run, recipe, sheets: run.sheets.map(([images, sheet]) => [images, `${base}/runs/${name}/${sheet}`])}));
+    kept.set(name, found);
+    found.catch(() => kept.delete(name));
+  }
+  return kept.get(name);
 }

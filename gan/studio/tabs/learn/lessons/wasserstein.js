@@ -1,7 +1,8 @@
-// Lesson 2, why Wasserstein: two heaps pushed apart, and what two distances say of it.
+// Lesson 2, why Wasserstein: two heaps pushed apart, and what two distances say of it; then a real run's curve.
 
-import {colours, curves, el, legend, penOf, short, slider} from './drawing.js';
+import {choice, colours, curves, el, legend, penOf, short, slider} from './drawing.js';
 import {heap, jensenShannon, wasserstein} from './math/distances.js';
+import {loadRun, runView} from './runs.js';
 
 const LINE = {cells: 801, low: -4, cell: 0.01}, MOST = 2;
 
@@ -15,18 +16,26 @@ const slopes = (theta, sigma, h = 0.02) => {
 };
 
 export default {
-  defaults: {theta: 1, blur: 0},
-  steps: [{theta: 1, blur: 0}, {theta: 0.4, blur: 0}, {theta: 0.4, blur: 0}, {theta: 0.8, blur: 0.3}],
+  defaults: {theta: 1, blur: 0, part: 'lines', at: 99},
+  steps: [{part: 'lines', theta: 1, blur: 0}, {part: 'lines', theta: 0.4, blur: 0}, {part: 'lines', theta: 0.4, blur: 0}, {part: 'lines', theta: 0.8, blur: 0.3}, {part: 'run', at: 0}],
+  ahead: (server, props, base) => loadRun(base, 'wgan').then(({sheets}) => Promise.all(sheets.map(([, address]) => fetch(address)))),
 
-  open(stage, {t, change}, begin) {
+  open(stage, {t, base, change}, begin) {
     let state = begin, lines = null, linesOf = null;
+    const part = choice(t('what'), [['lines', t('two-lines')], ['run', t('real-run')]], part => change({part}));
+    const view = runView(t, {label: t('marker'), onmove: at => change({at})}), run = el('div', {class: 'part'}, el('p', {class: 'aside', role: 'status'}, t('wait')));
+    loadRun(base, 'wgan').then(found => {
+      view.set({...found, shown: [['loss_d', 'real'], ['loss_g', 'fake']]});
+      run.replaceChildren(view.box);
+      view.show(state.at);
+    }, () => { run.textContent = t('no-server'); });
     const plane = el('canvas', {class: 'two-lines', tabindex: 0, role: 'slider', 'aria-label': t('push'), 'aria-valuemin': -MOST, 'aria-valuemax': MOST});
     const chart = el('canvas', {class: 'chart tall', role: 'img', 'aria-label': t('chart')}), numbers = el('p', {class: 'numbers big', role: 'status'});
     const theta = slider(t('apart'), {min: -MOST, max: MOST, step: 0.02, name: 'theta'}, theta => change({theta}));
     const blur = slider(t('blur'), {min: 0, max: 0.6, step: 0.02, name: 'blur'}, blur => change({blur}));
     const lines_ = el('div', {class: 'part'}, plane, legend([['real', t('real')], ['fake', t('fake')]]), el('div', {class: 'dials'}, theta.row, blur.row), numbers,
       el('figure', {}, chart, legend([['real', t('js')], ['fake', t('w')]])));
-    stage.append(lines_);
+    stage.append(part.group, lines_, run);
 
     const push = event => {
       const box = plane.getBoundingClientRect();
@@ -88,6 +97,11 @@ export default {
     return {
       show(next) {
         state = next;
+        const isRun = state.part === 'run';
+        part.set(isRun ? 'run' : 'lines');
+        lines_.hidden = isRun;
+        run.hidden = !isRun;
+        if (isRun) return view.show(state.at);
         theta.set(state.theta);
         blur.set(state.blur);
         plane.setAttribute('aria-valuenow', state.theta);

@@ -1,22 +1,25 @@
-// Lesson 5, watch it learn: the film of the generator that ships, its losses and scores beneath, one marker for both.
+// Lesson 5, watch it learn: the film of the generator that ships, or the snapshots of the page's model on the Hub; losses and
+// scores beneath, one marker for both.
 
-import {el} from './drawing.js';
+import {choice, el} from './drawing.js';
 import {runView} from './runs.js';
 
-const SECOND_RUN = 35;  // the film's last pictures, one for each 10,000 covers; those before are the run at 64 pixels
+const NOTHING = 'data:,';
 
 export default {
-  defaults: {at: 52, curve: 'losses'},
-  steps: [{at: 0, curve: 'losses'}, {at: 8, curve: 'losses'}, {at: 52, curve: 'losses'}, {at: 52, curve: 'scores'}],
-  ahead: server => server.film(null).then(({frames}) => Promise.all([0, 8, 18, 30, frames - 1].map(n => server.frame(n)))),
+  defaults: {of: 'shipped', at: 52, curve: 'losses'},
+  steps: [{of: 'shipped', at: 0, curve: 'losses'}, {of: 'shipped', at: 8, curve: 'losses'}, {of: 'shipped', at: 52, curve: 'losses'}, {of: 'shipped', at: 52, curve: 'scores'}],
+  ahead: server => server.film('shipped').then(({frames}) => Promise.all([0, 8, 18, 30, frames - 1].map(number => server.frame({of: 'shipped', number})))),
 
-  open(stage, {t, server, change, calm}, begin) {
-    let state = begin, film = null, ticking = 0;
+  open(stage, {t, server, props, change, calm}, begin) {
+    let state = begin, film = null, filmOf = '', arrived = false, ticking = 0;
     const view = runView(t, {label: t('marker'), onmove: at => { stop(); change({at}); }});
     const play = el('button', {type: 'button', class: 'keep', 'data-do': 'play', onclick: () => ticking ? stop() : start()}, t('play'));
     const which = el('p', {class: 'buttons'}, play, ...['losses', 'scores'].map(curve => el('button', {type: 'button', 'data-curve': curve, onclick: () => change({curve})}, t(curve))));
     const note = el('p', {class: 'aside', role: 'status'}, t('wait'));
-    stage.append(view.box, which, note);
+    const of = choice(t('of'), [['shipped', t('shipped')], ['hub', props.model]], of => { stop(); change({of, at: 999}); });
+    of.group.hidden = props.snapshots < 2;  // of a model in a folder, or without tags, there is no second film
+    stage.append(of.group, view.box, which, note);
 
     function start() {
       if (!film) return;
@@ -32,28 +35,46 @@ export default {
 
     const arrange = () => {
       const shown = state.curve === 'scores' ? [['fd_covers', 'fake'], ['recall_covers', 'real'], ['precision_covers', 'warm']] : [['loss_d', 'real'], ['loss_g', 'fake']];
-      // of the first run there are pictures and no curves: it lies before zero
-      const first = film.frames - SECOND_RUN;
-      const sheets = Array.from({length: film.frames}, (_, n) => [(n - first + 1) * 10000, null]);
-      for (const [n, sheet] of sheets.entries()) Object.defineProperty(sheet, 1, {get: () => server.frame(n).then(({src}) => src)});
-      view.set({curves: film.curves, sheets, shown, range: {from: -first * 10000}});
+      // of a run before there are pictures and no curves: it lies before zero
+      const {frames, images} = film, first = frames - images.length, each = images[0] || 1, mine = filmOf;
+      const sheets = Array.from({length: frames}, (_, n) => [n < first ? (n - first) * each : images[n - first], null]);
+      const picture = number => server.frame({of: mine, number}).then(answer => {
+        arrived = true;
+        note.textContent = answer.refused ? t('no-snapshot') : about();
+        return answer.src ?? NOTHING;
+      }, () => { note.textContent = t('no-server'); return NOTHING; });
+      for (const [n, sheet] of sheets.entries()) Object.defineProperty(sheet, 1, {get: () => picture(n)});
+      view.set({curves: film.curves, sheets, shown, range: {from: Math.min(0, -first * each), to: images.at(-1)}});
     };
-    server.film(null).then(answer => {
+    async function load(wanted) {
+      filmOf = wanted;
+      film = null;
+      arrived = false;
+      note.textContent = t('wait');
+      let answer;
+      try { answer = await server.film(wanted); } catch { note.textContent = t('no-server'); filmOf = ''; return; }
+      if (filmOf !== wanted) return;
       film = answer;
-      note.textContent = '';
       arrange();
+      refresh();
+    }
+    const about = () => t(filmOf === 'hub' ? 'of-the-hub' : state.at < film.frames - film.images.length ? 'first-run' : 'second-run');
+    function refresh() {
+      if (arrived) note.textContent = about();
       view.show(state.at);
-    }, () => { note.textContent = t('no-server'); });
+    }
 
     return {
       show(next) {
         const other = next.curve !== state.curve;
         state = next;
         for (const button of which.querySelectorAll('[data-curve]')) button.setAttribute('aria-pressed', button.dataset.curve === state.curve);
+        const wanted = state.of === 'hub' && props.snapshots > 1 ? 'hub' : 'shipped';
+        of.set(wanted);
+        if (wanted !== filmOf) return load(wanted);
         if (!film) return;
         if (other) arrange();
-        view.show(state.at);
-        note.textContent = state.at < film.frames - SECOND_RUN ? t('first-run') : t('second-run');
+        refresh();
       },
       close: stop,
     };

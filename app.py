@@ -49,6 +49,11 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="ask visitors and programs for these; without it the page is open to all; the variable PAGE_AUTH says "
         "the same, and stands in no list of processes",
     )
+    parser.add_argument(
+        "--root_path",
+        default=os.environ.get("GRADIO_ROOT_PATH") or "",
+        help="where a reverse proxy shows the page, such as /covers or https://example.org/covers; without it at /",
+    )
     parser.add_argument("--share", action="store_true", help="also open a public link")
     args = parser.parse_args(arguments)
     if args.auth is None and (login := os.environ.get("PAGE_AUTH")):
@@ -81,6 +86,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PipelineError as error:
         return _say(f"{error}; name a generator with --model", 1)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as on Ctrl+C, so that Gradio clears its files away
+    options = launch_options()
+    if args.auth and options["mcp_server"]:
+        options["mcp_server"] = False
+        _say("with --auth there is no MCP server: its clients have no way to log in", 0)
     try:
         _, local, public = page.launch(
             server_name=args.host,
@@ -89,7 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             auth=args.auth,
             quiet=True,
             prevent_thread_lock=True,
-            **launch_options(),
+            root_path=args.root_path,
+            **options,
         )
     except OSError as error:
         return _say(f"cannot listen at {args.host}: {error}; choose another --port or --host", 2)
@@ -112,32 +122,39 @@ def choose_model(name: str | None, revision: str | None) -> dict:
     from gan.pipeline_folder import find_snapshots
 
     if name is None:
-        return {"pipeline": load_pipeline(), "model_name": SHIPPED, "index": load_covers_index()}
+        return {"pipeline": load_pipeline(), "model_name": SHIPPED} | beside()
     try:
-        pipeline, index = load_pipeline(name, revision), load_covers_index(name, revision)
-        page = {"pipeline": pipeline, "model_name": public_name(name), "revision": revision, "index": index}
-        return page | {"snapshots": find_snapshots(name)}
+        page = {"pipeline": load_pipeline(name, revision), "model_name": public_name(name), "revision": revision}
+        return page | beside(name, revision) | {"snapshots": find_snapshots(name)}
     except PipelineError as error:
         _say(f"{str(error).rstrip('.')}; showing the generator that ships with the project instead", 0)
         # the line above has all of it; visitors are shown no path of this machine
         reason = re.sub(r"(?<![\w:/])/[^\s'\"]+", "…", str(error).removeprefix(f"{name}: ")).rstrip(".")
         notice = f"{public_name(name)}: {reason}. Shown instead is the generator that ships with the project."
-        return {"pipeline": load_pipeline(), "model_name": SHIPPED, "notice": notice, "index": load_covers_index()}
+        return {"pipeline": load_pipeline(), "model_name": SHIPPED, "notice": notice} | beside()
 
 
-def load_covers_index(name: str | None = None, revision: str | None = None):
-    """The index of the covers that a generator learned from, or None where it came without, or with a damaged one."""
+def beside(name: str | None = None, revision: str | None = None) -> dict:
+    """Load what lies beside a generator for the page; what it came without, or what is damaged, is left out.
+
+    Returns:
+        Arguments of `build_page`: `folder`, `index` of the covers that it learned from, and `survey` of its own ones.
+    """
     from gan.nearest import CopiesError, load_index
-    from gan.pipeline_folder import COVERS_INDEX, find_pipeline
+    from gan.pipeline_folder import COVERS_INDEX, SURVEY, find_pipeline
+    from gan.survey import SurveyError, load_survey
 
-    file = find_pipeline(name, revision) / COVERS_INDEX
-    if not file.exists():
-        return None
-    try:
-        return load_index(file)
-    except CopiesError as error:
-        _say(f"{error}; the page cannot tell copies", 0)
-        return None
+    folder = find_pipeline(name, revision)
+    found = {"folder": folder}
+    for key, file, load in (("index", COVERS_INDEX, load_index), ("survey", SURVEY, load_survey)):
+        if not (folder / file).exists():
+            continue
+        try:
+            found[key] = load(folder / file)
+        except (CopiesError, SurveyError) as error:
+            missing = {"index": "cannot tell copies", "survey": "cannot find covers by colour"}
+            _say(f"{error}; the page {missing[key]}", 0)
+    return found
 
 
 def public_name(name: str) -> str:

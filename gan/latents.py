@@ -115,6 +115,13 @@ def cross(a: torch.Tensor, b: torch.Tensor, take_b: torch.Tensor) -> torch.Tenso
     return torch.where(take_b, b, a)
 
 
+def moved(points: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
+    """Move (N, latent_dim) points by a step, and keep their lengths: at other lengths a generator never trained."""
+    there = points + step
+    lengths = points.norm(dim=-1, keepdim=True)
+    return torch.where(lengths > 0, there * (lengths / there.norm(dim=-1, keepdim=True).clamp_min(1e-6)), there)
+
+
 def semantic_directions(generator: torch.nn.Module, count: int) -> torch.Tensor:
     """Find the directions of latents that change a generator's first layer most, from its weights alone.
 

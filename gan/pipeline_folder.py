@@ -30,6 +30,7 @@ __all__ = ["check_genres", "load_pipeline", "save_pipeline"]
 PRETRAINED = Path(__file__).parent / "pretrained"
 GENERATORS = {generator.__name__: generator for generator, _ in NETWORKS.values()}
 COVERS_INDEX = "covers.index.safetensors"  # of the training covers (gan/nearest.py), where somebody has made one
+SURVEY = "survey.safetensors"  # of the generator's own covers (gan/survey.py), where somebody has made one
 INDEX = "model_index.json"  # by which a folder is known as a pipeline
 NEW = ".new-"  # begins the name of the folder in which a save writes, or in which a killed process was writing
 NOBODYS = (NEW, "lost+found")  # begin the names of what may lie in an empty folder, or on an empty disk
@@ -38,6 +39,7 @@ GENERATOR, ENCODER = "synthesis", "encoder"  # the networks of a pipeline, each 
 WEIGHTS_AND_CONFIG = [
     INDEX,
     COVERS_INDEX,
+    SURVEY,
     *(f"{part}/{name}" for part in (GENERATOR, ENCODER) for name in ("config.json", "*.safetensors")),
 ]
 
@@ -115,7 +117,7 @@ def _move_in(new: Path, folder: Path) -> None:
         (new / file).chmod(0o644)  # diffusers writes weights that nobody else may read
         (folder / file).parent.mkdir(exist_ok=True)
         (new / file).replace(folder / file)
-    before = [folder / name for name in ("pipeline.py", "generator.pt2", COVERS_INDEX)]
+    before = [folder / name for name in ("pipeline.py", "generator.pt2", COVERS_INDEX, SURVEY)]
     for left in [*before, *(folder / GENERATOR).glob("*"), *(folder / ENCODER).glob("*")]:
         if left.relative_to(folder) not in files and not left.is_dir():
             left.unlink(missing_ok=True)

@@ -2,8 +2,9 @@
 
     python -m train.ship runs/first
 
-Its weights go to gan/pretrained in float16, with the run's configuration, metrics and film, and a sheet of seeds 0 to
-63. What was measured of the one before (scores.json, copies.json, the index of its training covers) is deleted.
+Its weights go to gan/pretrained in float16, with the run's configuration, metrics and film, a sheet of seeds 0 to 63,
+and a survey for the page. What was measured of the one before (scores.json, copies.json, the index of its training
+covers) is deleted.
 """
 
 import json
@@ -12,17 +13,19 @@ from pathlib import Path
 
 import numpy as np
 
-from gan.pipeline_folder import COVERS_INDEX, PRETRAINED, PipelineError, halved, load_pipeline, save_pipeline
+from gan.pipeline_folder import COVERS_INDEX, PRETRAINED, SURVEY, PipelineError, halved, load_pipeline, save_pipeline
+from gan.survey import SEEDS
 from train.cli import Parser, UserError, run
 from train.metrics.best import is_best
+from train.survey import write_survey
 from train.train_gan.run_folder import draw_sheet
 
 
-OF_THE_ONE_BEFORE = ("scores.json", "copies.json", "film.webp", COVERS_INDEX)
+OF_THE_ONE_BEFORE = ("scores.json", "copies.json", "film.webp", COVERS_INDEX, SURVEY)
 
 
-def ship(run_folder: Path, target: Path) -> tuple[int, float]:
-    """Replace the generator in `target` by the best one of a run.
+def ship(run_folder: Path, target: Path, seeds: int = SEEDS) -> tuple[int, float]:
+    """Replace the generator in `target` by the best one of a run, and survey its first `seeds` for the page.
 
     Returns:
         How many covers that one was shown, and by how many grey levels float16 changes its own, on average.
@@ -51,6 +54,7 @@ def ship(run_folder: Path, target: Path) -> tuple[int, float]:
         shutil.copy(run_folder / "film.webp", target)
     (target / "metrics.jsonl").write_text("".join(f"{json.dumps(s)}\n" for s in lines if s["images"] <= images))
     sheets[1].save(target / "sheet.png")
+    write_survey(target, seeds)
     return images, gap
 
 
@@ -63,7 +67,8 @@ def main() -> str:
     size = sum(file.stat().st_size for part in ("synthesis", "encoder") for file in PRETRAINED.glob(f"{part}/*"))
     return (
         f"{PRETRAINED}: the generator after {images:,} covers, {size / 1e6:.1f} MB, "
-        f"{gap:.2g} grey levels from float32; measure it again"
+        f"{gap:.2g} grey levels from float32; measure it again, "
+        "and choose the cover that the page opens on: python -m train.survey --opening SEED"
     )
 
 

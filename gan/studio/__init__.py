@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from html import escape
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -24,9 +25,11 @@ from gan.studio.tabs.breed import Breed, breed_tab
 from gan.studio.tabs.crate import Crate, crate_tab
 from gan.studio.tabs.finish import Finish, finish_tab
 from gan.studio.tabs.learn.learn import Learn, learn_tab, lesson_files
+from gan.studio.tabs.learned import Learned
 from gan.studio.tabs.training import Training
 from gan.studio.tabs.walk import Walk, walk_tab
 from gan.studio.tabs.yours import Yours, yours_tab
+from gan.survey import Survey
 
 
 # a Space's page is a frame inside another page, whose address is the one to share
@@ -80,6 +83,8 @@ def build_page(
     notice: str | None = None,
     index: Index | None = None,
     snapshots: Sequence[str] = (),
+    survey: Survey | None = None,
+    folder: Path | None = None,
 ) -> gr.Blocks:
     """Build the page; launch it with `launch_options`.
 
@@ -90,20 +95,23 @@ def build_page(
         notice: a sentence for the top of the page, e.g. that another model could not be loaded.
         index: of the covers that the generator learned from, None where it came without.
         snapshots: the tags of its training on the Hub, in order.
+        survey: what is known of its covers, None where it came without.
+        folder: where the film and the log of its run lie, None where they do not.
     """
-    model = Model(pipeline, model_name, revision)
+    model = Model(pipeline, model_name, revision, survey)
     with gr.Blocks(title="Album Cover GAN", analytics_enabled=False) as page:
         text("shell/header.html")
         if notice:
             gr.HTML(f'<p class="notice" role="alert">{escape(notice)}</p>', js_on_load=None, elem_id="notice")
         breed, training = Breed(model), Training(model, list(snapshots))
         finish, yours = Finish(model), Yours(model, index)
-        add_endpoints(model, breed, training, finish, yours)
+        crate = Crate(model)
+        add_endpoints(model, crate, breed, training, finish, yours)
         post(model)
         part("shell/tabs")
-        crate_tab(Crate(model))
+        crate_tab(crate)
         breed_tab(breed)
-        walk_tab(Walk(model), training)
+        walk_tab(Walk(model), training, Learned(folder))
         finish_tab(finish)
         yours_tab(yours)
         learn_tab(Learn(model, training))

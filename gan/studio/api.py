@@ -14,7 +14,7 @@ from gan.studio.model import Model
 from gan.studio.print.layouts import LAYOUTS
 from gan.studio.shell.post import KINDS, large_file
 from gan.studio.tabs.breed import DIFFERENCE, Breed, as_amounts, as_difference
-from gan.studio.tabs.crate import FARTHEST, address_at
+from gan.studio.tabs.crate import FARTHEST, FOUND, Crate, address_at
 from gan.studio.tabs.finish import Finish
 from gan.studio.tabs.training import Training
 from gan.studio.tabs.walk import FRAMES, Order
@@ -22,14 +22,14 @@ from gan.studio.tabs.yours import Yours
 from gan.studio.uploads import read_picture, read_sent
 
 
-def add_endpoints(model: Model, breed: Breed, training: Training, finish: Finish, yours: Yours) -> None:
+def add_endpoints(model: Model, crate: Crate, breed: Breed, training: Training, finish: Finish, yours: Yours) -> None:
     """Add the endpoints to the page that is being built, with nothing to be seen of them.
 
     The page's own controls show pictures that no file stands behind; a program gets files.
 
     Args:
         model: draws the covers.
-        breed, training, finish, yours: what the tabs do.
+        crate, breed, training, finish, yours: what the tabs do.
     """
     with gr.Column(visible=False):
         cover_file = gr.Image(type="filepath", format="png", label="Cover")
@@ -146,6 +146,20 @@ def add_endpoints(model: Model, breed: Breed, training: Training, finish: Finish
         """
         x, y = (checks.number(value, "a place", -FARTHEST, FARTHEST) for value in (x, y))
         return save_cover(address_at(model, x, y, checks.truncation(truncation), genre, kind, colours))
+
+    @checks.in_words
+    def find(colours: list[str], count: int = FOUND, first: int = 0) -> list[str]:
+        """Find album covers by colour, among the first seeds.
+
+        Args:
+            colours: one to three of black, white, grey, brown, red, orange, yellow, green, cyan, blue, purple, pink.
+            count: how many covers, 1 to 32.
+            first: how many of the best are passed over.
+
+        Returns:
+            Their addresses, for /cover, those with most of the colours first.
+        """
+        return [one.query() for one in crate.find(colours, first, count)]
 
     @checks.in_words
     def walk(seed_a: int, seed_b: int, position: float = 0.5, truncation: float = 1.0) -> str:
@@ -390,6 +404,6 @@ def add_endpoints(model: Model, breed: Breed, training: Training, finish: Finish
     ):
         endpoint.__name__ = name  # what an MCP tool is called after
         call.click(endpoint, inputs, output, api_name=name, show_progress="hidden", **options)
-    for name, endpoint in (("breed", children), ("cross", cross), ("fade", fade), ("copies", copies)):
+    for name, endpoint in (("find", find), ("breed", children), ("cross", cross), ("fade", fade), ("copies", copies)):
         endpoint.__name__ = name
         gr.api(endpoint, api_name=name, concurrency_limit=2)

@@ -16,6 +16,7 @@ from gan.studio import checks
 from gan.studio.address import LARGEST_LATENT, Address
 from gan.studio.checks import Refused
 from gan.studio.files import cover_uri
+from gan.survey import Survey
 
 
 try:
@@ -26,7 +27,7 @@ except ImportError:
 MOST_PORTRAITS = 64  # in one answer
 MOST_AT_ONCE = 16  # covers that are drawn in one go
 MOST_NAMED = 20  # genres in a sentence
-FIRST_SEED = 1  # of the cover that is there before a visitor has chosen one
+FIRST_SEED = 1  # of the opening cover, where nobody chose one for its looks
 UNNAMED = re.compile(r"[^\w ./@+-]")  # what an address does not take in a name: a folder may be called anything
 
 
@@ -48,10 +49,14 @@ class Model:
         pipeline: draws the covers.
         name: what to call it, e.g. a Hub id; it is written on the page and into every cover.
         revision: branch, tag or commit of a Hub repository, None for a folder.
+        survey: what is known of its covers, where somebody has made one.
     """
 
-    def __init__(self, pipeline: AlbumCoverPipeline, name: str, revision: str | None = None):
+    def __init__(
+        self, pipeline: AlbumCoverPipeline, name: str, revision: str | None = None, survey: Survey | None = None
+    ):
         self.pipeline = pipeline
+        self.survey = survey
         self.name = name
         self.revision = revision
         # See `share_the_cpu`. Whoever asks first is served first: a lock would let some visitors wait for seconds.
@@ -59,6 +64,11 @@ class Model:
         if spaces:
             # A Space with a lent GPU stops when no function asks for one; anywhere else this changes nothing.
             self._draw_many = spaces.GPU(duration=10)(self._draw_many)
+
+    @property
+    def opening(self) -> int:
+        """The seed of the cover that is there before a visitor has chosen one."""
+        return FIRST_SEED if self.survey is None or self.survey.opening is None else self.survey.opening
 
     @property
     def resolution(self) -> int:

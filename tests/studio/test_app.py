@@ -83,7 +83,9 @@ def test_what_a_browser_remembers_is_not_trusted():
 
 def test_every_word_is_there_in_every_language_and_can_stand_in_an_attribute():
     for language in LANGUAGES.values():
-        assert [key for key in language if not key.startswith("refused: ")] == list(ENGLISH)
+        assert [key for key in language if not key.startswith("refused: ")] == [
+            key for key in ENGLISH if not key.startswith("refused: ")
+        ]
         for key, said in language.items():
             english = ENGLISH.get(key, key)
             assert said and not set('"<>`$') & set(said), key

@@ -51,37 +51,37 @@ def drag(page, tiles_right: float, tiles_down: float, across: int = 3) -> None:
 def test_seeds_and_truncation_change_the_cover(visit, model: Model):
     page = visit()
     assert page.title() == "Album Cover GAN"
-    details(page, "Seed 1, truncation 1")
+    details(page, "Seed 1, daring 1")
     assert shown(page) == cover_png(model.cover(1, 1.0), model.address(1))
 
     page.fill("#seed", "123456")
-    details(page, "Seed 123456, truncation 1")
+    details(page, "Seed 123456, daring 1")
     assert shown(page) == cover_png(model.cover(123456, 1.0), model.address(123456))
 
     page.fill("#seed", "99999999999")
     expect(page.locator("#mistake")).to_have_text("A seed is a whole number from 0 to 4294967295.")
     page.fill("#seed", "4294967295")
     expect(page.locator("#mistake")).to_have_text("")
-    details(page, "Seed 4294967295, truncation 1")
+    details(page, "Seed 4294967295, daring 1")
 
     page.locator("#truncation").focus()
     page.keyboard.press("ArrowLeft")
-    details(page, "Seed 4294967295, truncation 0.99")
+    details(page, "Seed 4294967295, daring 0.99")
     assert shown(page) == cover_png(model.cover(2**32 - 1, 0.99), model.address(2**32 - 1, 0.99))
 
     page.click("#dice")
-    expect(page.locator("#crate .details")).not_to_have_text("Seed 4294967295, truncation 0.99")
-    details(page, f"Seed {page.input_value('#seed')}, truncation 0.99")
+    expect(page.locator("#crate .details")).not_to_have_text("Seed 4294967295, daring 0.99")
+    details(page, f"Seed {page.input_value('#seed')}, daring 0.99")
 
 
 def test_dragging_shows_what_is_under_the_middle_and_snaps_to_a_seed(visit, model: Model):
     page = visit("?seed=10")
-    details(page, "Seed 10, truncation 1")
+    details(page, "Seed 10, daring 1")
     drag(page, -1.75, 0)
-    details(page, "A cover between seeds, truncation 1")  # while the finger is down
+    details(page, "A cover between seeds, daring 1")  # while the finger is down
     expect(page.locator("#crate .stand")).to_have_attribute("data-address", address_at(model, 11.75, 0, 1).query())
     page.mouse.up()
-    details(page, "Seed 12, truncation 1")
+    details(page, "Seed 12, daring 1")
     assert shown(page) == cover_png(model.cover(12, 1.0), model.address(12))
 
     page.click("#snap")
@@ -91,18 +91,18 @@ def test_dragging_shows_what_is_under_the_middle_and_snaps_to_a_seed(visit, mode
     expect(page.locator("#crate .stand")).to_have_attribute("data-address", between.query())
     assert shown(page) == cover_png(model.draw([between])[0], between)
     page.click("#snap")
-    details(page, re.compile("Seed (12|4294901772), truncation 1"))
+    details(page, re.compile("Seed (12|4294901772), daring 1"))
 
     box = page.locator("#crate canvas").bounding_box()  # a click goes to what was clicked
     page.fill("#seed", "100")
-    details(page, "Seed 100, truncation 1")
+    details(page, "Seed 100, daring 1")
     page.mouse.click(box["x"] + box["width"] / 2 + box["height"] / 3, box["y"] + box["height"] / 2)
-    details(page, "Seed 101, truncation 1")
+    details(page, "Seed 101, daring 1")
 
 
 def test_a_finger_drags_and_two_zoom(visit, context):
     page = visit("?seed=10")
-    details(page, "Seed 10, truncation 1")
+    details(page, "Seed 10, daring 1")
     box = page.locator("#crate canvas").bounding_box()
     x, y, tile = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, box["height"] / 3
     session = context.new_cdp_session(page)
@@ -115,7 +115,7 @@ def test_a_finger_drags_and_two_zoom(visit, context):
     for step in range(1, 9):
         touch("touchMove", (0, -step * tile / 8))
     touch("touchEnd")
-    details(page, f"Seed {10 + 65536}, truncation 1")
+    details(page, f"Seed {10 + 65536}, daring 1")
     touch("touchStart", (-20, 0), (20, 0))
     for step in range(1, 9):
         touch("touchMove", (-20 - step * 10, 0), (20 + step * 10, 0))
@@ -125,16 +125,16 @@ def test_a_finger_drags_and_two_zoom(visit, context):
 
 def test_the_plane_by_keys(visit):
     page = visit("?seed=0")
-    details(page, "Seed 0, truncation 1")
+    details(page, "Seed 0, daring 1")
     page.locator("#crate canvas").focus()
     for key, seed in (("ArrowRight", 1), ("ArrowDown", 65537), ("ArrowLeft", 65536), ("ArrowUp", 0)):
         page.keyboard.press(key)
-        details(page, f"Seed {seed}, truncation 1")
+        details(page, f"Seed {seed}, daring 1")
     page.keyboard.press("ArrowLeft")
-    details(page, "Seed 65535, truncation 1")  # the plane has no end
+    details(page, "Seed 65535, daring 1")  # the plane has no end
     page.keyboard.press("Shift+ArrowRight")
-    details(page, "A cover between seeds, truncation 1")
-    expect(page.locator("#crate [role=status]")).to_have_text("A cover between seeds, truncation 1")
+    details(page, "A cover between seeds, daring 1")
+    expect(page.locator("#crate [role=status]")).to_have_text("A cover between seeds, daring 1")
     for _ in range(6):
         page.keyboard.press("-")
     expect(page.locator("#out")).to_be_disabled()
@@ -142,7 +142,7 @@ def test_the_plane_by_keys(visit):
 
 def test_zooming_out_fills_the_plane_with_covers(visit):
     page = visit("?seed=40")
-    details(page, "Seed 40, truncation 1")
+    details(page, "Seed 40, daring 1")
     for _ in range(5):
         page.click("#out")
     expect(page.locator("#out")).to_be_disabled()
@@ -156,9 +156,9 @@ def test_zooming_out_fills_the_plane_with_covers(visit):
 def test_drifting_and_who_wants_no_motion(visit):
     page = visit()
     page.click("#drift")
-    details(page, "A cover between seeds, truncation 1")
+    details(page, "A cover between seeds, daring 1")
     page.click("#drift")
-    details(page, re.compile(r"Seed \d+, truncation 1"))  # snapped
+    details(page, re.compile(r"Seed \d+, daring 1"))  # snapped
     page.emulate_media(reduced_motion="reduce")
     expect(page.locator("#drift")).to_be_hidden()
 
@@ -168,41 +168,41 @@ def test_drifting_and_who_wants_no_motion(visit):
 
 def test_a_link_opens_its_cover(visit, model: Model):
     page = visit("?seed=123&truncation=0.8")
-    details(page, "Seed 123, truncation 0.8")
+    details(page, "Seed 123, daring 0.8")
     assert page.input_value("#seed") == "123" and page.input_value("#truncation") == "0.8"
     link = page.locator("#crate .link").get_attribute("href")
     assert link == f"?{model.address(123, 0.8).query()}"
     child = model.address_of(torch.randn(16, generator=torch.Generator().manual_seed(5)), 0.9)
     page = visit(f"?{child.query()}")
-    details(page, "A cover between seeds, truncation 0.9")
+    details(page, "A cover between seeds, daring 0.9")
     assert shown(page) == cover_png(model.draw([child])[0], child)
     page.locator("#crate canvas").focus()
     page.keyboard.press("ArrowRight")
-    details(page, "Seed 2, truncation 0.9")  # the plane goes on where it was
+    details(page, "Seed 2, daring 0.9")  # the plane goes on where it was
 
 
 def test_a_link_holds_while_tabs_are_changed_in_its_first_second(visit):
     page = visit("?seed=123&truncation=0.8", wait=False)
     page.get_by_role("tab", name="Walk").click()
     page.get_by_role("tab", name="Crate").click()
-    details(page, "Seed 123, truncation 0.8")
+    details(page, "Seed 123, daring 0.8")
     assert page.input_value("#truncation") == "0.8"
 
 
 def test_the_address_bar_has_the_cover(visit, model: Model):
     page = visit()
     page.fill("#seed", "77")
-    details(page, "Seed 77, truncation 1")
+    details(page, "Seed 77, daring 1")
     page.wait_for_url(f"**/?{model.address(77).query()}")
     page.reload()
-    details(page, "Seed 77, truncation 1")
+    details(page, "Seed 77, daring 1")
 
 
 @pytest.mark.parametrize(
     ("query", "sentence"),
     (
         ("?seed=<b>1</b>", "A seed is a whole number from 0 to 4294967295."),
-        ("?seed=1&truncation=nan", "Truncation is a number from 0 to 1.5."),
+        ("?seed=1&truncation=nan", "How daring (truncation) is a number from 0 to 1.5."),
         ("?latents=AAA", "This generator draws from 16 latents, not 1"),
         ("?seed=2&model=user/covers", "This cover was drawn by user/covers, and this page shows gan/pretrained."),
     ),
@@ -210,12 +210,12 @@ def test_the_address_bar_has_the_cover(visit, model: Model):
 def test_a_wrong_link_is_told(visit, query: str, sentence: str):
     page = visit(query)
     expect(page.locator(".toast span")).to_contain_text(sentence)
-    details(page, "Seed 1, truncation 1")
+    details(page, "Seed 1, daring 1")
 
 
 def test_a_downloaded_cover_dropped_on_the_page_opens_again(visit, tmp_path: Path):
     page = visit("?seed=123&truncation=0.8")
-    details(page, "Seed 123, truncation 0.8")
+    details(page, "Seed 123, daring 0.8")
     with page.expect_download() as download:
         page.get_by_role("link", name="PNG", exact=True).click()
     assert download.value.suggested_filename == "album-cover-123.png"
@@ -227,7 +227,7 @@ def test_a_downloaded_cover_dropped_on_the_page_opens_again(visit, tmp_path: Pat
     drop = base64.b64encode((tmp_path / "cover.png").read_bytes()).decode()
     page.get_by_role("tab", name="Walk").click()
     page.evaluate(DROP, [drop, "cover.png"])
-    details(page, "Seed 123, truncation 0.8")
+    details(page, "Seed 123, daring 0.8")
     expect(page.get_by_role("tab", name="Crate")).to_have_attribute("aria-selected", "true")
 
     other = io.BytesIO()
@@ -263,7 +263,7 @@ def test_on_a_telephone(visit):
 
 def test_a_swipe_up_scrolls_past_the_crate(visit, context):
     page = visit("?seed=4", width=390, height=844)
-    details(page, "Seed 4, truncation 1")
+    details(page, "Seed 4, daring 1")
     box = page.locator("#crate canvas").bounding_box()
     session, x, y = context.new_cdp_session(page), box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
@@ -275,7 +275,7 @@ def test_a_swipe_up_scrolls_past_the_crate(visit, context):
         touch("touchMove", (x, y - 10 * step))
     touch("touchEnd")
     page.wait_for_function("scrollY > 50")
-    details(page, "Seed 4, truncation 1")
+    details(page, "Seed 4, daring 1")
 
 
 def test_in_german(browser, address: str):
@@ -288,7 +288,7 @@ def test_in_german(browser, address: str):
     assert page.evaluate("document.documentElement.lang") == "de"
     for query, sentence in (
         ("?seed=x", "Ein Seed ist eine ganze Zahl von 0 bis 4294967295."),
-        ("?seed=1&truncation=9", "Die Truncation ist eine Zahl von 0 bis 1.5."),
+        ("?seed=1&truncation=9", "Wie gewagt (Truncation) ist eine Zahl von 0 bis 1,5."),
         ("?latents=AAA", "Dieser Generator zeichnet aus 16 Latents, nicht aus 1."),
         ("?seed=2&model=a/b", "Diese Hülle ist von a/b gezeichnet, und diese Seite zeigt gan/pretrained."),
     ):

@@ -62,7 +62,7 @@ def test_back_goes_one_step_and_forward_again(visit):
     expect(page.get_by_role("tab", name="Crate")).to_have_attribute("aria-selected", "true")
     assert address_in(page, "crate") == second
     page.go_back()
-    details(page, "Seed 5, truncation 1")
+    details(page, "Seed 5, daring 1")
     assert address_in(page, "crate") == first
     for _ in range(3):
         page.go_forward()
@@ -75,10 +75,10 @@ def test_a_seed_that_is_typed_and_a_slider_are_one_step_each(visit):
     before = page.evaluate("history.length")
     for seed in ("1", "12", "123"):
         page.fill("#seed", seed)
-        details(page, f"Seed {seed}, truncation 1")
+        details(page, f"Seed {seed}, daring 1")
     for _ in range(3):
         page.locator("#truncation").press("ArrowLeft")
-    details(page, "Seed 123, truncation 0.97")
+    details(page, "Seed 123, daring 0.97")
     page.wait_for_url(re.compile("seed=123&truncation=0.97&"))
     assert page.evaluate("history.length") == before + 2
 

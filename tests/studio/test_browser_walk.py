@@ -12,7 +12,7 @@ from tests.helpers.visiting import details
 def keep_seeds(page, *seeds: int) -> None:
     for seed in seeds:
         page.fill("#seed", str(seed))
-        details(page, f"Seed {seed}, truncation 1")
+        details(page, f"Seed {seed}, daring 1")
         page.locator("#crate .keep").click()
 
 
@@ -41,7 +41,7 @@ def test_keepers_survive_a_reload_and_can_be_moved_and_taken_away(visit):
     expect(page.locator("#shelf li img").first).to_have_attribute("src", re.compile("^data:image/png"))
 
     page.locator("#shelf li .open").nth(1).click()
-    details(page, "Seed 8, truncation 1")
+    details(page, "Seed 8, daring 1")
     link = page.get_by_role("link", name="Link: Seed 5").get_attribute("href")
     assert re.match(r"\?seed=5&truncation=1&model=gan/pretrained&weights=\w{12}$", link)
 
@@ -49,7 +49,7 @@ def test_keepers_survive_a_reload_and_can_be_moved_and_taken_away(visit):
 def test_keeping_is_shown_and_told_and_the_page_stays_where_it_is(visit):
     for width in (1280, 390):
         page = visit("?seed=6", width=width)
-        details(page, "Seed 6, truncation 1")
+        details(page, "Seed 6, daring 1")
         page.locator("#crate .keep").scroll_into_view_if_needed()
         before = page.evaluate("scrollY"), page.locator("#crate .sleeve").bounding_box()["y"]
         page.locator("#crate .keep").click()
@@ -63,7 +63,7 @@ def test_keeping_is_shown_and_told_and_the_page_stays_where_it_is(visit):
 
 def test_two_tabs_of_a_browser_add_to_one_shelf(visit):
     one, other = visit("?seed=3"), visit("?seed=8")
-    details(one, "Seed 3, truncation 1")
+    details(one, "Seed 3, daring 1")
     one.locator("#crate .keep").click()
     expect(other.locator("#shelf li")).to_have_count(1)
     other.locator("#crate .keep").click()
@@ -150,7 +150,7 @@ def test_a_film_goes_through_the_shelf(visit, tmp_path: Path):
 
 def test_sending_a_cover_to_the_walk_keeps_it(visit):
     page = visit("?seed=9")
-    details(page, "Seed 9, truncation 1")
+    details(page, "Seed 9, daring 1")
     page.locator("#crate [data-send=walk]").click()
     expect(page.get_by_role("tab", name="Walk")).to_have_attribute("aria-selected", "true")
     assert kept(page) == ["Album cover: Seed 9"]

@@ -231,6 +231,22 @@ def test_enlarging_keeps_colours_and_sharpens_edges() -> None:
     assert steepest[0] > 1.3 * steepest[1]
 
 
+@pytest.mark.parametrize("angle", (0.1, 0.3))
+def test_a_slanted_edge_is_straight(angle: float) -> None:
+    """As a cover has one, each pixel the share of it that is dark, it would be a row of beads."""
+    y, x = np.mgrid[0:512, 0:512] / 16 - 16
+    dark = (x * np.cos(angle) + y * np.sin(angle) > 0).reshape(32, 16, 32, 16).mean((1, 3))
+    edge = Image.fromarray((200 - 160 * dark).round().astype(np.uint8)).convert("RGB")
+    rows = np.asarray(enlarge(edge, 256).convert("L")).astype(float)[80:176]
+    crossings = []
+    for row in rows:
+        left = np.nonzero((row[:-1] >= 120) & (row[1:] < 120))[0][0]
+        crossings.append(left + (row[left] - 120) / (row[left] - row[left + 1]))
+    slope, start = np.polyfit(range(96), crossings, 1)
+    away = np.abs(crossings - (slope * np.arange(96) + start)).mean() / 8  # in the cover's own pixels
+    assert away < 0.06
+
+
 def test_checkerboards_of_a_pixel_are_taken_out_and_edges_are_not() -> None:
     checks = (np.indices((32, 32)).sum(0) % 2) * 16.0 + 100
     checks[:, 16:] += 90

@@ -87,11 +87,11 @@ def test_a_visitor_chooses_a_genre(visit, model: Model):
     from playwright.sync_api import expect
 
     page = visit("?seed=7")
-    details(page, "Seed 7, truncation 1")
+    details(page, "Seed 7, daring 1")
     assert page.locator("#genre option").all_inner_texts() == ["any", *GENRES]
     tile = page.evaluate(PAINTED, [1, 0, 3])
     page.get_by_label("Genre").select_option("R&B")
-    details(page, "Seed 7, R&B, truncation 1")
+    details(page, "Seed 7, R&B, daring 1")
     address = model.address(7, 1, "R&B")
     assert shown(page) == cover_png(model.draw([address])[0], address)
     assert not same(model.draw([address])[0], model.cover(7, 1.0))
@@ -100,7 +100,7 @@ def test_a_visitor_chooses_a_genre(visit, model: Model):
     page.wait_for_function(f"([at, before]) => ({PAINTED})(at) !== before", arg=[[1, 0, 3], tile])  # the whole plane
 
     page.reload()
-    details(page, "Seed 7, R&B, truncation 1")
+    details(page, "Seed 7, R&B, daring 1")
     expect(page.get_by_label("Genre")).to_have_value("R&B")
     page.locator("#crate .keep").click()
     page.locator("#crate [data-send=breed]").click()
@@ -110,16 +110,16 @@ def test_a_visitor_chooses_a_genre(visit, model: Model):
 
     page.locator("#breed .keep").first.click()
     page.locator("#shelf .open").nth(1).click()  # a guest on the plane, in another genre then
-    details(page, "A cover between seeds, R&B, truncation 1")
+    details(page, "A cover between seeds, R&B, daring 1")
     page.get_by_label("Genre").select_option("any")
-    details(page, "A cover between seeds, truncation 1")
+    details(page, "A cover between seeds, daring 1")
     page.get_by_label("Genre").select_option("música")
-    details(page, "A cover between seeds, música, truncation 1")
+    details(page, "A cover between seeds, música, daring 1")
     page.locator("#crate canvas").focus()
     page.keyboard.press("ArrowRight")
-    details(page, "Seed 8, música, truncation 1")
+    details(page, "Seed 8, música, daring 1")
     page.locator("#shelf .open").first.click()
-    details(page, "Seed 7, R&B, truncation 1")
+    details(page, "Seed 7, R&B, daring 1")
     expect(page.get_by_label("Genre")).to_have_value("R&B")
 
 
@@ -129,7 +129,7 @@ def test_a_link_to_a_genre_that_is_not_there_is_told(visit, context, address: st
 
     page = visit("?seed=7&genre=polka", width=390, height=844)
     expect(page.locator(".toast span")).to_contain_text("A genre is one of rock, R&B, música, or none for any.")
-    details(page, "Seed 1, truncation 1")
+    details(page, "Seed 1, daring 1")
     assert page.evaluate(CUT_OFF.replace("input", "input, select")) == []
     assert page.evaluate(NAMELESS.replace("input", "input, select")) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -98,6 +98,38 @@ def test_programs(shipped, tmp_path: Path):
     print(line("a loop of 60 frames by API", [seconds(seed, 2, 60, api_name="/loop") for seed in range(5)]))
 
 
+def test_what_leaves_the_page(shipped, browser, tmp_path: Path):
+    """Beside each figure what is wanted of two idle cores."""
+    page, previews = opened(browser, shipped[0]), []
+    for seed in range(100, 106):
+        page.fill("#seed", str(seed))
+        page.wait_for_selector(f"#crate .stand[data-address^='seed={seed}&']")
+        start = time.perf_counter()
+        page.click("#crate [data-send=finish]")
+        page.wait_for_selector(f"#finish .stand[data-shown^='seed={seed}&']")
+        previews.append(time.perf_counter() - start)
+        page.click("#tab-crate")
+    page.context.close()
+    print("\n" + line("first preview of Finish (wanted: 0.5 s)", previews))
+    client = Client(shipped[0], verbose=False, download_files=tmp_path)
+
+    def seconds(api_name: str, **values: object) -> float:
+        start = time.perf_counter()
+        assert Path(client.predict(**values, api_name=api_name)).stat().st_size > 1000
+        return time.perf_counter() - start
+
+    def shop(seed: int) -> float:
+        return seconds("/finish", address=f"seed={seed}", artist="Mara", title="Tide", kind="jpeg")
+
+    def film(seed: int) -> float:
+        way = [f"seed={seed}", f"seed={seed + 1}"]
+        return seconds("/film", addresses=way, frames=120, kind="mp4")
+
+    print(line("JPEG of 3000 px (wanted: 3 s)", [shop(seed) for seed in range(4)]))
+    print(line("MP4 of 120 frames at 512 px (wanted: 3 s)", [film(seed) for seed in range(3)]))
+    print(line("cover of 1024 px", [seconds("/large", address=f"seed={seed}") for seed in range(4)]))
+
+
 def test_many_visitors_at_once(shipped):
     address, process, _ = shipped
     load = [sys.executable, "-m", "tests.helpers.load", address, "--seconds"]

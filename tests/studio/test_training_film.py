@@ -158,7 +158,7 @@ def test_a_visitor_sees_how_a_cover_came_about(visit, served: tuple[str, Hub], t
 
     page.get_by_role("tab", name="Crate").click()  # another cover
     page.fill("#seed", "8")
-    expect(page.locator("#crate .details")).to_have_text("Seed 8, truncation 1")
+    expect(page.locator("#crate .details")).to_have_text("Seed 8, daring 1")
     page.get_by_role("tab", name="Walk").click()
     page.click("#training .draw")
     expect(page.locator("#training .details")).to_have_text("Seed 8, after 20,480 covers of training")

@@ -9,7 +9,7 @@ from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
 
 from gan.errors import HubError, check_id, errors_in_one_line
 from gan.nearest import CopiesError, load_index
-from gan.pipeline_folder import COVERS_INDEX, load_pipeline, save_pipeline
+from gan.pipeline_folder import COVERS_INDEX, SURVEY, load_pipeline, save_pipeline
 from gan.untrusted import own_file
 from train.share.commit import Files, Upload, commit_files, is_ours, open_repo
 from train.share.licenses import license_id
@@ -27,6 +27,7 @@ PROJECT = Path(__file__).parents[2]
 MODEL_FILES = (
     "README.md",
     COVERS_INDEX,
+    SURVEY,
     "covers.png",
     "encoder/*.json",
     "encoder/*.py",
@@ -121,6 +122,8 @@ def upload_model(
             except CopiesError as error:
                 raise HubError(f"{folder}: {error}; take it away, or build it anew with train.copies") from error
             files[COVERS_INDEX] = index
+        if survey := own_file(folder, SURVEY):
+            files[SURVEY] = survey
         if onnx:
             files["generator.onnx"] = Path(temporary) / "generator.onnx"
             export_onnx(pipeline.synthesis, files["generator.onnx"])

@@ -15,6 +15,7 @@ from PIL import Image
 PRINT_SIZE = 3000  # pixels a side, what shops ask for
 SMOOTHING = 6.0  # of noise as fine as a pixel, for a cover of one pixel; less for larger ones, whose pixels show more
 SHARPENING = 16  # steps
+ROUNDING = 0.6  # of a cover's own pixels: without it a slanted edge is a row of beads, one for each of its pixels
 GRAIN = 0.016  # standard deviation in mid grey, of 1
 
 _lock, _inside, _threads_outside = threading.Lock(), 0, 0  # of `one_thread`
@@ -57,6 +58,7 @@ def enlarge(cover: Image.Image, size: int = PRINT_SIZE) -> Image.Image:
     colours = without_noise(colours, SMOOTHING / resolution)
     middle = min(8 * resolution, 1024)
     colours = to_srgb(lanczos(to_linear(colours.clamp(0, 1)), middle))
+    colours = blur(colours, ROUNDING * middle / resolution)
     colours = blur(sharpen_edges(colours, 0.5 * middle / resolution), 1.0)
     colours = to_srgb(lanczos(to_linear(colours.clamp(0, 1)), size))
     colours += grain(size) * (0.35 + 2.6 * (colours * (1 - colours)).mean(0))

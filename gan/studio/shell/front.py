@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gan.studio.address import Address
 from gan.studio.locale import LANGUAGES
-from gan.studio.model import FIRST_SEED, Model
+from gan.studio.model import Model
 
 
 PREVIEW_SIZE = 512  # pixels a side
@@ -55,7 +55,7 @@ def _picture(model: Model, query: str) -> Response:
 
 
 def _tags(model: Model, query: str, root: str) -> str:
-    address = model.readable(query) or model.address(FIRST_SEED)
+    address = model.readable(query) or model.address(model.opening)
     described = _name(address)
     said = {
         "og:type": "website",

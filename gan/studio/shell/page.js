@@ -15,7 +15,8 @@ window.inDigits = (number, digits) => Number(number).toLocaleString(document.doc
 // The sentence with which the server refuses something (`for_the_page` in checks.py), in the visitor's language.
 window.refusal = ({words: [sentence, fields]}) => {
   const inWords = (text, values) => word(`refused: ${text}`, values).replace(/^refused: /, "");
-  const said = inWords(sentence, Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, inWords(field)])));
+  const told = field => /^-?\d+\.\d+$/.test(field) ? inDigits(field) : inWords(field);  // 1,5 in German
+  const said = inWords(sentence, Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, told(field)])));
   return `${said[0].toUpperCase()}${said.slice(1)}.`;
 };
 

@@ -179,7 +179,8 @@ function showFaders() {
 }
 
 function fader(n) {
-  const row = make('div', {className: 'fader'}), name = word('fader-n', {n: n + 1});
+  const [low, high] = (props.names[n] ?? []).map(end => word(`fader-${end}`));  // measured; without a clear name it stays a number
+  const row = make('div', {className: 'fader'}), name = low ? word('fader-between', {low, high}) : word('fader-n', {n: n + 1});
   const input = make('input', {type: 'range', min: -1, max: 1, step: 0.02, value: 0});
   input.setAttribute('aria-label', name);
   const end = (value, label) => {
@@ -204,7 +205,10 @@ function fader(n) {
   middle.onclick = () => { input.value = 0; moved(); settled(); };
   const track = make('span', {className: 'track'});
   track.append(input, middle);
-  row.append(end(-1, word('fader-left')), track, end(1, word('fader-right')));
+  const called = make('span', {className: 'called', textContent: low ? `${low} – ${high}` : name});
+  const between = make('span', {className: 'between'});
+  between.append(called, track);
+  row.append(end(-1, low ?? word('fader-left')), between, end(1, high ?? word('fader-right')));
   return row;
 }
 

@@ -4,17 +4,16 @@ from functools import cached_property
 
 import torch
 
-from gan.latents import child, cross, semantic_directions, slerp
+from gan.latents import child, cross, moved, semantic_directions, slerp
 from gan.pipeline import latents_from_seeds
 from gan.studio import checks
 from gan.studio.address import Address
 from gan.studio.model import Model
 from gan.studio.shell.controls import part, tab
+from gan.survey import FADER_REACH, FADERS
 
 
 CHILDREN = 12
-FADERS = 6
-FADER_REACH = 2.5  # of a fader's end from its middle; latents of 100 numbers are about 10 long
 DIFFERENCE = 0.35
 
 
@@ -51,8 +50,8 @@ class Breed:
         """A cover with each fader at its amount, -1 to 1."""
         if not any(amounts):
             return cover
-        moved = torch.tensor(amounts) @ self.directions[: len(amounts)] * FADER_REACH
-        return self.model.address_of(self.model.points_of([cover])[0] + moved, **cover.asked)
+        step = torch.tensor(amounts) @ self.directions[: len(amounts)] * FADER_REACH
+        return self.model.address_of(moved(self.model.points_of([cover])[0], step), **cover.asked)
 
     # ---- for the script
 
@@ -85,12 +84,11 @@ class Breed:
             payload: `{"cover": query, "amounts": [-1 to 1, ...], "ends": True or False}`.
         """
         asked = payload if isinstance(payload, dict) else {}
-        cover, moved = self.model.read(asked.get("cover")), as_amounts(asked.get("amounts"), len(self.directions))
-        answer = {"cover": self.model.show([self.faded(cover, moved)])[0]}
+        cover, amounts = self.model.read(asked.get("cover")), as_amounts(asked.get("amounts"), len(self.directions))
+        answer = {"cover": self.model.show([self.faded(cover, amounts)])[0]}
         if asked.get("ends"):
-            ends = [
-                self.faded(cover, [*moved[:n], end, *moved[n + 1 :]]) for n in range(len(moved)) for end in (-1.0, 1.0)
-            ]
+            places = [(n, end) for n in range(len(amounts)) for end in (-1.0, 1.0)]
+            ends = [self.faded(cover, [*amounts[:n], end, *amounts[n + 1 :]]) for n, end in places]
             answer["ends"] = [end["src"] for end in self.model.show(ends)]
         return answer
 
@@ -121,4 +119,5 @@ def breed_tab(breed: Breed) -> None:
             {"src": "", "difference": DIFFERENCE},
             [breed.litter, breed.fade, model.portraits],
             faders=min(FADERS, model.latent_dim),
+            names=list(model.survey.faders) if model.survey else [],
         )

@@ -301,7 +301,7 @@ $('#out').addEventListener('click', () => zoom(Math.round(across) + 1));
 function setTruncation(value) {
   truncation = value;
   $('#truncation').value = value;
-  $('.truncation output').textContent = value;
+  $('.truncation output').textContent = inDigits(value);
 }
 $('#truncation').addEventListener('input', event => {
   setTruncation(Number(event.target.value));

@@ -1,7 +1,7 @@
 """The tab "Crate": an endless plane of covers to drag through. What is under its middle is the cover."""
 
 import math
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from PIL import Image
 
@@ -11,7 +11,7 @@ from gan.pipeline import COLOURS, LARGEST_SEED
 from gan.studio import checks
 from gan.studio.address import Address
 from gan.studio.files import data_uri, still_webp
-from gan.studio.model import FIRST_SEED, Model
+from gan.studio.model import Model
 from gan.studio.shell.controls import part, tab
 from gan.studio.uploads import LARGEST_FILE, from_base64, read_picture
 
@@ -19,6 +19,8 @@ from gan.studio.uploads import LARGEST_FILE, from_base64, read_picture
 SIDE = 65_536  # seeds along each side of the plane before it begins again: 2**32 in all
 IN_A_ROW, ROW_SIDE = 6, 64  # covers that show a kind, and pixels a side of each
 MOST_TILES = 32  # in one answer
+MOST_COLOURS = 3  # to find a cover by
+FOUND = 12  # covers of a colour in one answer
 FARTHEST = 2.0**40  # from here on a browser's numbers are too coarse for a place between seeds
 
 
@@ -43,6 +45,8 @@ class Crate:
 
     def __init__(self, model: Model):
         self.model = model
+        # all 298 choices of at most three colours fit: 128 kB each
+        self._ranked = lru_cache(maxsize=512)(lambda colours: self.model.survey.find(colours))
 
     def look(self, payload: object) -> dict:
         """The cover at a place, and tiles around it.
@@ -68,6 +72,24 @@ class Crate:
         if addresses:
             answer["tiles"] = [tile["src"] for tile in self.model.show(addresses)]
         return answer
+
+    def find(self, colours: object, first: object = 0, count: object = FOUND) -> list[Address]:
+        """The covers that have most of 1 to 3 colours, best first; `first` of them are passed over."""
+        if self.model.survey is None:
+            raise checks.Refused("this generator came without an index of colours", colours)
+        known = isinstance(colours, list) and all(isinstance(name, str) and name in COLOURS for name in colours)
+        if not known or not 1 <= len(colours) <= MOST_COLOURS or len(set(colours)) < len(colours):
+            sentence = "give 1 to {most} different colours of {names}"
+            raise checks.Refused(sentence, colours, most=MOST_COLOURS, names=", ".join(COLOURS))
+        seeds = self._ranked(tuple(sorted(colours)))
+        first = checks.whole(first, "the first cover", 0, len(seeds))
+        count = checks.whole(count, "the number of covers", 1, MOST_TILES)
+        return [self.model.address(int(seed)) for seed in seeds[first : first + count]]
+
+    def of_colours(self, payload: object) -> dict:
+        """The covers of `{"colours": [name, ...], "first": how many to pass over}`: `{"covers": [cover, ...]}`."""
+        asked = payload if isinstance(payload, dict) else {}
+        return {"covers": self.model.show(self.find(asked.get("colours"), asked.get("first", 0)))}
 
     def open(self, payload: object) -> dict:
         """The cover of an address, as a link or another tab gives it."""
@@ -112,7 +134,7 @@ def crate_tab(crate: Crate) -> None:
     with tab("crate"):
         part(
             "tabs/crate",
-            model.show([model.address(FIRST_SEED)])[0],  # travels with the page: something is there at once
+            model.show([model.address(model.opening)])[0],  # travels with the page: something is there at once
             [crate.look, crate.open, crate.kinds, crate.colours],
             side=SIDE,
             most_tiles=MOST_TILES,
@@ -122,3 +144,6 @@ def crate_tab(crate: Crate) -> None:
             colours={name: COLOURS[name] for name in model.colours},
             largest_file=LARGEST_FILE,
         )
+        if model.survey is not None:
+            swatches = {name: "#{:02x}{:02x}{:02x}".format(*colour) for name, colour in COLOURS.items()}
+            part("tabs/by_colour", functions=[crate.of_colours], colours=swatches, most=MOST_COLOURS)

@@ -7,9 +7,10 @@ const looks = {font: $('.font'), ink: $('.ink'), position: $('.position')}, own 
 const look = () => ({font: looks.font.value, ink: looks.ink.value === 'own' ? own.value : looks.ink.value, position: looks.position.value});
 const order = () => ({address, layout, artist: artist.value, title: title.value, ...look()});
 
-for (const [name, values] of [['font', props.fonts], ['ink', [...props.inks, 'own']], ['position', props.positions]]) {
-  looks[name].append(new Option(word(`${name}-any`), ''), ...values.map(value => new Option(word(`${name}-${value}`), value)));
-}
+const choices = (box, values, called) => box.append(...['any', ...values].map(value => new Option(called(value), value === 'any' ? '' : value)));
+choices(looks.font, props.fonts, value => word(`font-${value}`));
+choices(looks.ink, [...props.inks, 'own'], value => word(`ink-${value}`));
+choices(looks.position, props.positions, value => word(`position-${value}`));
 function showLook({font = '', ink = '', position = ''}) {
   [looks.font.value, looks.position.value] = [font, position];
   looks.ink.value = ink.startsWith('#') ? 'own' : ink;

@@ -19,6 +19,7 @@ from gan.studio.files import (
 from gan.studio.model import Model
 from gan.studio.shell.controls import answer, messenger, part, tab
 from gan.studio.shell.shelf import MOST_KEPT
+from gan.studio.tabs.learned import Learned, learned_part
 from gan.studio.tabs.training import Training, training_part
 
 
@@ -93,7 +94,7 @@ class Order:
         return closed_path(self._points, self.frames, straight)
 
 
-def walk_tab(walk: Walk, training: Training) -> None:
+def walk_tab(walk: Walk, training: Training, learned: Learned) -> None:
     """Build the tab."""
     with tab("walk"):
         desk = part(
@@ -107,6 +108,7 @@ def walk_tab(walk: Walk, training: Training) -> None:
         )
         reel = messenger("reel")
         training_part(training)
+        learned_part(learned)
     # in the queue, where a Space lends its GPU, one film at a time
     drawn = {"show_progress": "hidden", "concurrency_id": "film", "concurrency_limit": 1, "api_visibility": "private"}
     desk.film(answer(walk.film), None, reel, trigger_mode="multiple", **drawn)

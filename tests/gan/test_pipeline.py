@@ -197,7 +197,13 @@ def test_a_save_that_fails_changes_nothing(folder: Path, monkeypatch: pytest.Mon
 
 
 def test_a_save_replaces_all_of_an_earlier_one_and_nothing_else(folder: Path):
-    for left in ("synthesis/left.safetensors", "generator.pt2", "covers.index.safetensors", ".new-killed/a"):
+    for left in (
+        "synthesis/left.safetensors",
+        "generator.pt2",
+        "covers.index.safetensors",
+        "survey.safetensors",
+        ".new-killed/a",
+    ):
         (folder / left).parent.mkdir(exist_ok=True)
         (folder / left).write_bytes(b"")
     (folder / "README.md").write_text("the user's")

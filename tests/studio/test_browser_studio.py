@@ -327,3 +327,62 @@ def test_on_a_telephone(visit, locale: str, scheme: str):
         assert page.evaluate(CUT_OFF) == []
         assert page.evaluate(NAMELESS) == []
     expect(page.locator("#finish h3").first).to_have_text("Gestaltung" if locale.startswith("de") else "Layout")
+
+
+def test_from_the_opening_to_a_file_by_keys_alone(visit):
+    page = visit()
+    page.locator("#tab-crate").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#breed .child")).to_have_count(12)
+    first = shown(page, "breed")
+    page.keyboard.press("3")
+    second = wait_for_another(page, "breed", first)
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("tab", name="Finish")).to_be_focused()
+    expect(page.locator("#finish .stand")).to_have_attribute("data-shown", second)
+
+    def tab_to(selector: str) -> None:
+        for _ in range(30):
+            page.keyboard.press("Tab")
+            if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+                return
+        raise AssertionError(f"{selector} is not reached")
+
+    tab_to("#finish [data-save=jpeg]")
+    tab_to("#finish .artist")
+    page.keyboard.type("Mara")
+    tab_to("#finish input[name=layout]")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#finish .layouts input").nth(1)).to_be_checked()
+    tab_to("#finish .position")
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#finish .position")).to_have_value("start")
+    for _ in range(30):
+        page.keyboard.press("Shift+Tab")
+        if page.evaluate("document.activeElement.matches('#finish [data-save=jpeg]')"):
+            break
+    with page.expect_download(timeout=120_000) as download:
+        page.keyboard.press("Enter")
+    assert download.value.suggested_filename.endswith("-3000.jpg")
+
+
+@pytest.mark.parametrize(
+    ("tab", "lines"),
+    (
+        ("crate", ('- button "Surprise me"', '- slider "How daring (truncation)', '- button "JPEG, 1024 px"')),
+        ("breed", ('- button "Other children"', '- group "Children of this cover', '- slider "Fader 1"')),
+        ("walk", ('- button "Pause"', '- slider "Where in the film"', '- button "Save MP4"')),
+        ("finish", ('- textbox "Artist"', '- radiogroup "Layout"', '- combobox "Font"', '- button "JPEG for shops"')),
+        ("yours", ('- button "A picture of yours"', '- progressbar "Searching', '- heading "Is it a copy?"')),
+    ),
+)
+def test_a_screen_reader_is_told_what_there_is(visit, tab: str, lines: tuple[str, ...]):
+    page = visit()
+    page.locator(f"#tab-{tab}").click()
+    page.wait_for_timeout(500)
+    tree = page.locator(f"#panel-{tab}").aria_snapshot()
+    assert [line for line in lines if line not in tree] == []
+    assert (
+        f'- tab "{page.locator(f"#tab-{tab}").inner_text()}" [selected]' in page.locator("nav").first.aria_snapshot()
+    )

@@ -5,19 +5,19 @@ const scores = props.scores, last = scores.at(-1)[0] || 1;
 let frames = [], at = 0, playing = false, shown = 0;
 
 // Frames are as far apart as the sheets of the run; the last one is the generator that is shown.
-const covers = () => Math.round(last * at / Math.max(1, frames.length - 1));
+const soFar = () => Math.round(last * at / Math.max(1, frames.length - 1));
 const score = images => scores.findLast(([when]) => when <= images) ?? scores[0];
 
 function draw() {
   const low = Math.min(...scores.map(([, value]) => value)), high = Math.max(...scores.map(([, value]) => value));
   const place = ([images, value]) => `${400 * images / last} ${84 - 78 * (value - low) / (high - low || 1)}`;
-  const x = 400 * covers() / last;
+  const x = 400 * soFar() / last;
   chart.innerHTML = `<path d="M${scores.map(place).join('L')}"/><path class="now" d="M${x} 0V90"/>`;
 }
 
 function show() {
-  const [, value] = score(covers());
-  const n = inDigits(covers()), said = word('learned-at', {n, score: word(`score-${props.score}`), value: inDigits(value, 2)});
+  const [, value] = score(soFar());
+  const n = inDigits(soFar()), said = word('learned-at', {n, score: word(`score-${props.score}`), value: inDigits(value, 2)});
   Object.assign(picture, {src: frames[at], alt: word('learned-covers', {n})});
   scrub.value = at;
   scrub.setAttribute('aria-valuetext', said);

@@ -2,6 +2,7 @@
 
 import base64
 import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from gan import load_pipeline
 from gan.nearest import build_index
 from gan.studio import build_page
 from gan.studio.address import from_png
+from gan.studio.tabs import finish
 from tests.helpers.drawn import draw_cover
 from tests.helpers.serving import launched
 
@@ -224,6 +226,24 @@ def test_a_cover_is_finished_and_opens_again(visit, tmp_path: Path):
     with page.expect_download(timeout=120_000) as download:
         page.click("#finish [data-save=mp4]")
     assert download.value.suggested_filename == "album-cover-1-loop.mp4"
+
+
+def test_what_is_typed_does_not_wait_for_the_enlarged_picture(visit, monkeypatch: pytest.MonkeyPatch):
+    go_on = threading.Event()
+    monkeypatch.setattr(finish, "enlarge", lambda cover, size: (go_on.wait(60), cover.resize((size, size)))[1])
+    page = visit()
+    page.fill("#seed", "77")
+    expect(page.locator("#crate .stand")).to_have_attribute("data-address", re.compile("seed=77&"))
+    page.click("#crate [data-send=finish]")
+    expect(page.locator("#finish .stand")).to_have_attribute("data-shown", re.compile("seed=77&"))
+    image = page.locator("#finish .sleeve img")
+    plain = image.get_attribute("src")
+    page.fill("#finish .title", "Tide")
+    expect(page.locator("#finish .details")).to_contain_text("to 1 where it is least")
+    typed = image.get_attribute("src")
+    assert typed != plain and not go_on.is_set()
+    go_on.set()
+    expect(image).not_to_have_attribute("src", typed)  # the enlarged one
 
 
 def test_a_cover_is_saved_large_from_anywhere(visit, tmp_path: Path):

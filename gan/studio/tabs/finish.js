@@ -18,17 +18,20 @@ function showLook({font = '', ink = '', position = ''}) {
   if (!own.hidden) own.value = ink;
 }
 
-let enlarged = '';  // the cover whose enlarged picture is shown: before it comes a quick one
+// A preview is quick until the enlarged picture of its cover is there, which is made meanwhile: what is typed never waits
+// for it.
+let enlarged = '';  // the cover of which it is
+const cards = () => [word('artist'), word('title')];
 const preview = asker(
   () => {
     const quick = enlarged !== address;
     $('.finish').classList.toggle('stale', quick && stand.dataset.shown !== address);
-    return server.preview({...order(), quick, cards: [word('artist'), word('title')]});
+    return server.preview({...order(), quick, cards: cards()});
   },
   answer => {
     $('.finish').classList.remove('stale');
     stand.dataset.shown = answer.address;
-    if (enlarged !== address && answer.address === address) enlarged = address, preview();
+    if (enlarged !== address && answer.address === address) enlarge();
     $('.note').textContent = '';
     stand.querySelector('img').src = answer.src;
     const name = nameOf(answer.address);
@@ -37,6 +40,9 @@ const preview = asker(
     showLayouts(answer.cards);
   },
   sentence => { $('.note').textContent = sentence; });
+const enlarge = asker(
+  () => server.preview({...order(), artist: '', title: ''}),
+  answer => { if (answer.address === address && enlarged !== address) enlarged = address, preview(); });
 
 // The layouts stand there with the page; their pictures come with the first preview.
 function showLayouts(cards) {

@@ -134,13 +134,13 @@ const check = asker(() => server.check(chosen), answer => {
   const text = make('div', {}), table = make('table', {});
   const share = answer.percentile < 1 ? word('fewer-than-1') : String(Math.round(answer.percentile));
   text.append(make('p', {className: 'verdict', textContent: word(answer.copy ? 'a-copy' : 'no-copy')}));
-  text.append(make('p', {className: 'aside', textContent: word('copy-share', {share, distance: nearest.distance.toFixed(2)})}));
+  text.append(make('p', {className: 'aside', textContent: word('copy-share', {share, distance: inDigits(nearest.distance, 2)})}));
   const head = make('tr', {});
   head.append(...['copy-cover', 'copy-distance', 'copy-percentile', 'copy-bits'].map(key => make('th', {textContent: word(key), scope: 'col'})));
   const rows = answer.nearest.map(one => {
     const row = make('tr', {}), cells = [0, 1, 2, 3].map(() => make('td', {}));
     cells[0].append(make('code', {textContent: `${one.sha256}…`}));
-    cells[1].textContent = one.distance.toFixed(2);
+    cells[1].textContent = inDigits(one.distance, 2);
     const bar = make('span', {className: 'bar'}), part = make('i', {});
     part.style.width = `${one.percentile}%`;
     bar.append(part);

@@ -10,6 +10,7 @@ from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
 from gan.errors import HubError, check_id, errors_in_one_line
 from gan.nearest import CopiesError, load_index
 from gan.pipeline_folder import COVERS_INDEX, SURVEY, load_pipeline, save_pipeline
+from gan.survey import SurveyError, load_survey
 from gan.untrusted import own_file
 from train.share.commit import Files, Upload, commit_files, is_ours, open_repo
 from train.share.licenses import license_id
@@ -123,6 +124,10 @@ def upload_model(
                 raise HubError(f"{folder}: {error}; take it away, or build it anew with train.copies") from error
             files[COVERS_INDEX] = index
         if survey := own_file(folder, SURVEY):
+            try:
+                load_survey(survey)
+            except SurveyError as error:
+                raise HubError(f"{folder}: {error}; take it away, or make it anew") from error
             files[SURVEY] = survey
         if onnx:
             files["generator.onnx"] = Path(temporary) / "generator.onnx"

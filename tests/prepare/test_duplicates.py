@@ -1,11 +1,13 @@
 """Copies among covers, against what comparing every pair finds."""
 
+from io import BytesIO
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from gan import fingerprints
-from tests.helpers.drawn import draw_cover
+from tests.helpers.drawn import draw_cover, encode
 from train.prepare.clean import make_square
 from train.prepare.duplicates import Fingerprints, find_copies, similar_hashes
 
@@ -108,3 +110,34 @@ def test_the_largest_stays_then_the_first_and_chains_do_not_join():
     assert cluster([1, 1, 1, 9]) == [0, 0, 3, 3]
     assert cluster([1, 9, 1, 1], foreign=1) == [0, 0, 2, 2]
     assert cluster([1, 2, 3, 4], foreign=2) == [1, 1, 1, 3]
+
+
+def draw_texture(seed: int, size: int = 200) -> Image.Image:
+    """Draw fields of three sizes above each other: their hashes change more than those of a few shapes do."""
+    random = np.random.default_rng(seed)
+    fields = [Image.fromarray(random.integers(0, 256, (n, n, 3), dtype=np.uint8)) for n in (3, 7, 16)]
+    layers = [np.asarray(field.resize((size, size), Image.Resampling.NEAREST), np.float64) for field in fields]
+    return Image.fromarray(np.mean(layers, 0).astype(np.uint8))
+
+
+def encoded(cover: Image.Image, kind: str, **options: int) -> Image.Image:
+    return Image.open(BytesIO(encode(cover, kind, **options))).convert("RGB")
+
+
+def brighter_and_paler(cover: Image.Image) -> Image.Image:
+    pixels = np.asarray(cover) * 1.12
+    grey = pixels.mean(2, keepdims=True)
+    return Image.fromarray(np.clip(grey + 0.85 * (pixels - grey), 0, 255).astype(np.uint8))
+
+
+def test_of_five_versions_of_a_cover_one_stays():
+    covers = [draw_texture(seed) for seed in range(30)]
+    versions = [
+        *covers,
+        *(encoded(cover, "JPEG", quality=45) for cover in covers),
+        *(encoded(cover.resize((400, 400), Image.Resampling.BICUBIC), "WEBP") for cover in covers),
+        *(cover.crop((4, 4, 196, 196)) for cover in covers),
+        *(brighter_and_paler(cover) for cover in covers),
+    ]
+    of = find_copies(prints_of(versions), 8)
+    assert np.array_equal(of, np.tile(np.arange(60, 90), 5))  # the largest of the five

@@ -29,7 +29,7 @@ def test_onnxruntime_draws_what_pytorch_draws_in_any_batch(name: str, genres: li
     for some in (latents, latents[:1]):
         inputs = {"latents": some} | ({"labels": torch.arange(len(some)) % 3} if genres else {})
         (covers,) = session.run(["covers"], {name: tensor.numpy() for name, tensor in inputs.items()})
-        np.testing.assert_allclose(covers, generator(*inputs.values()).detach(), rtol=1e-5, atol=1e-4)
+        np.testing.assert_allclose(covers, generator(*inputs.values()).detach(), rtol=1e-5, atol=1e-3)
     content = (tmp_path / "generator.onnx").read_bytes()
     for place in (PROJECT, Path(torch.__file__).parents[1]):
         assert str(place).encode() not in content

@@ -161,7 +161,7 @@ def test_the_server_fetches_nothing_that_a_file_names(visitor: httpx.Client, els
                 status, said = outcome(visitor, call, body)
                 assert status == 400 and "is sent to /gradio_api/upload first" in said, (file, said)
         # not where a file is expected, either
-        assert outcome(visitor, "call/generate", {"data": [file, 1, ""]})[0] == 400
+        assert outcome(visitor, "call/generate", {"data": [file, 1, "", 0, ""]})[0] == 400
         assert outcome(visitor, "call/film", {"data": [[[file]], 12, False, 20, "webp"]})[0] == 400
         assert outcome(visitor, "queue/join", {"data": [], "fn_index": 0, "event_data": {"a": [file]}})[0] == 400
     assert not asked and files() == before and "Traceback" not in "".join(capfd.readouterr())
@@ -216,7 +216,7 @@ def test_no_body_ends_in_a_traceback(visitor: httpx.Client, capfd, body: bytes):
     for call in ("call/generate", "call/v2/generate", "queue/join", "component_server", "cancel", "reset", "run/x"):
         answer = visitor.post(f"gradio_api/{call}", content=body, headers=headers)
         assert answer.status_code < 500, (call, answer.text)
-    assert outcome(visitor, "call/generate", {"data": [7, 1, ""]})[1].count("event: complete") == 1  # it still draws
+    assert outcome(visitor, "call/generate", {"data": [7, 1, "", 0, ""]})[1].count("event: complete") == 1  # it still draws
     assert "Traceback" not in "".join(capfd.readouterr())
 
 
@@ -291,7 +291,7 @@ def test_as_many_as_may_wait_do(page, visitor: httpx.Client, monkeypatch):
     assert [answer.status_code for answer in said].count(503) >= 3
     assert "Too many others wait for this" in said[-1].json()["error"]
     # who asks for a cover does not wait for films
-    assert outcome(visitor, "call/generate", {"data": [7, 1, ""]})[1].count("event: complete") == 1
+    assert outcome(visitor, "call/generate", {"data": [7, 1, "", 0, ""]})[1].count("event: complete") == 1
     for answer in said[:3]:
         visitor.get(f"gradio_api/call/film/{answer.json()['event_id']}") if answer.status_code == 200 else None
 

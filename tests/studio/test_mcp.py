@@ -51,7 +51,7 @@ def test_every_endpoint_is_a_tool_and_generate_draws(address: str, tiny_pipeline
     endpoints = json.loads(httpx.get(f"{address}gradio_api/info", trust_env=False).text)["named_endpoints"]
     assert {name.removeprefix("/") for name in endpoints} == tools.keys()
     assert "same seed is the same cover" in tools["generate"].description
-    assert tools["generate"].inputSchema["properties"].keys() == {"seed", "truncation", "genre"}
+    assert tools["generate"].inputSchema["properties"].keys() == {"seed", "truncation", "genre", "kind", "colours"}
     assert not answer.isError
     (picture,) = (part for part in answer.content if part.type == "image")
     cover = Image.open(io.BytesIO(base64.b64decode(picture.data)))
@@ -80,10 +80,13 @@ CALLS = {
     "finish_loop": {"address": COVER},
     "project": {"picture": "PICTURE"},
     "address": {"png": "PICTURE"},
+    "colours": {"picture": "PICTURE"},
 }
 # what a page without an index of training covers, or of a model that is not on the Hub, cannot answer
 REFUSED = {
     "copies": ({"address": COVER}, "came without an index"),
+    "more_like": ({"address": COVER}, "kinds"),
+    "find": ({"colours": ["red"]}, "came without an index of colours"),
     "training_film": ({"address": COVER}, "There are no snapshots"),
 }
 

@@ -191,7 +191,8 @@ class Door:
             block = self.server.get_blocks().blocks.get(said["component_id"])
             if said["fn_name"] not in [one.__name__ for one in getattr(block, "server_fns", ())]:
                 raise Shut(404, "There is no such function.")
-        if said.get("trigger_id", -1) not in (None, -1, *self.server.get_blocks().blocks):
+        page = self.server.get_blocks()  # whose own number its `load` is triggered by
+        if said.get("trigger_id", -1) not in (None, -1, page._id, *page.blocks):
             raise Shut(400, "There is no such component.")
         content = json.dumps(said).encode()
         headers = [pair for pair in scope["headers"] if pair[0] not in (b"content-length", b"content-type")]

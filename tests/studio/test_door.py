@@ -300,6 +300,6 @@ def test_as_many_as_may_wait_do(page, visitor: httpx.Client, monkeypatch):
 
 def test_no_session_is_kept(page, visitor: httpx.Client):
     for number in range(20):
-        body = {"data": [number, 1, ""], "session_hash": f"session{number}"}
-        outcome(visitor, "call/generate", body)
+        body = {"data": [f"seed={number}"], "session_hash": f"session{number}"}
+        assert "event: complete" in outcome(visitor, "call/cover", body)[1]
     assert len(page.state_holder.session_data) == 0

@@ -86,10 +86,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PipelineError as error:
         return _say(f"{error}; name a generator with --model", 1)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as on Ctrl+C, so that Gradio clears its files away
-    options = launch_options()
-    if args.auth and options["mcp_server"]:
-        options["mcp_server"] = False
-        _say("with --auth there is no MCP server: its clients have no way to log in", 0)
     try:
         _, local, public = page.launch(
             server_name=args.host,
@@ -99,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             quiet=True,
             prevent_thread_lock=True,
             root_path=args.root_path,
-            **options,
+            **launch_options(),
         )
     except OSError as error:
         return _say(f"cannot listen at {args.host}: {error}; choose another --port or --host", 2)

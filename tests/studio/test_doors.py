@@ -51,15 +51,16 @@ def test_below_a_path_programs_and_previews_find_their_way(below: str) -> None:
     assert httpx.get(picture, trust_env=False).headers["content-type"] == "image/png"
 
 
-def test_with_a_login_there_is_no_other_door(tiny_pipeline_folder: Path) -> None:
+def test_a_login_is_asked_for_at_every_door(tiny_pipeline_folder: Path) -> None:
     command = [sys.executable, "app.py", "--model", tiny_pipeline_folder, "--port", free_port(), "--auth", "me:pw"]
-    with serving(command) as (address, said, _):
-        assert "there is no MCP server: its clients have no way to log in" in said
+    with serving(command) as (address, _, _):
         asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
         headers = {"Accept": "application/json, text/event-stream"}
         with httpx.Client(base_url=address, trust_env=False) as stranger:
             answer = stranger.post("gradio_api/mcp/", json=asked, headers=headers)
-            assert answer.status_code >= 400 and "generate" not in answer.text
+            assert answer.status_code == 401
+            answer = stranger.post("gradio_api/mcp/", json=asked, headers=headers, auth=("me", "pw"))
+            assert answer.status_code == 200 and "generate" in answer.text
             assert stranger.get("gradio_api/info").status_code == 401
             assert stranger.get("cover.png?seed=7").headers.get("content-type") != "image/png"
         client = Client(address, auth=("me", "pw"), verbose=False)

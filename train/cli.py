@@ -1,5 +1,6 @@
 """The habits of every program of `train`: how it reads arguments, its exit codes, its last line."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +12,10 @@ from train.files import NO_ROOM, NOBODYS
 
 
 __all__ = ["Parser", "UserError", "check_output_dir", "run"]
+
+
+# A path that somebody typed, and that no system or no right of theirs allows.
+OF_NAMES = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.EINVAL)
 
 
 class UserError(Exception):
@@ -36,6 +41,12 @@ def run(main: Callable[[], str], program: str) -> None:
             print(_printable(line), flush=True)
     except UserError as mistake:
         sys.exit(_say(program, str(mistake), mistake.code))
+    except OSError as problem:
+        if problem.errno not in OF_NAMES or not isinstance(problem.filename, str | bytes):
+            raise
+        name = os.fsdecode(problem.filename)
+        name = name if len(name) <= 80 else f"{name[:40]}...{name[-30:]}"
+        sys.exit(_say(program, f"{name}: {problem.strerror}", 2))
     except KeyboardInterrupt:
         sys.exit(_say(program, "interrupted", 130))
 

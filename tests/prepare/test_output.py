@@ -126,3 +126,25 @@ def test_what_others_put_there_stays(pile: Path, tmp_path: Path) -> None:
     (other / "notes.txt").write_text("mine")
     code, line = program(pile, "--output_dir", other, *OPTIONS)
     assert code == 2 and "holds other files" in line and [path.name for path in other.iterdir()] == ["notes.txt"]
+
+
+def test_a_run_killed_after_its_last_move_finishes_when_called_again(pile: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert program(pile, "--output_dir", out, *OPTIONS)[0] == 0
+    before = written(out)
+    (out / WORK / "parts").mkdir(parents=True)
+    assert program(pile, "--output_dir", out, *OPTIONS)[0] == 2  # work on something else: nothing is replaced
+    (out / WORK / "placing").touch()  # it was moving the dataset
+    code, line = program(pile, "--output_dir", out, *OPTIONS)
+    assert code == 0, line
+    assert written(out) == before
+
+
+@pytest.mark.parametrize("length", (256, 300, 5000))
+def test_a_name_that_is_too_long_is_told_in_one_line(pile: Path, tmp_path: Path, length: int) -> None:
+    for arguments in (
+        (pile, "--output_dir", tmp_path / ("x" * length)),
+        (tmp_path / ("x" * length), "--output_dir", tmp_path / "a"),
+    ):
+        code, line = program(*arguments, *OPTIONS)
+        assert code == 2 and "too long" in line and len(line) < 200

@@ -17,6 +17,7 @@ from train.prepare.report import is_report
 
 
 WORK = ".prepare-unfinished"
+PLACING = "placing"  # a file of that name lies there from the dataset's first move to its last
 WORK_FOLDERS = ("foreign", "parts", "dataset")
 # In this order they get their place: the report marks the folder as this program's.
 OUTPUT = ("data", "report.html", "README.md", "report.json")
@@ -38,7 +39,8 @@ def check_output(output_dir: Path, overwrite: bool) -> None:
         if "report.json" in names:
             if not is_report(output_dir / "report.json"):
                 raise UserError(f"--output_dir {output_dir} holds the report of another program; name a new folder")
-            if not overwrite:
+            # killed between the first move and the end: what began to replace the dataset is finished
+            if not overwrite and not (output_dir / WORK / PLACING).is_file():
                 raise UserError(
                     f"--output_dir {output_dir} holds a dataset already; name a new folder or add --overwrite"
                 )
@@ -97,6 +99,7 @@ def _try_a_move(work: Path, target: Path) -> None:
 def _remove(work: Path, target: Path | None = None) -> None:
     for name in WORK_FOLDERS:
         shutil.rmtree(work / name, ignore_errors=True)
+    (work / PLACING).unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # what others put there stays
         work.rmdir()
         if target is not None:
@@ -105,6 +108,7 @@ def _remove(work: Path, target: Path | None = None) -> None:
 
 def move_into_place(dataset: Path, target: Path) -> None:
     """Make the files in `dataset` those of the output folder, in place of earlier ones; other files there stay."""
+    (dataset.parent / PLACING).touch()
     for name in OUTPUT:
         earlier = target / name
         if earlier.is_dir() and not earlier.is_symlink():

@@ -54,8 +54,9 @@ class Finish:
         self.model = model
         # the text changes with every key, the picture beneath it does not
         self._enlarged = lru_cache(maxsize=16)(self._enlarge)
-        # a preview takes a quarter of a gigabyte while it is made, and is asked for outside the queue
-        self._desk = Pool(workers=1, waiting=12)
+        # previews are asked for outside the queue; an enlarged one takes a quarter of a gigabyte while it is made, and a
+        # quick one does not wait for it
+        self._desk, self._enlarger = Pool(workers=1, waiting=12), Pool(workers=1, waiting=12)
 
     def read(self, asked: object) -> Order:
         """Return `asked`, a dict of what `Order` holds, as an order. Raises Refused unless all of it is sound."""
@@ -95,8 +96,9 @@ class Finish:
     # ---- for the script
 
     def preview(self, payload: object) -> dict:
-        """Do as `_preview`, one at a time. Raises Refused when too many wait."""
-        return self._desk.run(self._preview, payload)
+        """Do as `_preview`, one quick and one enlarged picture at a time. Raises Refused when too many wait."""
+        quick = isinstance(payload, dict) and payload.get("quick")
+        return (self._desk if quick else self._enlarger).run(self._preview, payload)
 
     def _preview(self, payload: object) -> dict:
         """The cover with its text at a small size, in the chosen layout; small cards of all layouts if asked for.

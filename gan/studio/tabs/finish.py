@@ -54,8 +54,8 @@ class Finish:
         self.model = model
         # the text changes with every key, the picture beneath it does not
         self._enlarged = lru_cache(maxsize=16)(self._enlarge)
-        # previews are asked for outside the queue; an enlarged one takes a quarter of a gigabyte while it is made, and a
-        # quick one does not wait for it
+        # previews are asked for outside the queue; an enlarged one takes a quarter of a gigabyte while it is made, and
+        # a quick one does not wait for it
         self._desk, self._enlarger = Pool(workers=1, waiting=12), Pool(workers=1, waiting=12)
 
     def read(self, asked: object) -> Order:

@@ -8,11 +8,10 @@ import torch
 
 from gan import load_pipeline
 from gan.latents import child, cross, semantic_directions
-from gan.networks import NETWORKS
 from gan.studio.checks import Refused
 from gan.studio.model import Model
 from gan.studio.tabs.breed import CHILDREN, Breed
-from tests.helpers.tiny import tiny_pipeline
+from tests.helpers.tiny import TINY, tiny_pipeline
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +39,7 @@ def test_a_cross_has_each_number_from_one_parent() -> None:
     torch.testing.assert_close(cross(a, b, take_b), take_b.float())
 
 
-@pytest.mark.parametrize("name", sorted(NETWORKS))
+@pytest.mark.parametrize("name", sorted(TINY))
 def test_the_first_direction_moves_the_first_layer_more_than_any_other(name: str) -> None:
     synthesis = tiny_pipeline(name).synthesis
     dim = synthesis.config.latent_dim

@@ -90,6 +90,8 @@ def test_a_reload_and_a_link_find_the_tab_again(visit, context):
         page.locator("#breed .choose").nth(generation).click()
         expect(page.locator("#breed .details")).to_have_text(f"Generation {generation}")
         expect(page.locator("#breed .family button")).to_have_count(generation + 1)
+    shown = page.locator("#breed .stand").get_attribute("data-address")
+    expect(page.locator("#breed .litter")).to_have_attribute("data-of", shown)  # they have come
     children = [child.get_attribute("data-address") for child in page.locator("#breed .child").all()]
     page.reload()
     expect(page.locator("#breed .details")).to_have_text("Generation 2")

@@ -136,17 +136,12 @@ def read_rows(paths: list[Path], columns: list[str]) -> Iterator[dict[str, Any]]
     """
     for path in paths:
         with _opened(path) as file:
-            try:
-                _check_pages(path, file.metadata, columns)
-                for group in range(file.num_row_groups):  # Arrow puts no cells with parts together across groups
-                    groups = file.iter_batches(ROWS_AT_ONCE, [group], columns, use_threads=False)
-                    for batch in groups:
-                        for row in range(batch.num_rows):
-                            yield {name: batch.column(name)[row].as_py() for name in batch.schema.names}
-            except TableError:
-                raise
-            except Exception as problem:  # Arrow raises its own, Python's and the system's errors
-                raise _error(path, problem) from None
+            _check_pages(path, file.metadata, columns)
+            for group in range(file.num_row_groups):  # Arrow puts no cells with parts together across groups
+                groups = file.iter_batches(ROWS_AT_ONCE, [group], columns, use_threads=False)
+                for batch in groups:
+                    for row in range(batch.num_rows):
+                        yield {name: batch.column(name)[row].as_py() for name in batch.schema.names}
 
 
 class _opened:
@@ -176,9 +171,12 @@ class _opened:
             thrift_container_size_limit=1_000_000,
         )
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object = None, problem: BaseException | None = None, trace: object = None) -> None:
         if getattr(self, "stream", None):
             self.stream.close()
+        # Arrow raises its own, Python's and the system's errors, wherever it first touches what is damaged
+        if isinstance(problem, Exception) and not isinstance(problem, TableError):
+            raise _error(self.path, problem) from None
 
 
 def _error(path: Path, problem: BaseException) -> TableError:

@@ -240,6 +240,16 @@ def test_what_scripts_send_wrong_is_refused_in_words(page, visitor: httpx.Client
     assert not caplog.messages and "Traceback" not in "".join(capfd.readouterr())
 
 
+def test_an_answer_that_there_is_not_is_told_in_words(visitor: httpx.Client, caplog, capfd):
+    for path in ("call/v2/cover", "call/v2/cover/x", f"call/cover/{'0' * 32}"):
+        answer = visitor.get(f"gradio_api/{path}")
+        assert answer.status_code == 404 and "There is no such event" in answer.json()["error"], path
+    with caplog.at_level("ERROR", "gan.studio"):
+        visitor.post("gradio_api/mcp/", json={"fn_index": [1], "data": None, "trigger_id": {}})
+        assert "not_found" in visitor.get("gradio_api/queue/data?session_hash=nobody").text
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
 def test_large_bodies_go_where_pictures_go(page, visitor: httpx.Client):
     large = "x" * (SMALL + 1)
     for call in ("call/generate", "call/v2/generate", "run/x", "cancel", "component_server"):

@@ -8,6 +8,7 @@ request may say of files. What goes wrong behind the door becomes one line in th
 import asyncio
 import base64
 import binascii
+import contextlib
 import inspect
 import json
 import logging
@@ -63,7 +64,7 @@ ROUTES = (
     Route("GET", r"/logout"),
     Route("POST", r"/login/?", 10_000),
     Route("GET", rf"{API}/heartbeat/{NAME}|{API}/queue/(data|status)"),
-    Route("GET", rf"{API}/call/(v2/)?{NAME}/{NAME}"),
+    Route("GET", rf"{API}/call/(v2/)?{NAME}/(?P<event>{NAME})"),
     Route("GET HEAD", rf"{API}/file=(?P<file>.{{1,500}})"),
     Route("POST", rf"{API}/call/(v2/)?(?P<call>{NAME})/?", SMALL),
     Route("POST", rf"{API}/queue/join|{API}/component_server/?", LARGE),
@@ -133,6 +134,9 @@ class Door:
             log.error("a request failed: %s", kind_and_place(error))
             if not began:
                 await _say(send, Shut(500, "This went wrong on the server."))
+            else:
+                with contextlib.suppress(Exception):  # whoever listens is told at least that this is all
+                    await send({"type": "http.response.body", "body": b""})
 
     async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
@@ -140,6 +144,8 @@ class Door:
         self._know(scope, path)
         if found.groupdict().get("file"):
             _check_file(found["file"])
+        if event := found.groupdict().get("event"):
+            self._check_event(event)
         function = self._called(found.groupdict().get("call"))
         if not largest:
             return await self.app(scope, receive, send)
@@ -175,7 +181,7 @@ class Door:
             _check_names(function, said)
         elif kind in FIELDS:
             said = _known(said, FIELDS[kind])
-        if "fn_index" in said and function is None:
+        if kind in ("queue", "run"):
             function = self.server.get_blocks().fns.get(said["fn_index"])
             if function is None:
                 raise Shut(400, "There is no such event.")
@@ -192,7 +198,7 @@ class Door:
             if said["fn_name"] not in [one.__name__ for one in getattr(block, "server_fns", ())]:
                 raise Shut(404, "There is no such function.")
         page = self.server.get_blocks()  # whose own number its `load` is triggered by
-        if said.get("trigger_id", -1) not in (None, -1, page._id, *page.blocks):
+        if kind in ("queue", "run") and said.get("trigger_id", -1) not in (None, -1, page._id, *page.blocks):
             raise Shut(400, "There is no such component.")
         content = json.dumps(said).encode()
         headers = [pair for pair in scope["headers"] if pair[0] not in (b"content-length", b"content-type")]
@@ -220,6 +226,13 @@ class Door:
             raise Shut(404, "There is no such endpoint.")
         self._check_place(function)
         return function
+
+    def _check_event(self, event: str) -> None:
+        """Raise Shut unless somebody has asked for this event, and not yet fetched its answer."""
+        queue = self.server.get_blocks()._queue
+        waiting = any(event in events for events in queue.pending_event_ids_session.values())
+        if not waiting and event not in queue.event_ids_to_events:
+            raise Shut(404, "There is no such event, or its answer was fetched.")
 
     def _check_place(self, function: BlockFunction) -> None:
         """Raise Shut when as many wait as may; those who wait for something else do not count."""

@@ -14,9 +14,6 @@ from train.train_gan.recipes import load_recipe
 
 RUNS = HERE / "lessons/runs"
 SHOWN = re.search(r"RUNS = \[(.+?)\]", (HERE / "lessons/wrong.js").read_text())[1].replace("'", "").split(", ")
-pytestmark = pytest.mark.skipif(
-    not all((HERE / "lessons/runs" / run).is_dir() for run in SHOWN), reason="the lesson waits for its last runs"
-)
 
 
 @pytest.mark.parametrize("name", [*SHOWN, "wgan"])
@@ -26,7 +23,7 @@ def test_every_run_has_its_curves_sheets_and_recipe(name: str):
     assert recipe.resolution == 32
     last = run["sheets"][-1][0]
     assert 0 <= last - recipe.total_images < recipe.train_batch_size  # the last step is a whole batch
-    assert last == max(images for images, _ in run["curves"]["loss_d"])
+    assert 0 <= last - run["curves"]["loss_d"][-1][0] < 1000  # of steps that are not all logged
     for _, file in run["sheets"]:
         with Image.open(RUNS / name / file) as sheet:
             assert sheet.width == sheet.height

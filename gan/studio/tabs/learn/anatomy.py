@@ -13,6 +13,8 @@ from gan.networks.painter import SCALE
 from gan.studio import checks
 
 
+# without "projected": its generator is the painter's, and its discriminator stands on a network for training alone
+SHOWN = tuple(name for name in NETWORKS if name != "projected")
 ROLES = ("generator", "discriminator")
 RESOLUTIONS = (16, 32, 64, 128, 256)
 WIDTHS = (8, 16, 32, 64, 128, 192)
@@ -24,7 +26,7 @@ def layers(payload: object) -> dict:
     """Describe a network layer by layer.
 
     Args:
-        payload: `{"network": a key of NETWORKS, "role": generator or discriminator, "resolution": one of RESOLUTIONS,
+        payload: `{"network": one of SHOWN, "role": generator or discriminator, "resolution": one of RESOLUTIONS,
             "width": one of WIDTHS}`.
 
     Returns:
@@ -35,7 +37,7 @@ def layers(payload: object) -> dict:
     """
     asked = payload if isinstance(payload, dict) else {}
     network, role = asked.get("network"), asked.get("role")
-    if not isinstance(network, str) or network not in NETWORKS or role not in ROLES:
+    if not isinstance(network, str) or network not in SHOWN or role not in ROLES:
         raise checks.Refused("there is no such network", network)
     resolution = checks.whole(asked.get("resolution"), "the resolution", RESOLUTIONS[0], RESOLUTIONS[-1])
     width = checks.whole(asked.get("width"), "the width", WIDTHS[0], WIDTHS[-1])

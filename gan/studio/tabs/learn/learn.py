@@ -18,7 +18,6 @@ from starlette.staticfiles import StaticFiles
 
 from gan.errors import first_line
 from gan.film import evenly
-from gan.networks import NETWORKS
 from gan.studio import checks
 from gan.studio.files import data_uri, still_webp
 from gan.studio.model import Model
@@ -67,7 +66,7 @@ class Learn:
     def props(self) -> dict:
         """What the lessons know of the page's model from the start."""
         return {
-            "networks": list(NETWORKS),
+            "networks": list(anatomy.SHOWN),
             "resolutions": list(anatomy.RESOLUTIONS),
             "widths": list(anatomy.WIDTHS),
             "model": self.model.name,

@@ -8,7 +8,7 @@
 import {el} from './drawing.js';
 import {startTalk} from './talk.js';
 
-export const LESSONS = ['game', 'wasserstein', 'layers', 'normalise', 'watch', 'critic', 'inside', 'own'];
+export const LESSONS = ['game', 'wasserstein', 'layers', 'normalise', 'watch', 'critic', 'inside', 'wrong', 'own'];
 const calm = matchMedia('(prefers-reduced-motion: reduce)');
 
 export async function start(root, {base, server, props, page}) {

@@ -15,18 +15,16 @@ const slopes = (theta, sigma, h = 0.02) => {
   return {js: (b.js - a.js) / (2 * h), w: (b.w - a.w) / (2 * h)};
 };
 
-const HAS_RUN = false;  // until a WGAN-GP run lies in runs/wgan
-
 export default {
   defaults: {theta: 1, blur: 0, part: 'lines', at: 99},
-  steps: [{part: 'lines', theta: 1, blur: 0}, {part: 'lines', theta: 0.4, blur: 0}, {part: 'lines', theta: 0.4, blur: 0}, {part: 'lines', theta: 0.8, blur: 0.3}, HAS_RUN ? {part: 'run', at: 0} : {}],
-  ahead: (server, props, base) => HAS_RUN && loadRun(base, 'wgan').then(({sheets}) => Promise.all(sheets.map(([, address]) => fetch(address)))),
+  steps: [{part: 'lines', theta: 1, blur: 0}, {part: 'lines', theta: 0.4, blur: 0}, {part: 'lines', theta: 0.4, blur: 0}, {part: 'lines', theta: 0.8, blur: 0.3}, {part: 'run', at: 0}],
+  ahead: (server, props, base) => loadRun(base, 'wgan').then(({sheets}) => Promise.all(sheets.map(([, address]) => fetch(address)))),
 
   open(stage, {t, base, change}, begin) {
     let state = begin, lines = null, linesOf = null;
     const part = choice(t('what'), [['lines', t('two-lines')], ['run', t('real-run')]], part => change({part}));
     const view = runView(t, {label: t('marker'), onmove: at => change({at})}), run = el('div', {class: 'part'}, el('p', {class: 'aside', role: 'status'}, t('wait')));
-    if (HAS_RUN) loadRun(base, 'wgan').then(found => {
+    loadRun(base, 'wgan').then(found => {
       view.set({...found, shown: [['loss_d', 'real'], ['loss_g', 'fake']]});
       run.replaceChildren(view.box);
       view.show(state.at);
@@ -37,7 +35,7 @@ export default {
     const blur = slider(t('blur'), {min: 0, max: 0.6, step: 0.02, name: 'blur'}, blur => change({blur}));
     const lines_ = el('div', {class: 'part'}, plane, legend([['real', t('real')], ['fake', t('fake')]]), el('div', {class: 'dials'}, theta.row, blur.row), numbers,
       el('figure', {}, chart, legend([['real', t('js')], ['fake', t('w')]])));
-    stage.append(...(HAS_RUN ? [part.group, lines_, run] : [lines_]));
+    stage.append(part.group, lines_, run);
 
     const push = event => {
       const box = plane.getBoundingClientRect();

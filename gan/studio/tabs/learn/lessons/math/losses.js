@@ -39,6 +39,18 @@ export const LOSSES = {
       return {loss, atFake};
     },
   },
+  // Lim and Ye 2017: D learns nothing from what it tells apart clearly; G's is Wasserstein's
+  hinge: {
+    discriminator(real, fake) {
+      const [a, atReal] = mean(real, n => Math.max(0, 1 - real[n]), n => real[n] < 1 ? -1 : 0);
+      const [b, atFake] = mean(fake, n => Math.max(0, 1 + fake[n]), n => fake[n] > -1 ? 1 : 0);
+      return {loss: a + b, atReal, atFake};
+    },
+    generator(real, fake) {
+      const [loss, atFake] = mean(fake, n => -fake[n], () => -1);
+      return {loss, atFake};
+    },
+  },
   // Huang et al. 2024, equation 2: each generated point is judged against one real point
   relativistic: {
     discriminator(real, fake) {

@@ -7,10 +7,10 @@ import {LOSSES, oneCentred, zeroCentred} from './losses.js';
 export const BATCH = 64, HIDDEN = 16, LATENTS = 2;
 export const SHAPES = ['line', 'ring', 'gaussians', 'drawn'];
 export const PENALTIES = {none: 'none', zero: 'zero-centred', one: 'one-centred'};
-// Each loss of gan/losses.py, without a penalty and with the one that its paper takes.
+// Each loss of gan/losses.py, without a penalty and with one: its paper's, or, for hinge, whose papers normalise weights instead, the one towards 0.
 export const KINDS = [
-  {loss: 'logistic', penalty: 'none'}, {loss: 'wasserstein', penalty: 'none'}, {loss: 'relativistic', penalty: 'none'},
-  {loss: 'logistic', penalty: 'zero-centred'}, {loss: 'wasserstein', penalty: 'one-centred'}, {loss: 'relativistic', penalty: 'zero-centred'},
+  {loss: 'logistic', penalty: 'none'}, {loss: 'wasserstein', penalty: 'none'}, {loss: 'hinge', penalty: 'none'}, {loss: 'relativistic', penalty: 'none'},
+  {loss: 'logistic', penalty: 'zero-centred'}, {loss: 'wasserstein', penalty: 'one-centred'}, {loss: 'hinge', penalty: 'zero-centred'}, {loss: 'relativistic', penalty: 'zero-centred'},
 ];
 export const WEIGHTS = {'none': 0, 'zero-centred': 0.1, 'one-centred': 0.1};
 

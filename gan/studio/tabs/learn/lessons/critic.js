@@ -7,6 +7,7 @@ const SIDE = 32, MOST_OWN = 8;
 export default {
   // `said`: the numbers of the pictures that the visitor takes for real; `asked`: whether the critic has answered
   defaults: {seed: 0, said: '', asked: 0, picked: -1},
+  limits: {seed: [0, 200, 1], said: /^[\d ]{0,99}$/, asked: [0, 1, 1], picked: [-1, 23, 1]},
   steps: [{asked: 0, picked: -1}, {asked: 1, picked: -1}, {asked: 1, picked: 8}, {asked: 1, picked: 8}],
   ahead: async server => {
     const {pictures} = await server.judged({seed: 0, own: []});
@@ -117,7 +118,7 @@ export default {
 
     return {
       show(next) {
-        state = {...next, seed: Math.max(0, Math.min(200, Math.round(next.seed))), asked: next.asked ? 1 : 0};
+        state = next;
         seed.set(state.seed);
         refresh();
       },

@@ -7,6 +7,7 @@ export function el(tag, attributes = {}, ...children) {
     if (key === 'html') made.innerHTML = value;
     else if (key.startsWith('on')) made.addEventListener(key.slice(2), value);
     else if (key === 'hidden' || key === 'value' || key === 'checked') made[key] = value;
+    else if (key.startsWith('aria-')) made.setAttribute(key, value);  // "false" says something there
     else if (value === true) made.setAttribute(key, '');
     else if (value !== false && value != null) made.setAttribute(key, value);
   }

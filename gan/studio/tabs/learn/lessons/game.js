@@ -12,6 +12,8 @@ const BETA2 = 0.9;
 
 export default {
   defaults: {data: 'ring', loss: 'relativistic', penalty: 'zero-centred', weight: 0.1, rate: 0.003, beta1: 0, k: 1, seed: 1, at: 0, points: '', view: 'heat net', all: 0},
+  limits: {data: SHAPES, loss: Object.keys(LOSSES), penalty: Object.keys(WEIGHTS), weight: [0, 100], rate: [1e-5, 0.1], beta1: [0, 0.99], k: [1, 10, 1],
+    seed: [0, 2 ** 32 - 1, 1], at: [0, MOST_AHEAD, 1], points: /^[\w.~-]{0,2000}$/, view: /^(heat|net|arrows|\s)*$/, all: [0, 1, 1]},
   steps: [
     {data: 'ring', at: 0, all: 0, view: ''},
     {data: 'ring', at: 0, all: 0, view: 'heat'},

@@ -6,6 +6,7 @@ const PARTS = ['channels', 'truncation', 'ways', 'directions'];
 
 export default {
   defaults: {part: 'channels', seed: 1, layer: 2, muted: '', truncation: 1, to: 2, direction: 0},
+  limits: {part: PARTS, seed: [0, 200, 1], layer: [0, 99, 1], muted: /^[\d ]{0,99}$/, truncation: [0, 1.5], to: [0, 200, 1], direction: [0, 5, 1]},
   steps: [{part: 'channels', layer: 2, muted: ''}, {part: 'channels', layer: 2, muted: '0 1 2 3 4 5 6 7'}, {part: 'truncation', truncation: 0.5}, {part: 'ways'}, {part: 'directions', direction: 0}],
   ahead: server => Promise.all([server.channels({seed: 1, layer: 2, muted: []}), server.channels({seed: 1, layer: 2, muted: [0, 1, 2, 3, 4, 5, 6, 7]}), server.truncated({seed: 1, truncation: 0.5}), server.truncated({seed: 1, truncation: 1}), server.ways({from: 1, to: 2}), server.directions({seed: 1, direction: 0})]),
 

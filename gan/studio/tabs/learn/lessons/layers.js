@@ -8,6 +8,8 @@ const NAMES = {Conv2d: 'conv', ConvTranspose2d: 'conv-transposed', Linear: 'line
 
 export default {
   defaults: {network: 'dcgan', role: 'generator', resolution: 64, width: 64, layer: -1, kind: 'transposed', size: 5, kernel: 4, stride: 2, padding: 1, dilation: 1, outputPadding: 0, row: 4, column: 4, weave: 0},
+  limits: {network: /^[a-z0-9-]{1,40}$/, role: ['generator', 'discriminator'], resolution: [16, 256, 1], width: [8, 192, 1], layer: [-1, 999, 1], kind: ['plain', 'transposed'],
+    size: [2, 12, 1], kernel: [1, 7, 1], stride: [1, 4, 1], padding: [0, 3, 1], dilation: [1, 3, 1], outputPadding: [0, 2, 1], row: [0, 99, 1], column: [0, 99, 1], weave: [0, 1, 1]},
   steps: [
     {network: 'dcgan', role: 'generator', resolution: 64, width: 64, layer: -1},
     {network: 'dcgan', role: 'discriminator', layer: 1, kind: 'plain', size: 10, kernel: 4, stride: 2, padding: 1, dilation: 1, outputPadding: 0, row: 1, column: 1, weave: 0},

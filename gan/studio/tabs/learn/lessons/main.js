@@ -1,6 +1,7 @@
 // The tab Learn: its lessons, their words, the state in the link, and the talk. A lesson is loaded when it is opened.
 //
-// A lesson is a module with `defaults` (its state: text and numbers that a link can hold), `steps` (what each paragraph sets of
+// A lesson is a module with `defaults` (its state: text and numbers that a link can hold), `limits` (what a link may say of
+// each: [lowest, highest] of a number, with a 1 behind for a whole one, a list of texts, or a pattern), `steps` (what each paragraph sets of
 // it when its button is pressed, {} for nothing) and `open(stage, tools)`, which builds the figure and returns `{show(state), close()}`.
 // `tools`: `t` its words, `server` the functions of learn.py, `props` facts of the page's model, `change(part)` sets state,
 // `calm()` whether nothing should move, `copy(text, told)`, `link(extra)`.
@@ -69,7 +70,7 @@ export async function start(root, {base, server, props, page}) {
     figure?.close?.();
     [name, lesson, step] = [wanted, module, Math.min(at, module.steps.length - 1)];
     state = {...lesson.defaults};
-    for (const key of Object.keys(state)) if (key in given) state[key] = like(lesson.defaults[key], given[key]);
+    for (const key of Object.keys(state)) if (key in given) state[key] = like(lesson.defaults[key], given[key], lesson.limits[key]);
     if (talk) Object.assign(state, lesson.steps[step]);
     const text = words.lessons[name], t = (key, values) => fill(text.words[key] ?? words.ui[key] ?? key, values);
     for (const [one, tab] of Object.entries(tabs)) one === name ? tab.setAttribute('aria-current', 'page') : tab.removeAttribute('aria-current');
@@ -152,8 +153,12 @@ export async function start(root, {base, server, props, page}) {
 
 const same = (a, b) => Object.keys({...a, ...b}).every(key => a[key] === b[key]);
 
-// A link's text as the same kind of thing as the default; a number that is none stays the default.
-const like = (value, text) => typeof value !== 'number' ? String(text).slice(0, 2000) : text !== '' && Number.isFinite(+text) ? +text : value;
+// What a link says, or `otherwise` where its lesson does not take that: anybody may have written the link.
+export function like(otherwise, text, limit) {
+  if (typeof otherwise !== 'number') return (limit instanceof RegExp ? limit.test(text) : limit.includes(text)) ? text : otherwise;
+  const number = +text, [low, high, whole] = limit;
+  return text === '' || !Number.isFinite(number) ? otherwise : Math.max(low, Math.min(high, whole ? Math.round(number) : number));
+}
 
 const fill = (text, values = {}) => text.replace(/\{(\w+)\}/g, (whole, key) => values[key] ?? whole);
 

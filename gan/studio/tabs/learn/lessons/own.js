@@ -14,8 +14,12 @@ export const commands = ({folder, name, machine}) => {
   ];
 };
 
+// What a shell takes as one plain word: the commands are there to be copied, and a link may come from anybody.
+const WORD = /^[\w.\/][\w.\/-]{0,59}$/;
+
 export default {
   defaults: {folder: 'my-covers', name: 'you', machine: 'laptop'},
+  limits: {folder: WORD, name: WORD, machine: ['laptop', 'gpu']},
   steps: [{}, {}, {}],
 
   open(stage, {t, base, change, copy}, begin) {
@@ -42,5 +46,7 @@ export default {
   },
 };
 
-// What a shell takes as one plain word.
-const safe = (text, otherwise) => text.replace(/[^\w./-]/g, '') || otherwise;
+const safe = (text, otherwise) => {
+  const word = text.replace(/[^\w./-]/g, '').replace(/^-+/, '');
+  return WORD.test(word) ? word : otherwise;
+};

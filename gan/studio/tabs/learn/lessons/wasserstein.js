@@ -17,6 +17,7 @@ const slopes = (theta, sigma, h = 0.02) => {
 
 export default {
   defaults: {theta: 1, blur: 0, part: 'lines', at: 99},
+  limits: {theta: [-MOST, MOST], blur: [0, 0.6], part: ['lines', 'run'], at: [0, 99, 1]},
   steps: [{part: 'lines', theta: 1, blur: 0}, {part: 'lines', theta: 0.4, blur: 0}, {part: 'lines', theta: 0.4, blur: 0}, {part: 'lines', theta: 0.8, blur: 0.3}, {part: 'run', at: 0}],
   ahead: (server, props, base) => loadRun(base, 'wgan').then(({sheets}) => Promise.all(sheets.map(([, address]) => fetch(address)))),
 

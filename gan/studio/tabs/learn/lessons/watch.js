@@ -8,6 +8,7 @@ const NOTHING = 'data:,';
 
 export default {
   defaults: {of: 'shipped', at: 52, curve: 'losses'},
+  limits: {of: ['shipped', 'hub'], at: [0, 999, 1], curve: ['losses', 'scores']},
   steps: [{of: 'shipped', at: 0, curve: 'losses'}, {of: 'shipped', at: 8, curve: 'losses'}, {of: 'shipped', at: 52, curve: 'losses'}, {of: 'shipped', at: 52, curve: 'scores'}],
   ahead: server => server.film('shipped').then(({frames}) => Promise.all([0, 8, 18, 30, frames - 1].map(number => server.frame({of: 'shipped', number})))),
 

@@ -8,6 +8,7 @@ const LAST = 99;
 
 export default {
   defaults: {run: 'well', at: LAST},
+  limits: {run: RUNS, at: [0, LAST, 1]},
   steps: [{run: 'well', at: LAST}, {run: 'collapse', at: LAST}, {run: 'critic', at: LAST}, {run: 'checkerboard', at: LAST}, {run: 'range', at: LAST}, {run: 'duplicates', at: LAST}],
   ahead: (server, props, base) => Promise.all(RUNS.map(run => loadRun(base, run).then(({sheets}) => Promise.all(sheets.map(([, address]) => fetch(address)))))),
 
@@ -20,7 +21,7 @@ export default {
       el('p', {class: 'buttons'}, el('button', {type: 'button', 'data-do': 'copy-recipe', onclick: () => copy(recipe, 'recipe-copied')}, t('copy-recipe'))));
 
     async function refresh() {
-      const run = RUNS.includes(state.run) ? state.run : RUNS[0];
+      const {run} = state;
       which.set(run);
       if (loaded !== run) {
         loaded = run;

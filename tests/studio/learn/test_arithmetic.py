@@ -80,10 +80,21 @@ def test_the_board_computes_what_torch_computes(compute):
 
 
 def test_checkerboards_are_where_the_kernel_is_not_a_multiple_of_the_stride(compute):
-    for kernel, stride in product(range(2, 8), (2, 3)):
-        setting = {"transposed": True, "size": 12, "kernel": kernel, "stride": stride, "padding": 0, "dilation": 1}
-        inner = compute("math/arithmetic.js", "return m.overlaps(v)", setting)[kernel:-kernel]
-        assert (len(set(inner)) == 1) == (kernel % stride == 0), (kernel, stride)
+    for kernel, stride, dilation in product(range(1, 8), (1, 2, 3, 4), (1, 2, 3)):
+        setting = {
+            "transposed": True,
+            "size": 40,
+            "kernel": kernel,
+            "stride": stride,
+            "padding": 0,
+            "dilation": dilation,
+        }
+        found = compute("math/arithmetic.js", "return [m.overlaps(v), m.stamps(v)]", setting)
+        edge = kernel * dilation
+        assert sorted(set(found[0][edge:-edge])) == found[1]
+        if dilation == 1:
+            assert (len(found[1]) == 1) == (kernel % stride == 0), (kernel, stride)
+        assert compute("math/arithmetic.js", "return m.stamps(v)", setting | {"size": 2}) == found[1]
 
 
 def test_lines_apart_are_log_2_apart_for_jensen_and_shannon_and_as_far_as_they_are_for_wasserstein(compute):

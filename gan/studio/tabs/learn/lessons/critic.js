@@ -21,7 +21,7 @@ export default {
     const file = el('input', {type: 'file', accept: 'image/*', multiple: true, class: 'own-file', 'aria-label': t('own'), onchange: bring});
     const seed = slider(t('seed'), {min: 0, max: 200, step: 8, name: 'seed'}, seed => change({seed, said: '', asked: 0, picked: -1}));
     const detail = el('div', {class: 'critic-detail', hidden: true}), facts = el('p', {class: 'aside'});
-    stage.append(el('p', {class: 'aside'}, t('how')), tiles, el('p', {class: 'buttons'}, ask, el('label', {class: 'own'}, t('own'), file)), score, el('div', {class: 'dials'}, seed.row), detail, facts);
+    stage.append(el('p', {class: 'aside'}, t('how')), tiles, el('p', {class: 'buttons'}, ask, el('label', {class: 'own-pictures'}, t('own'), file)), score, el('div', {class: 'dials'}, seed.row), detail, facts);
 
     const said = () => new Set(`${state.said}`.split(' ').filter(Boolean).map(Number));
     const percent = share => `${Math.round(share * 100)} %`;

@@ -1,7 +1,7 @@
 // Lesson 3, layers and their sizes: a network of this project layer by layer, and a board for the arithmetic of convolutions.
 
 import {choice, colours, el, penOf, short, slider, tick} from './drawing.js';
-import {contributors, convolve, outputSize, overlaps} from './math/arithmetic.js';
+import {contributors, convolve, outputSize, overlaps, stamps} from './math/arithmetic.js';
 import {randomFrom} from './math/random.js';
 
 const NAMES = {Conv2d: 'conv', ConvTranspose2d: 'conv-transposed', Linear: 'linear', BatchNorm2d: 'batch-norm', GroupNorm: 'layer-norm'};
@@ -134,8 +134,8 @@ export default {
       b.pen.lineWidth = 3;
       b.pen.strokeRect(at.column * side + 1.5, at.row * side + 1.5, side - 3, side - 3);
       const used = rows.filter(([i]) => i >= 0 && i < now.size).length * columns.filter(([i]) => i >= 0 && i < now.size).length;
-      const inner = hits.slice(now.kernel, -now.kernel).length ? hits.slice(now.kernel, -now.kernel) : hits, uneven = new Set(inner).size > 1;
-      says.textContent = `${t('place', {row: at.row + 1, column: at.column + 1, n: used, of: rows.length * columns.length})} ${now.transposed ? t(uneven ? 'uneven' : 'even', {n: [...new Set(inner)].sort().join(', ')}) : ''}`;
+      const inner = stamps(now);
+      says.textContent = `${t('place', {row: at.row + 1, column: at.column + 1, n: used, of: rows.length * columns.length})} ${now.transposed ? t(inner.length > 1 ? 'uneven' : 'even', {n: inner.join(', ')}) : ''}`;
     }
 
     const go = (row, column) => {

@@ -32,6 +32,13 @@ export function overlaps(setting) {
   return count === null ? null : Array.from({length: count}, (_, n) => contributors(setting, n).filter(([i]) => i >= 0 && i < setting.size).length);
 }
 
+// How many inputs reach an output far from every edge of a transposed convolution: the different numbers, smallest first.
+// They are those of an endless picture, so that the edge of a small one is not taken for a checkerboard.
+export function stamps({kernel, stride, dilation}) {
+  const found = Array.from({length: stride}, (_, place) => Array.from({length: kernel}, (_, tap) => (tap * dilation - place) % stride).filter(rest => rest === 0).length);
+  return [...new Set(found)].sort((a, b) => a - b);
+}
+
 // The convolution itself, in two dimensions, of (size, size) numbers with (kernel, kernel) weights, row by row.
 export function convolve(setting, input, weights) {
   const count = outputSize(setting), {size, kernel} = setting;

@@ -148,9 +148,7 @@ class AlbumCoverPipeline(DiffusionPipeline):
         """
         if self.encoder is None:
             raise ValueError("this generator came without an encoder")
-        latents = self.encoder(covers.to(self.device, self.dtype))
-        mean, deviation = self.synthesis.latent_mean, self.synthesis.latent_deviation
-        return (latents - mean[:, None, None]) / deviation[:, None, None]
+        return self.synthesis.normalise(self.encoder(covers.to(self.device, self.dtype)))
 
     @property
     def clusters(self) -> int:

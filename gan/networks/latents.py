@@ -136,9 +136,8 @@ class LatentFeatures(ModelMixin, ConfigMixin):
         ]
 
     @torch.no_grad()
-    def set_scales(self, maps: Sequence[torch.Tensor]) -> None:
-        """Take means and deviations from the maps of real covers."""
-        for k, found in enumerate(maps):
-            deviation, mean = torch.std_mean(found.float(), (0, 2, 3))
-            getattr(self, f"mean{k}").copy_(mean)
-            getattr(self, f"deviation{k}").copy_(deviation.clamp_min(1e-4))
+    def set_scales(self, means: torch.Tensor, deviations: torch.Tensor) -> None:
+        """Take the means and deviations of real covers' maps, (40 + 112 + 320,) each, one map after the other."""
+        for k, parts in enumerate(zip(means.split(FEATURE_CHANNELS), deviations.split(FEATURE_CHANNELS), strict=True)):
+            getattr(self, f"mean{k}").copy_(parts[0])
+            getattr(self, f"deviation{k}").copy_(parts[1])

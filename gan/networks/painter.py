@@ -271,6 +271,10 @@ class PainterGenerator(ModelMixin, ConfigMixin):
             condition = condition + self.palette_embedding(palette)
         return self.composer(condition)
 
+    def normalise(self, latents: torch.Tensor) -> torch.Tensor:
+        """Bring an encoder's (N, latent_channels, positions, positions) latents to the scale that `compose` gives."""
+        return (latents - self.latent_mean[:, None, None]) / self.latent_deviation[:, None, None]
+
     def paint(self, composed: torch.Tensor) -> torch.Tensor:
         """The second half of `forward`."""
         deviation, mean = (t[:, None, None].to(composed.dtype) for t in (self.latent_deviation, self.latent_mean))

@@ -76,8 +76,9 @@ def test_latent_features_are_what_the_heads_take():
     maps = student(torch.randn(2, 4, 16, 16))
     assert [tuple(m.shape[1:]) for m in maps] == [(40, 16, 16), (112, 8, 8), (320, 4, 4)]
     assert heads(maps).shape == (2, 3)
-    student.set_scales([3 * m + 1 for m in maps])
-    for scaled in student.scaled([3 * m + 1 for m in maps]):
+    maps = [3 * m + 1 for m in maps]
+    student.set_scales(*(torch.cat([of(m, (0, 2, 3)) for m in maps]) for of in (torch.mean, torch.std)))
+    for scaled in student.scaled(maps):
         assert scaled.mean((0, 2, 3)).abs().max() < 1e-3
     frozen = [name for name, weight in heads.named_parameters() if not weight.requires_grad]
     assert frozen and all(name.startswith("mixing.") for name in frozen)

@@ -216,9 +216,8 @@ def test_no_body_ends_in_a_traceback(visitor: httpx.Client, capfd, body: bytes):
     for call in ("call/generate", "call/v2/generate", "queue/join", "component_server", "cancel", "reset", "run/x"):
         answer = visitor.post(f"gradio_api/{call}", content=body, headers=headers)
         assert answer.status_code < 500, (call, answer.text)
-    assert (
-        outcome(visitor, "call/generate", {"data": [7, 1, "", 0, ""]})[1].count("event: complete") == 1
-    )  # it still draws
+    # it still draws
+    assert outcome(visitor, "call/generate", {"data": [7, 1, "", 0, ""]})[1].count("event: complete") == 1
     assert "Traceback" not in "".join(capfd.readouterr())
 
 

@@ -14,7 +14,7 @@ from gan.networks.painter import Decoder, Encoder, PainterGenerator
 from gan.networks.patch import PatchDiscriminator
 from gan.networks.projected import ProjectedDiscriminator
 from train.train_gan.compose import Composing, shifted
-from train.train_gan.distil import Distilling, disturbed, freeze
+from train.train_gan.distil import Distilling, disturbed
 from train.train_gan.paint import Painting
 from train.train_gan.tune import Tuning
 from train.train_gan.updates import update
@@ -26,6 +26,11 @@ ALONE = Accelerator(cpu=True)
 def adam(*networks: nn.Module, rate: float = 1e-3) -> torch.optim.Adam:
     weights = [weight for network in networks for weight in network.parameters() if weight.requires_grad]
     return torch.optim.Adam(weights, rate, betas=(0.0, 0.99), fused=True)
+
+
+def freeze(network: nn.Module) -> nn.Module:
+    """The same network, which from now on only judges."""
+    return network.eval().requires_grad_(False)
 
 
 def teacher() -> EfficientNetLite:
@@ -69,7 +74,8 @@ def test_a_student_learns_from_latents_what_its_teacher_sees():
         student, teacher(), freeze(generator).paint, adam(student, rate=3e-3), nullcontext, ALONE, 3e-3
     )
     latents = torch.randn(4, 4, 16, 16)
-    student.set_scales(distilling.see(latents))
+    maps = distilling.see(latents)
+    student.set_scales(*(torch.cat([of(m, (0, 2, 3)) for m in maps]) for of in (torch.mean, torch.std)))
     first = distilling.step(latents, 0.0)
     for _ in range(30):
         last = distilling.step(latents, 0.0)

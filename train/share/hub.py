@@ -117,18 +117,7 @@ def upload_model(
         written = Path(temporary) / "pipeline"
         save_pipeline(pipeline, written)
         files = _matching(written, MODEL_FILES) | run.files
-        if index := own_file(folder, COVERS_INDEX):
-            try:
-                load_index(index)
-            except CopiesError as error:
-                raise HubError(f"{folder}: {error}; take it away, or build it anew with train.copies") from error
-            files[COVERS_INDEX] = index
-        if survey := own_file(folder, SURVEY):
-            try:
-                load_survey(survey)
-            except SurveyError as error:
-                raise HubError(f"{folder}: {error}; take it away, or make it anew") from error
-            files[SURVEY] = survey
+        files |= _sound(folder)
         if onnx:
             files["generator.onnx"] = Path(temporary) / "generator.onnx"
             export_onnx(pipeline.synthesis, files["generator.onnx"])
@@ -143,6 +132,22 @@ def upload_model(
     if license is None and not own_card and not dry_run:
         return _with_note(upload, "its card names no licence, so others may look at it and nothing else (--license)")
     return upload
+
+
+def _sound(folder: Path) -> Files:
+    """Return what others made beside a pipeline, each read before it is sent. Raises HubError where one cannot be."""
+    found = {}
+    for name, load, anew in (
+        (COVERS_INDEX, load_index, "build it anew with train.copies"),
+        (SURVEY, load_survey, "make it anew"),
+    ):
+        if file := own_file(folder, name):
+            try:
+                load(file)
+            except (CopiesError, SurveyError) as error:
+                raise HubError(f"{folder}: {error}; take it away, or {anew}") from error
+            found[name] = file
+    return found
 
 
 def upload_dataset(

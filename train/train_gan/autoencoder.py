@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from train.cli import UserError
-from train.train_gan.checkpoints import Checkpoints, is_whole
+from train.train_gan.checkpoints import Checkpoints
 from train.train_gan.device import is_no_memory
 from train.train_gan.painter import Painter
 
@@ -16,13 +16,9 @@ def take_autoencoder(painter: Painter, run_folder: Path) -> None:
     Raises:
         UserError: it is not the run of a painter with a sound checkpoint, or its autoencoder is of another size.
     """
-    files = Checkpoints(run_folder).files()
-    if not files:
-        raise UserError(f"--autoencoder {run_folder}: not the folder of a run with a checkpoint")
-    if not is_whole(files[-1]):
-        raise UserError(f"--autoencoder {files[-1]}: damaged")
+    file = Checkpoints(run_folder).newest_of_another_run("--autoencoder")
     try:
-        state = torch.load(files[-1], map_location="cpu", weights_only=True)
+        state = torch.load(file, map_location="cpu", weights_only=True)
         decoder = {
             name.removeprefix("decoder."): weight
             for name, weight in state["generator"].items()

@@ -100,6 +100,18 @@ class Checkpoints:
         """Return the checkpoints, the oldest first."""
         return sorted(self.folder.glob("images-*.pt"))
 
+    def newest_of_another_run(self, flag: str) -> Path:
+        """Return the newest checkpoint, for a run that begins with this one's networks.
+
+        Raises:
+            UserError: there is none, or it is damaged; the line begins with `flag`.
+        """
+        if not (files := self.files()):
+            raise UserError(f"{flag} {self.run}: not the folder of a run with a checkpoint")
+        if not is_whole(files[-1]):
+            raise UserError(f"{flag} {files[-1]}: damaged")
+        return files[-1]
+
     def _file(self, images: int) -> Path:
         return self.folder / f"images-{images:010d}.pt"
 

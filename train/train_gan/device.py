@@ -44,6 +44,12 @@ def can_bf16(device: torch.device) -> bool:
     return device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
+def half_precision(device: torch.device, enabled: bool) -> torch.autocast:
+    """Return the context in which networks run: bfloat16 where the run computes in it."""
+    # no cache: a weight cast while gradients were off would be reused without its graph
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled, cache_enabled=False)
+
+
 def cpu_threads() -> int:
     """Return how many threads each process here should use: as OMP_NUM_THREADS says, else its share of the cores.
 

@@ -3,17 +3,15 @@
 With it a projected discriminator judges what is composed without painting it: three times as many covers a second.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from accelerate import Accelerator
-from torch import nn
 
 from gan.networks.efficientnet_lite import EfficientNetLite
 from gan.networks.latents import LatentFeatures
-from train.train_gan.updates import LARGEST_NORM, update
+from train.train_gan.updates import LARGEST_NORM, falling, update
 
 
 @dataclass
@@ -50,8 +48,7 @@ class Distilling:
         losses = [(a.float() - b).square().mean() for a, b in zip(found, wanted, strict=True)]
         self.optimizer.zero_grad()
         sum(losses).backward()
-        rate = self.learning_rate * (0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2)
-        norm = update(self.optimizer, rate, self.accelerator, LARGEST_NORM)
+        norm = update(self.optimizer, falling(self.learning_rate, done), self.accelerator, LARGEST_NORM)
         return {f"unexplained_{8 * 2**k}": loss.detach() for k, loss in enumerate(losses)} | {"gradient_norm": norm}
 
     @torch.no_grad()
@@ -83,8 +80,3 @@ def disturbed(latents: torch.Tensor, generator: torch.Generator) -> torch.Tensor
     share = torch.rand(len(mixed), 1, 1, 1, generator=generator)
     mixed = torch.lerp(mixed, mixed.roll(1, 0), share)
     return torch.cat((clean, noisy, pasted, mixed)).contiguous(memory_format=torch.channels_last)
-
-
-def freeze(network: nn.Module) -> nn.Module:
-    """The same network, which from now on only judges."""
-    return network.eval().requires_grad_(False)

@@ -57,12 +57,8 @@ class Encoded:
         for generator in (painter.generator, *painter.ema):
             generator.latent_mean.copy_(self.mean)
             generator.latent_deviation.copy_(self.deviation)
-        start = 0
-        for k in range(len(painter.student.to_maps) if len(self.map_means) else 0):
-            mean, deviation = getattr(painter.student, f"mean{k}"), getattr(painter.student, f"deviation{k}")
-            part = slice(start, start := start + len(mean))
-            mean.copy_(self.map_means[part])
-            deviation.copy_(self.map_deviations[part])
+        if len(self.map_means):
+            painter.student.set_scales(self.map_means, self.map_deviations)
 
 
 @torch.no_grad()

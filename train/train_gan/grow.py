@@ -15,7 +15,7 @@ from torch import nn
 
 from gan.networks.r3gan import R3GANDiscriminator, R3GANGenerator
 from train.cli import UserError, full_disk_in_one_line
-from train.train_gan.checkpoints import Checkpoints, is_whole
+from train.train_gan.checkpoints import Checkpoints
 from train.train_gan.device import is_no_memory
 from train.train_gan.recipes import Recipe
 from train.train_gan.run_config import read_config
@@ -38,11 +38,9 @@ def grow(gan: GAN, run_folder: Path) -> dict[str, float]:
     try:
         config = read_config(run_folder / "config.json")
         recipe = Recipe(**{field.name: config[field.name] for field in fields(Recipe) if field.name in config})
-        file = Checkpoints(run_folder).files()[-1]
     except (OSError, ValueError, TypeError, LookupError) as error:
         raise UserError(f"--grow_from {run_folder}: not the folder of a run with a checkpoint") from error
-    if not is_whole(file):
-        raise UserError(f"--grow_from {file}: damaged")
+    file = Checkpoints(run_folder).newest_of_another_run("--grow_from")
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
         networks = zip(("generator", "discriminator"), recipe.build(config.get("genres", [])), strict=True)

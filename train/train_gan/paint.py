@@ -5,7 +5,6 @@ discriminator of patches, which asks for the crispness that the others do not. T
 computed once, and what composes them never needs to see a pixel.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,7 +14,7 @@ from torch import nn
 
 from gan.losses import hinge_discriminator_loss
 from gan.networks.efficientnet_lite import EfficientNetLite
-from train.train_gan.updates import LARGEST_NORM, update
+from train.train_gan.updates import LARGEST_NORM, falling, update
 
 
 SCALES = 3  # strides 4, 8 and 16: a part is too small for more
@@ -67,7 +66,7 @@ class Painting:
         Returns:
             What `metrics.jsonl` shows: `l1`, `feature_distance`, `latent_deviation`, `loss_critic`, `gradient_norm`.
         """
-        rate = self.learning_rate * (0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2)
+        rate = falling(self.learning_rate, done)
         judged = done >= self.critic_from
         with self.autocast():
             latents = self.encoder(covers).float()

@@ -17,6 +17,7 @@ from train.covers import Covers, seeded, send, to_float, to_uint8
 from train.train_gan.averages import update_averages
 from train.train_gan.compose import Composing, Conditions
 from train.train_gan.data import with_some_dropped
+from train.train_gan.device import half_precision
 from train.train_gan.distil import Distilling, disturbed
 from train.train_gan.encoded import Encoded, digest_of, encode, read, write
 from train.train_gan.paint import Painting
@@ -28,10 +29,8 @@ from train.train_gan.tune import Tuning
 
 PART = 64  # pixels a side of what the autoencoder learns from
 SHIFT = 2  # positions by which what the heads see is moved, at most
-KEPT = {
-    "clusters": 0.5,
-    "palette": 0.3,
-}  # share of covers whose kind, or colours, are told; "any" learns from the rest
+# share of covers whose kind, or colours, are told; "any" learns from the rest
+KEPT = {"clusters": 0.5, "palette": 0.3}
 LEARNING = {  # in each phase; those of the phases before judge or paint as they are
     "paint": ("encoder", "patch_critic"),
     "distil": ("student",),
@@ -117,8 +116,7 @@ class PhaseTrainer:
         composing.penalty_weight = recipe.at("gradient_penalty_weight", images)
         measured = self.phases[batch.phase].step(**batch.arguments)
         if batch.phase in ("compose", "tune"):
-            before = recipe.phases["paint"] + recipe.phases.get("distil", 0)
-            update_averages(self.gan.ema, self.gan.generator, recipe, images - before)
+            update_averages(self.gan.ema, self.gan.generator, recipe, images - recipe.before_composing)
         return measured
 
     def _let_learn(self, phase: str) -> None:
@@ -151,17 +149,15 @@ class PhaseTrainer:
 
     def autocast(self) -> torch.autocast:
         """Return the context in which the networks run: bfloat16 where the run computes in it."""
-        # no cache: a weight cast while gradients were off would be reused without its graph
-        return torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.bf16, cache_enabled=False)
+        return half_precision(self.accelerator.device, self.bf16)
 
     def _to_device(self, covers: torch.Tensor) -> torch.Tensor:
         return to_float(send(covers, self.accelerator.device)).contiguous(memory_format=torch.channels_last)
 
     def _encode(self, covers: torch.Tensor) -> torch.Tensor:
-        generator = self.gan.generator
         with self.autocast():
             latents = self.gan.encoder(self._to_device(covers)).float()
-        return (latents - generator.latent_mean[:, None, None]) / generator.latent_deviation[:, None, None]
+        return self.gan.generator.normalise(latents)
 
 
 def load_features(recipe: Recipe, device: torch.device) -> EfficientNetLite | None:

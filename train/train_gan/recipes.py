@@ -140,9 +140,14 @@ class Recipe:
         last = [name for name in PHASES if self.length(name)][-1]
         return Phase(last, self.length(last), 1.0)
 
+    @property
+    def before_composing(self) -> int:
+        """Return how many covers are shown before the generator draws its first."""
+        return self.length("paint") + self.length("distil")
+
     def draws(self, images: int) -> bool:
         """Return whether the generator has begun to draw covers of its own after `images` ones were shown."""
-        return images > self.phases.get("paint", 0) + self.phases.get("distil", 0)
+        return images > self.before_composing
 
     def at(self, name: str, images: int) -> float:
         """Return the value of the schedule `name` after `images` covers."""

@@ -10,6 +10,7 @@ from gan.augment import Augmentation, augment
 from gan.losses import LOSSES, one_centred_penalty, zero_centred_penalty
 from train.covers import to_float
 from train.train_gan.averages import update_averages
+from train.train_gan.device import half_precision
 from train.train_gan.double_backward import FastDoubleBackward
 from train.train_gan.recipes import Recipe
 from train.train_gan.state import GAN
@@ -215,8 +216,7 @@ class Trainer:
 
     def autocast(self) -> torch.autocast:
         """Return the context in which the networks run: bfloat16 where the run computes in it."""
-        # no cache: a weight cast while gradients were off would be reused without its graph
-        return torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.bf16, cache_enabled=False)
+        return half_precision(self.accelerator.device, self.bf16)
 
     def _update(self, optimizer: torch.optim.Optimizer, images: int) -> torch.Tensor:
         """Adam's step at this moment of the schedules. Returns the gradient's norm."""

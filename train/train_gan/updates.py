@@ -1,5 +1,6 @@
 """One step of an optimiser on the gradient of all processes."""
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -34,6 +35,11 @@ def update(
     optimizer.found_inf = (~norm.isfinite()).float()
     optimizer.step()
     return norm
+
+
+def falling(learning_rate: float, done: float) -> float:
+    """Return a rate that falls to a twentieth along a cosine, when a share `done` of its phase is over."""
+    return learning_rate * (0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2)
 
 
 def average_gradients(parameters: Iterable[torch.nn.Parameter], accelerator: Accelerator) -> None:

@@ -3,6 +3,7 @@
 import math
 from functools import cached_property, lru_cache
 
+from diffusers.utils import make_image_grid
 from PIL import Image
 
 from gan.latents import blend
@@ -111,11 +112,8 @@ class Crate:
         rows = []
         for kind in range(1, self.model.kinds + 1):
             covers = self.model.draw([self.model.address(seed, kind=kind) for seed in range(IN_A_ROW)])
-            row = Image.new("RGB", (IN_A_ROW * ROW_SIDE, ROW_SIDE))
-            for place, cover in enumerate(covers):
-                small = cover.resize((ROW_SIDE, ROW_SIDE), Image.Resampling.LANCZOS)
-                row.paste(small, (place * ROW_SIDE, 0))
-            rows.append(data_uri(still_webp(row), "image/webp"))
+            small = [cover.resize((ROW_SIDE, ROW_SIDE), Image.Resampling.LANCZOS) for cover in covers]
+            rows.append(data_uri(still_webp(make_image_grid(small, 1, IN_A_ROW)), "image/webp"))
         return rows
 
     def colours(self, payload: object) -> dict:

@@ -18,7 +18,6 @@ from gan.studio.tabs.learn.anatomy import copy_of
 
 
 MOST_CHANNELS = 32  # pictures of one layer
-TILE = 40  # pixels of a channel's picture
 BATCHES = (1, 2, 4, 16)
 WAYS = ("straight", "round")
 STEPS = 7  # covers of a way, both ends included

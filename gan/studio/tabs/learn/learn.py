@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from functools import cached_property, lru_cache
 from pathlib import Path
 
+from diffusers.utils import make_image_grid
 from huggingface_hub import HfApi, hf_hub_download
 from PIL import Image, ImageSequence
 from starlette.routing import Mount
@@ -114,12 +115,8 @@ class Learn:
             raise checks.Refused("this snapshot cannot be loaded", number)
         covers = self.model.draw_with(pipeline, [self.model.address(seed) for seed in range(SEEDS)])
         side = min(self.model.resolution, WIDEST // IN_A_ROW)
-        sheet = Image.new("RGB", (IN_A_ROW * side, SEEDS // IN_A_ROW * side))
-        for n, cover in enumerate(covers):
-            sheet.paste(
-                cover.resize((side, side), Image.Resampling.LANCZOS), (n % IN_A_ROW * side, n // IN_A_ROW * side)
-            )
-        return data_uri(still_webp(sheet, FILM_QUALITY), "image/webp")
+        small = [cover.resize((side, side), Image.Resampling.LANCZOS) for cover in covers]
+        return data_uri(still_webp(make_image_grid(small, SEEDS // IN_A_ROW, IN_A_ROW), FILM_QUALITY), "image/webp")
 
 
 def learn_tab(learn: Learn) -> None:

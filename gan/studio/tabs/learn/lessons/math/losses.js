@@ -46,10 +46,7 @@ export const LOSSES = {
       const [b, atFake] = mean(fake, n => Math.max(0, 1 + fake[n]), n => fake[n] > -1 ? 1 : 0);
       return {loss: a + b, atReal, atFake};
     },
-    generator(real, fake) {
-      const [loss, atFake] = mean(fake, n => -fake[n], () => -1);
-      return {loss, atFake};
-    },
+    generator: (real, fake) => LOSSES.wasserstein.generator(real, fake),
   },
   // Huang et al. 2024, equation 2: each generated point is judged against one real point
   relativistic: {

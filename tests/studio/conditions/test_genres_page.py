@@ -9,14 +9,10 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-import app
-from gan import load_pipeline
 from gan.pipeline import AlbumCoverPipeline
-from gan.studio import build_page
 from gan.studio.files import cover_png
 from gan.studio.model import Model
 from tests.helpers.pictures import same
-from tests.helpers.serving import launched
 from tests.helpers.tiny import GENRES
 from tests.helpers.visiting import CUT_OFF, NAMELESS, PAINTED, details
 
@@ -25,31 +21,8 @@ seen = pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium"
 
 
 @pytest.fixture(scope="module")
-def model(genres_folder: Path) -> Model:
-    return Model(load_pipeline(genres_folder), "/".join(genres_folder.parts[-2:]))
-
-
-@pytest.fixture(scope="module")
-def pipeline(model: Model) -> AlbumCoverPipeline:
-    return model.pipeline
-
-
-@pytest.fixture(scope="module")
-def served(genres_folder: Path):
-    """The address of the page that `app.py --model <folder>` shows."""
-    with launched(build_page(**app.choose_model(str(genres_folder), None))) as address:
-        yield address
-
-
-@pytest.fixture
-def address(served: str) -> str:
-    """Where `visit` goes."""
-    return served
-
-
-@pytest.fixture
-def client(served: str, tmp_path: Path) -> Client:
-    return Client(served, verbose=False, download_files=tmp_path)
+def folder(genres_folder: Path) -> Path:
+    return genres_folder
 
 
 # ---- for programs

@@ -32,13 +32,8 @@ from tests.helpers.tiny import GENRES, pipeline_files, tiny_pipeline
 
 
 @pytest.fixture(scope="module")
-def model(genres_folder: Path) -> Model:
-    return Model(load_pipeline(genres_folder), "/".join(genres_folder.parts[-2:]))
-
-
-@pytest.fixture(scope="module")
-def pipeline(model: Model) -> AlbumCoverPipeline:
-    return model.pipeline
+def folder(genres_folder: Path) -> Path:
+    return genres_folder
 
 
 # ---- addresses

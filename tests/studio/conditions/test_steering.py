@@ -11,12 +11,9 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-import app
 import gan
-from gan import load_pipeline
 from gan.palettes import colours_of
 from gan.pipeline import COLOURS, AlbumCoverPipeline
-from gan.studio import build_page
 from gan.studio.checks import Refused
 from gan.studio.files import cover_png
 from gan.studio.model import Model
@@ -24,7 +21,6 @@ from gan.studio.tabs.breed import Breed
 from gan.studio.tabs.crate import IN_A_ROW, ROW_SIDE, Crate
 from gan.studio.tabs.walk import Order
 from tests.helpers.pictures import same
-from tests.helpers.serving import launched
 from tests.helpers.tiny import tiny_pipeline
 from tests.helpers.visiting import CUT_OFF, NAMELESS, PAINTED, details
 
@@ -39,34 +35,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pipe = tiny_pipeline("painter", encoder=True, genres=["rock"], clusters=3, palette=12)
     gan.save_pipeline(pipe, folder, for_strangers=False)
     return folder
-
-
-@pytest.fixture(scope="module")
-def model(folder: Path) -> Model:
-    return Model(load_pipeline(folder), "/".join(folder.parts[-2:]))
-
-
-@pytest.fixture(scope="module")
-def pipeline(model: Model) -> AlbumCoverPipeline:
-    return model.pipeline
-
-
-@pytest.fixture(scope="module")
-def served(folder: Path):
-    """The address of the page that `app.py --model <folder>` shows."""
-    with launched(build_page(**app.choose_model(str(folder), None))) as address:
-        yield address
-
-
-@pytest.fixture
-def address(served: str) -> str:
-    """Where `visit` goes."""
-    return served
-
-
-@pytest.fixture
-def client(served: str, tmp_path: Path) -> Client:
-    return Client(served, verbose=False, download_files=tmp_path)
 
 
 # ---- addresses

@@ -29,7 +29,7 @@ class Augmentation:
     colour: torch.Tensor
     cutout: torch.Tensor
 
-    def __getitem__(self, part: slice) -> "Augmentation":
+    def __getitem__(self, part: slice | torch.Tensor) -> "Augmentation":
         return Augmentation(self.geometry[part], self.colour[part], self.cutout[part])
 
     def moved(self, send: Callable[[torch.Tensor], torch.Tensor]) -> "Augmentation":

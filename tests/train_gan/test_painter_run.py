@@ -146,11 +146,11 @@ def test_each_network_learns_in_its_phase_alone():
         "paint": {"encoder", "decoder", "patch_critic"},
         "distil": {"student"},
         "compose": {"composer", "discriminator", "heads"},
-        "tune": {"decoder", "patch_critic"},
+        "tune": {"composer", "discriminator", "heads", "painted_heads"},
     }
 
 
-def test_averages_paint_as_was_learned_and_follow_the_composer(whole: Painter):
+def test_averages_paint_as_was_learned_and_follow_the_composer():
     trainer = new_trainer()
     train(trainer, 0, 56)
     gan = trainer.gan
@@ -158,7 +158,6 @@ def test_averages_paint_as_was_learned_and_follow_the_composer(whole: Painter):
         assert torch.equal(average.latent_mean, gan.generator.latent_mean)
         assert same(average, gan.generator, "decoder")
         assert not same(average, gan.generator, "composer")
-    assert not same(whole.ema[0], gan.ema[0], "decoder")  # once it has been tuned
 
 
 def test_kinds_and_colours_are_learned():
@@ -187,13 +186,13 @@ def test_without_features_nothing_is_distilled():
     recipe = replace(
         RECIPE,
         features="none",
-        phases={"paint": 24, "distil": 0, "tune": 8},
+        phases={"paint": 24, "distil": 0},
         generator={name: size for name, size in RECIPE.generator.items() if name != "clusters"},
-        total_images=48,
+        total_images=40,
     )
     trainer = new_trainer(recipe)
     before = copy.deepcopy(trainer.gan)
-    assert train(trainer, 0, 48) == ["paint"] * 3 + ["compose"] * 2 + ["tune"]
+    assert train(trainer, 0, 40) == ["paint"] * 3 + ["compose"] * 2
     assert same(before, trainer.gan, "student") and same(before.heads, trainer.gan.heads, "heads")
     assert not same(before.generator, trainer.gan.generator, "composer")
 
@@ -215,6 +214,9 @@ def test_two_processes_share_a_batch():
                 assert value.keys() == {"clusters", "palette"}
                 for kind, tensor in value.items():
                     assert torch.equal(tensor, torch.cat([half[name][kind] for half in halves]))
+            elif name == "draw":
+                for key, drawn in vars(value).items():
+                    assert torch.equal(drawn, torch.cat([vars(half[name])[key] for half in halves])), key
             else:
                 assert halves[0][name] == halves[1][name] == value
 

@@ -1,13 +1,15 @@
-"""The phases that paint, distil and compose: each learns what it is to learn, and nothing else changes."""
+"""The phases that paint, distil, compose and tune: each learns what it is to learn, and nothing else changes."""
 
 import copy
 from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 import torch
 from accelerate import Accelerator
 from torch import nn
 
+from gan.augment import draw_augmentation
 from gan.networks.efficientnet_lite import EfficientNetLite
 from gan.networks.latents import LatentDiscriminator, LatentFeatures
 from gan.networks.painter import Decoder, Encoder, PainterGenerator
@@ -16,7 +18,7 @@ from gan.networks.projected import ProjectedDiscriminator
 from train.train_gan.compose import Composing, shifted
 from train.train_gan.distil import Distilling, disturbed
 from train.train_gan.paint import Painting
-from train.train_gan.tune import Tuning
+from train.train_gan.tune import PaintedJudge
 from train.train_gan.updates import update
 
 
@@ -163,26 +165,32 @@ def test_a_gradient_that_is_not_finite_changes_nothing():
     assert same(before, network)
 
 
-@pytest.mark.parametrize("heads", [True, False])
-def test_tuning_leaves_the_composer_alone_unless_heads_judge_it(heads: bool):
-    generator = PainterGenerator(128, width=4, composer_width=8, latent_channels=4, latent_dim=6)
-    critic = PatchDiscriminator(width=4)
-    judges = ProjectedDiscriminator((24, 40, 112, 320), (32, 16, 8, 4), width=0.1) if heads else None
-    tuning = Tuning(
-        generator,
-        critic,
-        teacher(),
-        judges,
-        adam(generator if heads else generator.decoder),
-        adam(critic),
-        adam(judges) if heads else None,
-        nullcontext,
-        ALONE,
-    )
-    before = copy.deepcopy(generator)
-    for _ in range(2):
-        shown = tuning.step(torch.randn(4, 6), torch.rand(4, 3, 128, 128) * 2 - 1, torch.randn(4, 4, 16, 16))
-    assert all(value.isfinite() for value in shown.values())
-    assert not same(before.decoder, generator.decoder)
-    assert same(before.composer, generator.composer) != heads
-    assert critic.training and all(weight.requires_grad for weight in critic.parameters())
+def test_while_tuning_a_third_judges_what_is_painted():
+    composing, heads = compose(True), ProjectedDiscriminator((24, 40, 112, 320), (32, 16, 8, 4), width=0.1)
+    generator = composing.generator
+    judge = PaintedJudge(generator.paint, teacher(), heads, adam(heads), nullcontext, ALONE)
+    tuning = replace(composing, painted=judge)
+    before, draw = copy.deepcopy(tuning), draw_augmentation(2, 0.5, torch.Generator().manual_seed(0))
+    shown = tuning.step(torch.randn(8, 6), torch.randn(8, 4, 16, 16), (0, 0), {}, draw)
+    assert all(value.isfinite() for value in shown.values()) and {"loss_painted", "loss_g_painted"} < shown.keys()
+    assert same(before.generator.decoder, generator.decoder) and same(before.painted.features, judge.features)
+    assert not same(before.painted.heads.heads, heads.heads) and same(before.painted.heads.mixing, heads.mixing)
+    assert all(weight.requires_grad for weight in heads.heads.parameters())
+
+
+def test_its_verdict_alone_can_lead_a_composer():
+    """Towards latents that it has learned to take for real."""
+    paint = freeze(compose(False).generator).paint
+    heads = ProjectedDiscriminator((24, 40, 112, 320), (32, 16, 8, 4), width=0.1)
+    judge = PaintedJudge(paint, teacher(), heads, adam(heads), nullcontext, ALONE)
+    draw = draw_augmentation(4, 0.5, torch.Generator().manual_seed(0))
+    real, fake = torch.randn(4, 4, 16, 16), torch.zeros(4, 4, 16, 16, requires_grad=True)
+    losses = [judge.teach(real, fake.detach(), draw, 3e-3)["loss_painted"] for _ in range(20)]
+    assert losses[-1] < losses[0] and fake.grad is None
+    heads.eval()
+    first, optimizer = judge.verdict(fake, draw).item(), torch.optim.Adam([fake], 0.1)
+    for _ in range(5):
+        optimizer.zero_grad()
+        (-judge.verdict(fake, draw)).backward()
+        optimizer.step()
+    assert judge.verdict(fake, draw) > first

@@ -23,7 +23,7 @@ from train.train_gan.recipes import PHASES, Recipe, load_recipe
 
 MINUTES = 24  # of a painter, in all its phases
 # shares of those minutes that each phase learns for; the rest is for measuring, sheets and checkpoints
-SHARES = {"paint": 0.2, "distil": 0.08, "compose": 0.5, "tune": 0.04}
+SHARES = {"paint": 0.2, "distil": 0.08, "compose": 0.3, "tune": 0.24}
 # seconds of each part, in which a painter's minutes are not counted; with these all of it is half an hour
 LIMITS = {"phases": 50, "painter": 30, "speed": 50, "profile": 20, "race": 60}
 PATIENCE = 60  # seconds for saving what a part was stopped at

@@ -3,6 +3,7 @@
 Two discriminators judge. One sees the latents themselves, with R3GAN's loss and penalties (Huang et al. 2024): it
 knows colours and textures. One stands on features of a frozen network (Sauer et al. 2021), taught to one that reads
 latents: it knows figures, faces, lettering. The first alone leaves soft abstractions, the second forgets colours.
+While tuning, a third looks at painted covers (tune.py).
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import nn
 
+from gan.augment import Augmentation
 from gan.losses import (
     hinge_discriminator_loss,
     relativistic_discriminator_loss,
@@ -21,6 +23,7 @@ from gan.losses import (
 )
 from gan.networks.latents import LatentFeatures
 from train.train_gan.double_backward import FastDoubleBackward
+from train.train_gan.tune import PaintedJudge
 from train.train_gan.updates import LARGEST_NORM, update
 
 
@@ -42,7 +45,9 @@ class Composing:
         learning_rate: of all three.
         penalty_weight: gamma of R1 and R2, taken at one cover in `penalty_every`.
         heads_weight: of the heads' verdict against the critic's.
-        shift: positions by which what the heads see is moved, at most.
+        painted: looks at what is painted from the latents, while tuning; None: nobody does.
+        painted_every: so many covers a batch for each one that it sees: a painted one costs as much as five composed.
+        painted_weight: of its verdict.
     """
 
     generator: nn.Module
@@ -58,7 +63,9 @@ class Composing:
     penalty_weight: float = 1.0
     penalty_every: int = 4
     heads_weight: float = 0.5
-    shift: int = 2
+    painted: PaintedJudge | None = None
+    painted_every: int = 4
+    painted_weight: float = 0.5
     _shown: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def step(
@@ -67,14 +74,16 @@ class Composing:
         real: torch.Tensor,
         shifts: tuple[int, int],
         conditions: Conditions,
+        draw: Augmentation | None = None,
     ) -> dict[str, torch.Tensor]:
-        """Teach both discriminators, then the composer.
+        """Teach the discriminators, then the composer.
 
         Args:
             latents: (N, latent_dim) normal numbers.
             real: (N, latent_channels, positions, positions) latents of covers, of unit variance.
             shifts: by how many positions down and right what the heads see is moved.
             conditions: those of the real covers, which the generated ones share.
+            draw: how to augment what `painted` sees, real and generated alike.
 
         Returns:
             What `metrics.jsonl` shows: the losses, the penalty, the share of pairs told apart.
@@ -85,7 +94,10 @@ class Composing:
         self._teach_critic(real, fake.detach(), conditions)
         if self.heads is not None:
             self._teach_heads(real, fake.detach(), shifts)
-        self._teach_composer(real, fake, shifts, conditions)
+        if self.painted is not None:
+            some = slice(None, None, self.painted_every)
+            self._shown |= self.painted.teach(real[some], fake.detach()[some], draw, self.learning_rate / 2)
+        self._teach_composer(real, fake, shifts, conditions, draw)
         return self._shown
 
     def _teach_critic(self, real: torch.Tensor, fake: torch.Tensor, conditions: Conditions) -> None:
@@ -122,7 +134,12 @@ class Composing:
         self._shown["loss_heads"] = loss.detach()
 
     def _teach_composer(
-        self, real: torch.Tensor, fake: torch.Tensor, shifts: tuple[int, int], conditions: Conditions
+        self,
+        real: torch.Tensor,
+        fake: torch.Tensor,
+        shifts: tuple[int, int],
+        conditions: Conditions,
+        draw: Augmentation | None,
     ) -> None:
         self.critic.requires_grad_(False)  # gradients pass through it; its own are not computed
         with self.autocast():
@@ -136,6 +153,10 @@ class Composing:
                 loss = loss - self.heads_weight * judged
                 self._shown["loss_g_heads"] = -judged.detach()
                 self.heads.requires_grad_(True)
+        if self.painted is not None:
+            judged = self.painted.verdict(fake[:: self.painted_every], draw)
+            loss = loss - self.painted_weight * judged
+            self._shown["loss_g_painted"] = -judged.detach()
         self.optimizer.zero_grad()
         loss.backward()
         self.critic.requires_grad_(True)

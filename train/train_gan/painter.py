@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from gan.networks.efficientnet_lite import TAPS
 from gan.networks.latents import LatentDiscriminator, LatentFeatures
 from gan.networks.painter import SCALE, Encoder, PainterGenerator
 from gan.networks.patch import PatchDiscriminator
@@ -30,6 +31,7 @@ class Painter:
         student: sees in latents what EfficientNet-lite0 sees in covers.
         discriminator: judges composed latents.
         heads: judge what the student sees in them.
+        painted_heads: judge, while tuning, what EfficientNet-lite0 sees in covers painted from them.
         ema: copies of the generator, their weights averaged over a shorter and a longer time: one of them is shared.
     """
 
@@ -39,6 +41,7 @@ class Painter:
     student: LatentFeatures
     discriminator: LatentDiscriminator
     heads: ProjectedDiscriminator
+    painted_heads: ProjectedDiscriminator
     ema: nn.ModuleList
     painting_optimizer: torch.optim.Optimizer
     patch_optimizer: torch.optim.Optimizer
@@ -46,7 +49,7 @@ class Painter:
     generator_optimizer: torch.optim.Optimizer
     discriminator_optimizer: torch.optim.Optimizer
     heads_optimizer: torch.optim.Optimizer
-    tuning_optimizer: torch.optim.Optimizer
+    painted_optimizer: torch.optim.Optimizer
 
     @property
     def networks(self) -> tuple[nn.Module, ...]:
@@ -56,7 +59,8 @@ class Painter:
     @property
     def learning(self) -> tuple[nn.Module, ...]:
         """All networks that learn, each in its phase."""
-        return self.generator, self.encoder, self.patch_critic, self.student, self.discriminator, self.heads
+        judges = self.patch_critic, self.discriminator, self.heads, self.painted_heads
+        return self.generator, self.encoder, self.student, *judges
 
 
 def build_painter(recipe: Recipe, device: torch.device, genres: list[str]) -> Painter:
@@ -72,7 +76,7 @@ def build_painter(recipe: Recipe, device: torch.device, genres: list[str]) -> Pa
         except (TypeError, ValueError, ZeroDivisionError, IndexError, RuntimeError) as error:
             raise UserError(f"recipe: {error}") from error
     networks = {name: n.to(device, memory_format=torch.channels_last).train() for name, n in networks.items()}
-    generator, decoder, heads = networks["generator"], networks["generator"].decoder, networks["heads"]
+    generator, decoder = networks["generator"], networks["generator"].decoder
     composer = [weight for name, weight in generator.named_parameters() if not name.startswith("decoder.")]
 
     def adam(parameters: list[nn.Parameter], betas: tuple[float, float]) -> torch.optim.Optimizer:
@@ -87,8 +91,8 @@ def build_painter(recipe: Recipe, device: torch.device, genres: list[str]) -> Pa
         student_optimizer=adam(list(networks["student"].parameters()), (0.9, 0.98)),
         generator_optimizer=adam(composer, adversarial),
         discriminator_optimizer=adam(list(networks["discriminator"].parameters()), adversarial),
-        heads_optimizer=adam([weight for weight in heads.parameters() if weight.requires_grad], adversarial),
-        tuning_optimizer=adam(list(decoder.parameters()), smooth),
+        heads_optimizer=adam(list(networks["heads"].heads.parameters()), adversarial),
+        painted_optimizer=adam(list(networks["painted_heads"].heads.parameters()), adversarial),
     )
 
 
@@ -108,4 +112,5 @@ def _networks(recipe: Recipe, genres: list[str]) -> dict[str, nn.Module]:
         "student": LatentFeatures(**seen, width=student_width),
         "discriminator": LatentDiscriminator(**latents, **judging, **conditions),
         "heads": ProjectedDiscriminator(sizes=[seen["positions"] // 2**k for k in range(3)]),
+        "painted_heads": ProjectedDiscriminator(TAPS, [2 * seen["positions"] // 2**k for k in range(4)]),
     }

@@ -4,12 +4,13 @@ paint -> latents of all covers -> distil -> compose -> tune. Whatever a step is 
 covers shown), and whatever it changes is in `Painter`, so a run goes on exactly where it stopped, in any phase.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 
+from gan.augment import draw_augmentation
 from gan.networks.efficientnet_lite import EfficientNetLite, load_efficientnet_lite
 from gan.networks.painter import SCALE
 from train.cli import UserError
@@ -24,7 +25,7 @@ from train.train_gan.paint import Painting
 from train.train_gan.painter import Painter
 from train.train_gan.recipes import Recipe
 from train.train_gan.steps import LOOKED_AT
-from train.train_gan.tune import Tuning
+from train.train_gan.tune import PaintedJudge
 
 
 PART = 64  # pixels a side of what the autoencoder learns from
@@ -35,10 +36,11 @@ LEARNING = {  # in each phase; those of the phases before judge or paint as they
     "paint": ("encoder", "patch_critic"),
     "distil": ("student",),
     "compose": ("generator", "discriminator", "heads"),
-    "tune": ("patch_critic",),
+    "tune": ("generator", "discriminator", "heads", "painted_heads"),
 }
+AUGMENTATION = 0.5  # probability of each transformation of what is judged by its painting
 # Streams of random numbers, beside those of data.py and encoded.py.
-LATENTS, PARTS, NOISE, DISTURBANCES, SHIFTS, DROPPED = range(10, 16)
+LATENTS, PARTS, NOISE, DISTURBANCES, SHIFTS, DROPPED, AUGMENTED = range(10, 17)
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,18 @@ class PhaseTrainer:
         student, heads, heads_optimizer = p.student, p.heads, p.heads_optimizer
         if self.features is None:
             student = heads = heads_optimizer = None
+        composing = Composing(
+            p.generator,
+            p.discriminator,
+            student,
+            heads,
+            p.generator_optimizer,
+            p.discriminator_optimizer,
+            heads_optimizer,
+            *each,
+            penalty_every=self.recipe.gradient_penalty_every,
+        )
+        judge = PaintedJudge(p.generator.paint, self.features, p.painted_heads, p.painted_optimizer, *each)
         self.phases = {
             "paint": Painting(
                 p.encoder,
@@ -84,20 +98,8 @@ class PhaseTrainer:
                 *each,
             ),
             "distil": Distilling(p.student, self.features, p.generator.paint, p.student_optimizer, *each),
-            "compose": Composing(
-                p.generator,
-                p.discriminator,
-                student,
-                heads,
-                p.generator_optimizer,
-                p.discriminator_optimizer,
-                heads_optimizer,
-                *each,
-                penalty_every=self.recipe.gradient_penalty_every,
-            ),
-            "tune": Tuning(
-                p.generator, p.patch_critic, self.features, None, p.tuning_optimizer, p.patch_optimizer, None, *each
-            ),
+            "compose": composing,
+            "tune": replace(composing, painted=judge),
         }
 
     def step(self, batch: PhaseBatch, images: int) -> dict[str, torch.Tensor]:
@@ -110,10 +112,11 @@ class PhaseTrainer:
         Returns:
             What `metrics.jsonl` shows.
         """
-        recipe, composing = self.recipe, self.phases["compose"]
+        recipe = self.recipe
         self._let_learn(batch.phase)
-        composing.learning_rate = recipe.at("learning_rate", images)
-        composing.penalty_weight = recipe.at("gradient_penalty_weight", images)
+        for composing in (self.phases["compose"], self.phases["tune"]):
+            composing.learning_rate = recipe.at("learning_rate", images)
+            composing.penalty_weight = recipe.at("gradient_penalty_weight", images)
         measured = self.phases[batch.phase].step(**batch.arguments)
         if batch.phase in ("compose", "tune"):
             update_averages(self.gan.ema, self.gan.generator, recipe, images - recipe.before_composing)
@@ -126,7 +129,7 @@ class PhaseTrainer:
             network.eval().requires_grad_(False)
         for name in LEARNING[phase]:
             getattr(self.gan, name).train().requires_grad_(True)
-        self.gan.generator.decoder.requires_grad_(phase in ("paint", "tune"))
+        self.gan.generator.decoder.requires_grad_(phase == "paint")
         if phase == "compose":
             for average in self.gan.ema:  # each paints as was learned
                 average.decoder.load_state_dict(self.gan.generator.decoder.state_dict())
@@ -229,11 +232,9 @@ class PhaseBatches:
         }
 
     def _tune(self, images: int, indices: torch.Tensor) -> dict[str, object]:
-        return {
-            "latents": self._normal(images),
-            "covers": self._send(to_float(self.covers[indices[self.share]])),
-            "encoded": self._send(self._latents(indices[self.share])),
-        }
+        seen = torch.arange(self.batch_size)[self.share][:: self.trainer.phases["tune"].painted_every]
+        draw = draw_augmentation(self.batch_size, AUGMENTATION, self._random(AUGMENTED, images))
+        return self._compose(images, indices) | {"draw": draw[seen].moved(self._send)}
 
     def _conditions(self, images: int, indices: torch.Tensor) -> Conditions:
         """What is asked of each cover: its own genre, kind and colours, or any."""

@@ -116,6 +116,8 @@ class Recipe:
             raise ValueError("network: painter needs phases: {paint: covers, ...}")
         if (self.features == "none") != (not self.phases.get("distil")):
             raise ValueError("features and phases.distil go together: the one is what the other teaches")
+        if self.phases.get("tune") and self.features == "none":
+            raise ValueError("phases.tune is judged by features, which are none")
         if self.generator.get("clusters") and self.features == "none":
             raise ValueError("generator.clusters are found by features, which are none")
         if self.length("compose") < self.train_batch_size:

@@ -27,7 +27,7 @@ SHARES = {"paint": 0.2, "distil": 0.08, "compose": 0.3, "tune": 0.24}
 # seconds of each part, in which a painter's minutes are not counted; with these all of it is half an hour
 LIMITS = {"phases": 50, "painter": 30, "speed": 50, "profile": 20, "race": 60}
 PATIENCE = 60  # seconds for saving what a part was stopped at
-CHECKPOINTS = 12  # of the painter's run
+CHECKPOINTS, EVALUATIONS = 12, 4  # of the painter's run; measuring takes long
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,10 @@ def plan(args: argparse.Namespace, painter: Recipe) -> Iterator[Leg]:
             rates = rates_of((args.output_dir / "phases.txt").read_text())
             recipe.write_text(yaml.safe_dump(asdict(sized(painter, rates, args.minutes)), sort_keys=False))
         where = ["--dataset_name", args.dataset_name, "--output_dir", args.output_dir / "painter"]
-        yield Leg("painter", "train.train_gan", ["--config", recipe, *where], 60 * args.minutes + LIMITS["painter"])
+        seldom = ["--evaluation_images", load_recipe(str(recipe), {}).total_images // EVALUATIONS]
+        yield Leg(
+            "painter", "train.train_gan", ["--config", recipe, *where, *seldom], 60 * args.minutes + LIMITS["painter"]
+        )
     for config in args.config:
         name = Path(config).stem
         yield Leg(f"speed-{name}", "train.benchmark", ["speed", "--config", config, *steps], LIMITS["speed"])

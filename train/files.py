@@ -20,14 +20,14 @@ NEW = ".new-"  # begins the names of files that are being written, or that a kil
 NOBODYS = (NEW, "lost+found")  # begin the names of what may lie in an empty folder, or on an empty disk
 
 
-def lock(opened: int | IO[bytes]) -> bool:
+def lock(opened: int | IO[bytes], shared: bool = False) -> bool:
     """Take an open file or folder for this process alone, until it is closed; False where another one has it.
 
-    Where there are no locks (Windows, some disks) everybody gets it.
+    Where there are no locks (Windows, some disks) everybody gets it. With `shared` all may have it that share it.
     """
     try:
         if fcntl is not None:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(opened, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:  # a disk that knows no locks

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.drawn import draw_dataset
-from tests.helpers.preparing import program, rows_of
+from tests.helpers.preparing import program, rows_of, written
 
 
 ROOT = Path(__file__).parents[2]
@@ -20,10 +20,6 @@ WORK = ".prepare-unfinished"
 @pytest.fixture
 def pile(tmp_path: Path) -> Path:
     return draw_dataset(tmp_path / "pile", 3)
-
-
-def written(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_a_mount_is_an_output_folder(pile: Path, tmp_path: Path) -> None:

@@ -12,27 +12,12 @@ from pyarrow import parquet
 
 from tests.helpers import programs
 from tests.helpers.drawn import bad_files, draw_cover, draw_dataset, encode, write_files, write_tar
-from tests.helpers.programs import Program
+from tests.helpers.preparing import SMALL_PARTS_PROGRAM as PROGRAM
+from tests.helpers.preparing import start_with_small_parts as start
+from tests.helpers.preparing import written
 from train.prepare.items import Item
 from train.prepare.parts import make_parts
 from train.prepare.settings import Settings
-
-
-ROOT = Path(__file__).parents[2]
-# Parts of three files, so that a small pile has many; as a program of its own, to be killed.
-SMALL_PARTS = (
-    "import sys, train.prepare.parts as parts, train.prepare.__main__ as prepare, train.cli as cli; "
-    "parts.PART_FILES = 3; "
-)
-PROGRAM = SMALL_PARTS + "cli.run(prepare.main, 'train.prepare')"
-
-
-def start(*arguments: object) -> Program:
-    return programs.start([sys.executable, "-c", PROGRAM, *arguments])
-
-
-def written(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def stamps_of(work: Path) -> dict[str, int]:

@@ -8,6 +8,7 @@ folder or from the Hub. Interrupted and started again, the same command goes on,
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from train.cli import UserError, run
@@ -26,20 +27,30 @@ def main() -> str:
     from train.prepare.internet_archive import fetch_letters
     from train.prepare.items import text
     from train.prepare.labels import Labels, read_labels
-    from train.prepare.output import check_output, move_into_place, work_folder
-    from train.prepare.parts import versions
+    from train.prepare.output import InUse, check_output, is_placed, move_into_place, shared_work_folder, work_folder
+    from train.prepare.parts import still_missing, versions
     from train.prepare.pile import judge_pile
-    from train.prepare.report import Report, to_json
+    from train.prepare.report import Report, is_of, to_json
     from train.prepare.report_page import report_page
     from train.prepare.settings import Settings
     from train.prepare.sources import check_source, expand
 
     output_dir: Path = arguments.output_dir
-    check_output(output_dir, arguments.overwrite)
+    share = arguments.share
+    several = share.world_size > 1
+    if several and arguments.launcher.isupper():
+        told = f"rank {share.rank} of {share.world_size} ({arguments.launcher}); --world_size 1 does everything here"
+        print(f"train.prepare: {told}", file=sys.stderr, flush=True)
+    check_output(output_dir, arguments.overwrite or several)
     labels = read_labels(arguments.labels, arguments.label_level)
     sources = expand(arguments.sources)
     alone = len(sources) == 1 and not arguments.archive_letters
-    for source in (*sources, *arguments.exclude):
+    everything = (*sources, *arguments.exclude)
+    if arguments.dataset_config_name and all(Path(source).exists() for source in everything):
+        raise UserError(
+            "--dataset_config_name is for a dataset on the Hub; of a folder, name that of the configuration"
+        )
+    for source in everything:
         check_source(source, output_dir, alone)
     check_sharing(arguments)
     if arguments.archive_letters:
@@ -54,20 +65,46 @@ def main() -> str:
     )
     target = output_dir.resolve()
     title = text(target.name)
+    if several and is_placed(target):
+        if is_of(target / "report.json", report):
+            return f"{output_dir}: is prepared already"
+        raise UserError(f"--output_dir {output_dir} holds another dataset already; name a new folder")
+
+    def judge(work: Path) -> tuple[list[Path], list[Path]]:
+        how = (settings, work / "foreign", arguments.num_workers)
+        foreign = judge_pile(arguments.exclude, *how, Labels(), None, arguments.dataset_config_name, share)
+        how = (settings, work / "parts", arguments.num_workers)
+        return foreign, judge_pile(sources, *how, labels, arguments.label_column, arguments.dataset_config_name, share)
+
+    def make(work: Path, foreign: list[Path], parts: list[Path]) -> None:
+        write_dataset(work / "dataset", read_candidates(foreign, parts), report, labels)
+        for name, content in (
+            ("report.json", to_json(report)),
+            ("report.html", report_page(report, title)),
+            ("README.md", dataset_card(report, title, arguments.license)),
+        ):
+            (work / "dataset" / name).write_text(content, encoding="utf-8")
+        move_into_place(work / "dataset", target)
+
     try:
-        with work_folder(target) as work:
-            how = (settings, work / "foreign", arguments.num_workers)
-            foreign = judge_pile(arguments.exclude, *how, Labels(), None, arguments.dataset_config_name)
-            how = (settings, work / "parts", arguments.num_workers)
-            parts = judge_pile(sources, *how, labels, arguments.label_column, arguments.dataset_config_name)
-            write_dataset(work / "dataset", read_candidates(foreign, parts), report, labels)
-            for name, text in (
-                ("report.json", to_json(report)),
-                ("report.html", report_page(report, title)),
-                ("README.md", dataset_card(report, title, arguments.license)),
-            ):
-                (work / "dataset" / name).write_text(text, encoding="utf-8")
-            move_into_place(work / "dataset", target)
+        if several:
+            with shared_work_folder(target) as work:
+                # While this one waited, others may have ended the work.
+                foreign, parts = ([], []) if is_placed(target) else judge(work)
+            # Looked for only now that the folder is given back: of two ranks that end together, the one that looks
+            # last finds all of them, and nobody holds the folder any more who would not look.
+            if missing := still_missing([*foreign, *parts]):
+                return f"{output_dir}: rank {share.rank} is done; {missing}"
+            try:
+                with work_folder(target) as work:
+                    if is_placed(target):
+                        return f"{output_dir}: rank {share.rank} is done; another one has made the dataset"
+                    make(work, foreign, parts)
+            except InUse:
+                return f"{output_dir}: rank {share.rank} is done; another one makes the dataset"
+        else:
+            with work_folder(target) as work:
+                make(work, *judge(work))
     except KeyboardInterrupt:
         raise UserError(f"interrupted; {GO_ON}", 130) from None
     except OSError as problem:

@@ -4,14 +4,15 @@ import argparse
 import os
 from pathlib import Path
 
-from train.cli import Parser
+from train.cli import Parser, UserError
 from train.prepare.duplicates import LARGEST_DISTANCE
 from train.prepare.internet_archive import parse_letters
+from train.prepare.ranks import read_share
 from train.prepare.settings import FITS
 
 
 def parse_arguments(description: str) -> argparse.Namespace:
-    """Read the command line and check it; `min_size` is filled in."""
+    """Read the command line and check it; `min_size`, `num_workers`, `share` and its `launcher` are filled in."""
     parser = Parser(prog="train.prepare", description=description)
     parser.add_argument(
         "sources",
@@ -22,7 +23,7 @@ def parse_arguments(description: str) -> argparse.Namespace:
     parser.add_argument("--dataset_config_name", metavar="NAME", help="which of a Hub dataset's configurations")
     parser.add_argument("--output_dir", type=Path, required=True, help="folder for the dataset; must be new or empty")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier dataset in --output_dir")
-    parser.add_argument("--num_workers", type=int, default=os.cpu_count(), help="processes that decode")
+    parser.add_argument("--num_workers", type=int, help="processes that decode; without it one for each core")
 
     add = parser.add_argument_group("what a cover is").add_argument
     add("--resolution", type=int, default=128, help="width and height of the covers in pixels, 16 to 1024")
@@ -45,6 +46,10 @@ def parse_arguments(description: str) -> argparse.Namespace:
     add("--archive_letters", type=parse_letters, metavar="x,y", help="fetch these of its archives")
     add("--archive_dir", type=Path, default=Path("audio-covers"), help="where what is fetched is kept")
 
+    add = parser.add_argument_group("several processes or machines, which see the same files").add_argument
+    add("--rank", type=int, metavar="I", help="this process's number, from 0; torchrun and srun say it, too")
+    add("--world_size", type=int, metavar="N", help="how many there are; 1 does all of it here")
+
     add = parser.add_argument_group("sharing").add_argument
     add("--license", help="licence that the dataset card names, e.g. other or cc-by-4.0")
     add("--push_to_hub", action="store_true", help="share the dataset through the Hub when it is ready")
@@ -54,6 +59,15 @@ def parse_arguments(description: str) -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.min_size is None:
         arguments.min_size = arguments.resolution // 2
+    if arguments.num_workers is None:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        processes = os.environ.get("LOCAL_WORLD_SIZE", "1")  # of torchrun on this machine
+        arguments.num_workers = max(1, cores // int(processes if processes.isdecimal() else 1))
+    try:
+        arguments.share, arguments.launcher = read_share(arguments.rank, arguments.world_size, os.environ)
+    except UserError as mistake:
+        parser.error(str(mistake))
+    several = arguments.share.world_size > 1
     distance = arguments.hash_distance
     for wrong, message in (
         (not arguments.sources and not arguments.archive_letters, "name a SOURCE, or --archive_letters"),
@@ -64,6 +78,7 @@ def parse_arguments(description: str) -> argparse.Namespace:
         (not 0 <= arguments.validation_fraction < 1, "--validation_fraction: must be 0 or more and below 1"),
         (arguments.label_level is not None and arguments.label_level < 1, "--label_level: must be 1 or more"),
         (arguments.label_level is not None and arguments.labels != "folder", "--label_level is for --labels folder"),
+        (several and arguments.overwrite, "--overwrite is for one process: delete the earlier dataset yourself"),
         (arguments.num_workers < 1, f"--num_workers {arguments.num_workers}: must be 1 or more"),
         (arguments.push_to_hub and not arguments.hub_dataset_id, "--push_to_hub needs --hub_dataset_id user/name"),
     ):

@@ -6,9 +6,11 @@ Work in progress lies inside the output folder: that may be a mount, and all tha
 import contextlib
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 from train.cli import UserError
 from train.files import NEW, NOBODYS, lock
@@ -17,8 +19,10 @@ from train.prepare.report import is_report
 
 
 WORK = ".prepare-unfinished"
+LOCK = "lock"
 PLACING = "placing"  # a file of that name lies there from the dataset's first move to its last
 WORK_FOLDERS = ("foreign", "parts", "dataset")
+WAIT = 0.5  # seconds between two looks at what another process holds
 # In this order they get their place: the report marks the folder as this program's.
 OUTPUT = ("data", "report.html", "README.md", "report.json")
 
@@ -53,26 +57,35 @@ def check_output(output_dir: Path, overwrite: bool) -> None:
         raise UserError(f"--output_dir {output_dir} cannot be written: no permission in {parent}")
 
 
+def is_placed(target: Path) -> bool:
+    """Return whether a dataset lies in its place, all of it."""
+    return (target / "report.json").is_file() and not (target / WORK / PLACING).is_file()
+
+
+class InUse(UserError):
+    """Another process is using the work folder."""
+
+
 @contextmanager
 def work_folder(target: Path) -> Iterator[Path]:
     """Make a folder inside `target` for what is not ready yet; it stays where the run is interrupted.
 
     Raises:
-        UserError: another process is using it, or what is made there cannot be moved to its place.
+        InUse: another process is using it.
+        UserError: what is made there cannot be moved to its place.
     """
     work = target / WORK
     made = not target.exists()
-    work.mkdir(parents=True, exist_ok=True)
-    held = os.open(work, os.O_RDONLY)  # freed by the system, however the process ends
-    if not lock(held):
-        os.close(held)
-        raise UserError(f"another process is preparing {target.name}; wait for it")
+    held = _take(work)
+    if held is None:
+        raise InUse(f"another process is preparing {target.name}; wait for it")
     try:
         shutil.rmtree(work / "dataset", ignore_errors=True)
         for name in WORK_FOLDERS:
             (work / name).mkdir(exist_ok=True)
         _try_a_move(work, target)
         yield work
+        _remove(work)
     except NothingLeft as nothing:
         _remove(work, target if made else None)
         raise UserError(str(nothing)) from None
@@ -82,12 +95,56 @@ def work_folder(target: Path) -> Iterator[Path]:
         raise
     finally:
         os.close(held)
-    _remove(work)
+
+
+@contextmanager
+def shared_work_folder(target: Path) -> Iterator[Path]:
+    """As `work_folder`, for one of several ranks that fill it together; what they put there stays.
+
+    Where a process has it for itself, which makes the dataset of it, this one waits.
+    """
+    work = target / WORK
+    while (held := _take(work, shared=True)) is None:
+        time.sleep(WAIT)
+    try:
+        for name in WORK_FOLDERS:
+            (work / name).mkdir(exist_ok=True)
+        _try_a_move(work, target)
+        yield work
+    finally:
+        os.close(held)
+
+
+def _take(work: Path, shared: bool = False) -> int | None:
+    """Lock the work folder, which is made where it is not; None where another process has it.
+
+    What is locked is a file in it, as NFS locks no folders; the system frees it, however the process ends.
+    """
+    while True:
+        work.mkdir(parents=True, exist_ok=True)
+        try:
+            held = os.open(work / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        except FileNotFoundError:  # another process has just finished, and removed the folder
+            continue
+        free = lock(held, shared)
+        if free and _is_same(held, work / LOCK):
+            return held
+        os.close(held)
+        if not free:
+            return None
+
+
+def _is_same(opened: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(opened), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def _try_a_move(work: Path, target: Path) -> None:
     """Do with a file and a folder what will be done with the dataset, before a cover is read. Raises OSError."""
-    file, folder = work / f"{NEW}file", work / f"{NEW}folder"
+    mine = f"{NEW}{uuid4().hex}"  # of several processes, too
+    file, folder = work / f"{mine}-file", work / f"{mine}-folder"
     file.write_bytes(b"")
     folder.mkdir(exist_ok=True)
     file.replace(target / file.name)
@@ -100,6 +157,7 @@ def _remove(work: Path, target: Path | None = None) -> None:
     for name in WORK_FOLDERS:
         shutil.rmtree(work / name, ignore_errors=True)
     (work / PLACING).unlink(missing_ok=True)
+    (work / LOCK).unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # what others put there stays
         work.rmdir()
         if target is not None:

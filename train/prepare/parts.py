@@ -30,6 +30,7 @@ from pyarrow import parquet
 from train.files import replacing
 from train.prepare.clean import PICTURED, Cover, NoCover, prepare_cover, thumbnail
 from train.prepare.items import Item, Place
+from train.prepare.ranks import ALONE, Share
 from train.prepare.settings import Settings
 
 
@@ -56,7 +57,12 @@ Outcome = Cover | NoCover
 
 
 def make_parts(
-    items: Iterator[Item], settings: Settings, folder: Path, num_workers: int, on_done: Callable[[list[Item]], None]
+    items: Iterator[Item],
+    settings: Settings,
+    folder: Path,
+    num_workers: int,
+    on_done: Callable[[list[Item]], None],
+    share: Share = ALONE,
 ) -> list[Path]:
     """Judge every file, and write what became of them to parts in `folder`, unless they are there already.
 
@@ -65,10 +71,11 @@ def make_parts(
         settings: what a cover must be.
         folder: for the parts.
         num_workers: processes; the parts are the same however many there are.
-        on_done: called with the files of each part when it is there.
+        on_done: called with the files of each part when it is there, or is another rank's.
+        share: which parts are made here; other ranks make the others.
 
     Returns:
-        The parts, in the order of `items`.
+        All parts, in the order of `items`.
     """
     paths: list[Path] = []
     waiting: deque[tuple[list[Item], Path, Future | None]] = deque()
@@ -90,7 +97,7 @@ def make_parts(
             except BrokenProcessPool:
                 # All that was under way is lost with the worker that died: it is done again, a file at a time.
                 for position, (lost, place, task) in enumerate([(chunk, path, future), *waiting]):
-                    if task is not None and not _is_whole(place):
+                    if task is not None and not is_whole(place):
                         write_outcomes(place, lost, _outcomes_apart(lost, settings))
                         if position:
                             waiting[position - 1] = (lost, place, None)
@@ -101,7 +108,7 @@ def make_parts(
             path = folder / f"{number:06d}-{_digest(chunk, settings)}.parquet"
             paths.append(path)
             future = None
-            if not _is_whole(path):
+            if share.takes(number) and not is_whole(path):
                 if pool is None:
                     write_part(chunk, settings, path)
                 else:
@@ -190,7 +197,8 @@ def read_part(path: Path, columns: list[str]) -> pyarrow.Table:
         return parquet.read_table(file, columns=columns)
 
 
-def _is_whole(path: Path) -> bool:
+def is_whole(path: Path) -> bool:
+    """Return whether a part is there, all of it."""
     if not path.exists():
         return False
     try:
@@ -199,6 +207,18 @@ def _is_whole(path: Path) -> bool:
     except (OSError, pyarrow.ArrowException):  # as a power cut may leave it
         return False
     return True
+
+
+def still_missing(paths: list[Path]) -> str:
+    """Return in a few words which parts are not there; empty where all are."""
+    missing = [path for path in paths if not is_whole(path)]
+    if not missing:
+        return ""
+    line = f"{len(missing):,} of {len(paths):,} parts are missing, and the rank that judges the last one ends the work"
+    others = sum(any(path.parent.glob(f"{path.name.partition('-')[0]}-*")) for path in missing)
+    if others:
+        line += f"; {others:,} are there, made of other files, settings or versions: all ranks must see the same"
+    return line
 
 
 def _digest(chunk: list[Item], settings: Settings) -> str:

@@ -8,6 +8,7 @@ from tqdm import tqdm
 from train.prepare.items import Item, Place
 from train.prepare.labels import Labels
 from train.prepare.parts import make_parts
+from train.prepare.ranks import ALONE, Share
 from train.prepare.settings import Settings
 from train.prepare.sources import read_source
 
@@ -23,8 +24,9 @@ def judge_pile(
     labels: Labels,
     label_column: str | None = None,
     config_name: str | None = None,
+    share: Share = ALONE,
 ) -> list[Path]:
-    """Judge all files of the sources, with a progress bar, and return the parts that say what became of them."""
+    """Judge this rank's share of the sources' files, with a progress bar, and return all parts, others' too."""
     items = (item for source in sources for item in labels.label(read_source(source, label_column, config_name)))
     interval = 0.5 if sys.stderr.isatty() else 30
     total = _bytes_of(sources)
@@ -39,7 +41,7 @@ def judge_pile(
             bar.set_postfix(files=f"{files:,}", refresh=False)
             bar.update(sum(map(_bytes_on_disk, chunk)) if total else len(chunk))
 
-        return make_parts(items, settings, folder, num_workers, on_done)
+        return make_parts(items, settings, folder, num_workers, on_done, share)
 
 
 def _bytes_of(sources: list[str]) -> int | None:

@@ -106,6 +106,16 @@ def is_report(path: Path) -> bool:
         return False
 
 
+def is_of(path: Path, report: Report) -> bool:
+    """Return whether the report at `path` is that of the same sources, settings and versions."""
+    asked = json.loads(json.dumps({name: getattr(report, name) for name in ("sources", "settings", "versions")}))
+    try:
+        written = json.loads(path.read_text(encoding="utf-8"))
+        return all(written[name] == value for name, value in asked.items())
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
 def to_json(report: Report) -> str:
     """The text of `report.json`; like all that is written it holds nothing that changes from run to run."""
     # In this order, because people look at the beginning of it.

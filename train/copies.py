@@ -62,14 +62,14 @@ def draw_pairs(covers: torch.Tensor, train: Covers, found: Nearest) -> Image.Ima
     return Image.fromarray(torch.cat(rows, 1).permute(1, 2, 0).numpy())
 
 
-def write_index(folder: Path, dataset_name: str) -> str:
+def write_index(folder: Path, dataset_name: str, config_name: str | None = None) -> str:
     """Write the index of all training covers into a pipeline folder; return what was written, for people.
 
     Raises:
         UserError: the dataset was not prepared by train.prepare, or holds fewer than 2 covers.
     """
     try:
-        covers = load_dataset(dataset_name, split="train").select_columns(["image", "sha256"])
+        covers = load_dataset(dataset_name, config_name, split="train").select_columns(["image", "sha256"])
     except Exception as error:  # datasets raises its own, the Hub client's, pyarrow's and the system's errors
         raise UserError(f"--index: {dataset_name} was not prepared by train.prepare ({first_line(error)})") from error
     try:
@@ -87,6 +87,7 @@ def main() -> str:
     parser.add_argument("--model", help="pipeline folder or Hub id; default: the generator that ships")
     parser.add_argument("--revision", help="branch, tag or commit of a Hub model")
     parser.add_argument("--dataset_name", required=True, help="the prepared dataset that it learned from")
+    parser.add_argument("--dataset_config_name", metavar="NAME", help="which of a Hub dataset's configurations")
     parser.add_argument("--num_images", type=int, default=10_000, help="generated covers to look for")
     parser.add_argument("--output_dir", type=Path, required=True, help="where copies.json and pairs.png go")
     parser.add_argument(
@@ -103,7 +104,8 @@ def main() -> str:
     try:
         generator = load_pipeline(args.model, args.revision).to(device).synthesis
         train, validation = (
-            load_covers(args.dataset_name, generator.config.resolution, split) for split in ("train", "validation")
+            load_covers(args.dataset_name, generator.config.resolution, split, config_name=args.dataset_config_name)
+            for split in ("train", "validation")
         )
     except (PipelineError, CoversError) as error:
         raise UserError(str(error)) from error
@@ -117,7 +119,7 @@ def main() -> str:
     (args.output_dir / "copies.json").write_text(json.dumps(found.as_dict(), indent=2) + "\n")
     print(table(found))
     if args.index:
-        print(write_index(folder, args.dataset_name))
+        print(write_index(folder, args.dataset_name, args.dataset_config_name))
     return (
         f"{args.output_dir}: of {len(drawn):,} generated covers {found.found:,} are copies of one of the "
         f"{len(train):,} training covers, of {found.held_out_samples:,} held-out ones {found.held_out_found:,}; "

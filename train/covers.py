@@ -183,7 +183,7 @@ def load_covers(
         CoversError: no such dataset or split, no images in it, no genres, images that are too small, or a cache that
             cannot be written.
     """
-    check_name(dataset_name)
+    check_name(dataset_name, config_name)
     check_cache()
     if Path(dataset_name).is_dir():
         return _load_local(open_folder(dataset_name, split, label_column), resolution, seed, labelled)
@@ -217,7 +217,7 @@ def load_genres(dataset_name: str, config_name: str | None = None, label_column:
     Raises:
         CoversError: no such dataset, or covers without genres.
     """
-    check_name(dataset_name)
+    check_name(dataset_name, config_name)
     if Path(dataset_name).is_dir():
         return open_folder(dataset_name, "train", label_column).genre_names()
     return genre_names(_open(dataset_name, "train", config_name), dataset_name, label_column)
@@ -424,11 +424,19 @@ def numbered(labels: torch.Tensor, genres: int) -> torch.Tensor:
     return torch.where((labels >= 0) & (labels < genres), labels, genres)
 
 
-def check_name(dataset_name: str) -> None:
-    """Raise CoversError where a name is neither a folder nor can be a Hub id: the Hub would be asked for long."""
+def check_name(dataset_name: str, config_name: str | None = None) -> None:
+    """Raise CoversError where a name is neither a folder nor can be a Hub id: the Hub would be asked for long.
+
+    A configuration of a folder is refused, too: what a card there names is not opened.
+    """
     is_id = not dataset_name.startswith((".", "/", "~")) and dataset_name.strip("/").count("/") == 1
     if not is_id and not (dataset_name and Path(dataset_name).is_dir()):
         raise CoversError(f"--dataset_name {dataset_name}: no such folder; a dataset on the Hub reads user/name")
+    if config_name and Path(dataset_name).is_dir():
+        raise CoversError(
+            f"--dataset_config_name is for a dataset on the Hub: {dataset_name} is a folder; "
+            "name the folder of that configuration"
+        )
 
 
 def check_cache() -> None:

@@ -128,7 +128,7 @@ def _open(dataset_name: str, split: str, config_name: str | None) -> IterableDat
 
 def stream_genres(dataset_name: str, config_name: str | None = None, label_column: str | None = None) -> list[str]:
     """As `load_genres`, without keeping anything of the dataset."""
-    check_name(dataset_name)
+    check_name(dataset_name, config_name)
     if Path(dataset_name).is_dir():
         return load_genres(dataset_name, label_column=label_column)
     return genre_names(_open(dataset_name, "train", config_name), dataset_name, label_column)
@@ -148,7 +148,7 @@ def stream_covers(
     Raises:
         CoversError: no such dataset or split, no images in it, or no genres.
     """
-    check_name(dataset_name)
+    check_name(dataset_name, config_name)
     if Path(dataset_name).is_dir():
         folder = open_folder(dataset_name, split, label_column)
         genres = len(folder.genre_names()) if labelled else None

@@ -61,13 +61,14 @@ def table(scores: Scores) -> str:
     return "\n".join(lines)
 
 
-def label_of(genre: str, pipeline: AlbumCoverPipeline, dataset_name: str) -> int:
+def label_of(genre: str, pipeline: AlbumCoverPipeline, dataset_name: str, *where: str | None) -> int:
     """Return the label of a genre in a dataset.
 
     Raises:
         UserError: the generator or the dataset does not know it.
     """
-    for whose, genres in ((" of the generator", pipeline.genres), (f" of {dataset_name}", load_genres(dataset_name))):
+    known = load_genres(dataset_name, *where)
+    for whose, genres in ((" of the generator", pipeline.genres), (f" of {dataset_name}", known)):
         if genre not in genres:
             raise UserError(f"--genre {genre}: the genres{whose} are {', '.join(genres) or 'none'}")
     return genres.index(genre)
@@ -79,6 +80,8 @@ def main() -> str:
     parser.add_argument("--model", help="pipeline folder or Hub id; default: the generator that ships")
     parser.add_argument("--revision", help="branch, tag or commit of a Hub model")
     parser.add_argument("--dataset_name", required=True, help="folder written by train.prepare, or a Hub dataset")
+    parser.add_argument("--dataset_config_name", metavar="NAME", help="which of a Hub dataset's configurations")
+    parser.add_argument("--label_column", metavar="NAME", help="where the genres are; without it genre, or label")
     parser.add_argument("--genre", help="draw covers of one genre, and compare them with those of the dataset")
     parser.add_argument("--num_images", type=int, default=2048, help="covers to compare, at most")
     parser.add_argument("--inception", help=HELP)
@@ -90,9 +93,10 @@ def main() -> str:
     try:
         pipeline = load_pipeline(args.model, args.revision).to(Accelerator().device)
         side = pipeline.synthesis.config.resolution
-        label = None if args.genre is None else label_of(args.genre, pipeline, args.dataset_name)
+        where = (args.dataset_config_name, args.label_column)
+        label = None if args.genre is None else label_of(args.genre, pipeline, args.dataset_name, *where)
         splits = [
-            load_covers(args.dataset_name, side, split, labelled=label is not None)
+            load_covers(args.dataset_name, side, split, 0, label is not None, *where)
             for split in ("train", "validation")
         ]
     except (PipelineError, CoversError) as error:

@@ -38,7 +38,7 @@ def main() -> str:
     output_dir: Path = arguments.output_dir
     share = arguments.share
     several = share.world_size > 1
-    if several and arguments.launcher.isupper():
+    if several and arguments.launcher:
         told = f"rank {share.rank} of {share.world_size} ({arguments.launcher}); --world_size 1 does everything here"
         print(f"train.prepare: {told}", file=sys.stderr, flush=True)
     check_output(output_dir, arguments.overwrite or several)

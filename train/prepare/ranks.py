@@ -32,7 +32,7 @@ ALONE = Share()
 
 
 def read_share(rank: int | None, world_size: int | None, environment: Mapping[str, str]) -> tuple[Share, str]:
-    """Return this process's share, as the flags say or else a launcher, and where that stands.
+    """Return this process's share, and the variables that say so; "" where the flags do, or nobody.
 
     Raises:
         UserError: the numbers do not go together.
@@ -54,4 +54,4 @@ def read_share(rank: int | None, world_size: int | None, environment: Mapping[st
     share = Share(*map(int, numbers))
     if not (1 <= share.world_size <= LARGEST_WORLD and share.rank < share.world_size):
         raise UserError(f"{place}: {share.rank} of {share.world_size} is impossible; ranks count from 0")
-    return share, place
+    return share, "" if place.startswith("--") else place

@@ -27,6 +27,11 @@ dataset_info:
   splits: [{name: train, num_bytes: 1, num_examples: 16}, {name: validation, num_bytes: 1, num_examples: 32}]
   download_size: 1
   dataset_size: 2
+- config_name: eighties
+  features: [{name: image, dtype: image}, {name: label, dtype: {class_label: {names: {'0': rock, '1': jazz}}}}]
+  splits: [{name: train, num_bytes: 1, num_examples: 5}]
+  download_size: 1
+  dataset_size: 1
 ---
 """
 SEVENTIES, EIGHTIES, HELD_OUT = range(0, 16), range(20, 25), range(30, 62)

@@ -125,6 +125,11 @@ def test_duplicates_prints_what_is_found_and_what_is_confused(tmp_path):
     assert shares["tint 1.25, 0.95, 0.7"][4] < 100 == shares["tint 1.25, 0.95, 0.7"][9]
     assert max(shares["another cover"]) < 20  # two of the seven are the same one, but not side by side
 
+    versions = found["7 covers, each in 5 versions"]
+    assert versions["as it is"] == versions["doubled, WebP"] == ["0"] and versions["JPEG 45"] == ["0"]
+    assert int(versions["all"][0]) == sum(int(versions[name][0]) for name in list(versions)[:5])
+    assert versions["lost of 7 different covers"] == ["1"]  # the JPEG of one
+
     pairs = found["pairs in 7 covers, per 1,000"]["called copies"]
     assert pairs[4] == f"{1000 / 7:.1f}"  # the cover and its JPEG
 

@@ -15,7 +15,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageEnhance, ImageOps
 
 from gan.fingerprints import alike, contrast_of
 from train.benchmark.piles import draw_cover, read_sources
@@ -28,9 +28,11 @@ from train.prepare.parts import judge
 from train.prepare.settings import Settings
 
 
+HASH_DISTANCE = 8  # of train.prepare, where nobody says another
 DISTANCES = (2, 4, 6, 8, 10)
 DRAWN_SIDE = 300
 CLUSTER = 4
+DIFFERENT = 600  # covers among which those that are lost are counted
 GOAL_SECONDS, GOAL_MB = 60, 2000
 
 
@@ -67,6 +69,12 @@ def main(args: argparse.Namespace) -> str:
     print(f"{f'% of {len(contents)} changed covers found':<36}{heading}{heading}")
     for name, shares in recall(contents, settings).items():
         print(f"{name:<36}" + "".join(f"{100 * share:>8.1f}" for share in shares), flush=True)
+    stay = versions_that_stay(contents, settings)
+    print(f"\n{f'{len(contents)} covers, each in {len(VERSIONS) + 1} versions':<36}{'stay':>10}")
+    for name, count in (stay | {"all": sum(stay.values())}).items():
+        print(f"{name:<36}{count:>10}")
+    chosen = spread(len(covers.phash), DIFFERENT)
+    print(f"{f'lost of {len(chosen)} different covers':<36}{lost(covers, chosen):>10}", flush=True)
     counts = 1000 * pairs_called_copies(covers) / len(covers.phash)
     print(f"\n{f'pairs in {len(covers.phash):,} covers, per 1,000':<36}{heading}{heading}")
     print(f"{'called copies':<36}" + "".join(f"{count:>8.1f}" for count in counts))
@@ -140,10 +148,14 @@ def different_covers(sources: list[str], settings: Settings, changed: int) -> tu
             kept.setdefault(cover.sha256, (item, cover))
     if len(kept) < 2:
         raise UserError("the sources hold fewer than two covers")
-    chosen = np.unique(np.linspace(0, len(kept) - 1, min(changed, len(kept))).astype(int))
     everything = list(kept.values())
-    contents = [everything[number][0].read() for number in chosen]
+    contents = [everything[number][0].read() for number in spread(len(kept), changed)]
     return _fingerprints([cover for _, cover in kept.values()]), contents
+
+
+def spread(count: int, wanted: int) -> np.ndarray:
+    """Return at most `wanted` of the numbers from 0 to `count` - 1, evenly spread."""
+    return np.unique(np.linspace(0, count - 1, min(wanted, count)).astype(int))
 
 
 def _fingerprints(covers: list[Cover]) -> Fingerprints:
@@ -170,6 +182,34 @@ def recall(contents: list[bytes], settings: Settings) -> dict[str, np.ndarray]:
         for name, row in zip(changed, np.concatenate([near & like[:, None], near], axis=1), strict=True):
             found.setdefault(name, []).append(row)
     return {name: np.mean(rows, axis=0) for name, rows in found.items()}
+
+
+def versions_that_stay(contents: list[bytes], settings: Settings) -> dict[str, int]:
+    """Prepare covers, each as it is and in the VERSIONS; return by version how many stay beside the one that is kept.
+
+    They are compared as `train.prepare` compares them, at its default distance.
+    """
+    covers = []
+    for content in contents:
+        picture = decode(content, Settings(1024, 1, 100.0)).picture
+        files = [content, *(change(picture) for change in VERSIONS.values())]
+        covers += [prepare_cover(file, settings) for file in files]
+    each = len(VERSIONS) + 1
+    of = find_copies(_fingerprints(covers), HASH_DISTANCE).reshape(-1, each)
+    stay = dict.fromkeys(["as it is", *VERSIONS], 0)
+    for number, kept in enumerate(of):
+        own = each * number + np.arange(each)
+        found, counts = np.unique(kept, return_counts=True)
+        main = found[counts.argmax()]
+        for name, cover, copy_of in zip(stay, own, kept, strict=True):
+            stay[name] += int(copy_of == cover != main)
+    return stay
+
+
+def lost(covers: Fingerprints, chosen: np.ndarray) -> int:
+    """Return how many of the `chosen` covers are taken for copies of another, by hash and colours."""
+    few = Fingerprints(covers.sha256[chosen], covers.phash[chosen], covers.colours[chosen], covers.pixels[chosen])
+    return int((find_copies(few, HASH_DISTANCE) != np.arange(len(chosen))).sum())
 
 
 def pairs_called_copies(covers: Fingerprints) -> np.ndarray:
@@ -209,6 +249,16 @@ def _bmp(picture: Image.Image) -> bytes:
     return stored.getvalue()
 
 
+def _webp(picture: Image.Image) -> bytes:
+    stored = BytesIO()
+    picture.save(stored, "WEBP")
+    return stored.getvalue()
+
+
+def _paler(picture: Image.Image, brightness: float, colour: float) -> Image.Image:
+    return ImageEnhance.Color(ImageEnhance.Brightness(picture).enhance(brightness)).enhance(colour)
+
+
 def _scaled(picture: Image.Image, share: float) -> Image.Image:
     return picture.resize([max(1, round(side * share)) for side in picture.size], Image.Resampling.LANCZOS)
 
@@ -240,6 +290,14 @@ CHANGES: dict[str, Callable[[Image.Image], bytes]] = {
     "gamma 0.8": lambda picture: _gamma(picture, 0.8),
     "gamma 1.3": lambda picture: _gamma(picture, 1.3),
     "grey": lambda picture: _bmp(picture.convert("L")),
+}
+
+# What people do to a cover before somebody else collects it.
+VERSIONS: dict[str, Callable[[Image.Image], bytes]] = {
+    "JPEG 45": lambda picture: _jpeg(picture, 45),
+    "doubled, WebP": lambda picture: _webp(_scaled(picture, 2)),
+    "2% off each side": lambda picture: _cropped(picture, 0.02),
+    "12% brighter, 15% paler": lambda picture: _bmp(_paler(picture, 1.12, 0.85)),
 }
 
 

@@ -69,6 +69,16 @@ def test_the_row_that_names_most_of_a_path_counts(tmp_path: Path) -> None:
     assert prepare(tmp_path / "out", source, table)[0]["genres"] == {"deep": 1, "upper": 1}
 
 
+def test_a_flat_pile_that_lay_elsewhere_is_known_by_its_names(tmp_path: Path) -> None:
+    source = pile(tmp_path / "pile", "a.png", "b.png", "sub/c.png")
+    table = tmp_path / "t.csv"
+    rows = ("/mnt/old/covers/a.png,rock", "D:\\x\\b.png,jazz", "/mnt/y/b.png,pop", "/mnt/old/covers/c.png,soul")
+    table.write_text("\n".join(("file,genre", *rows)))
+    report, _ = prepare(tmp_path / "out", source, table)
+    assert report["genres"] == {"rock": 1}  # two rows are called b.png, and c.png lies in another folder
+    assert report["labels"]["rows_that_match_nothing"] == ["D:\\x\\b.png", "/mnt/y/b.png", "/mnt/old/covers/c.png"]
+
+
 def test_a_zip_from_windows_has_folders(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "win.zip", "w") as archive:
         for seed, genre in enumerate(("rock", "jazz")):

@@ -37,7 +37,7 @@ REASONS = {
     "damaged-archive": "the archive, or table, breaks off or is damaged; what came before was read",
     "nested-archive": "an archive in an archive in an archive: unpack it, and name it as a source",
     "link-outside": "a link that leads out of the source: name what it leads to as a source of its own",
-    "elsewhere": "the table names a file instead of holding it; such files are never opened",
+    "elsewhere": "the table names a file instead of holding it; none is ever opened: name their folder as a source",
     "kills-its-reader": "a program that decodes it dies of it",
 }
 

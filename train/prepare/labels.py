@@ -85,10 +85,13 @@ class Labels:
         parts = plain.casefold().split("/")
         without_source = len(parts) - 1
         fitting = []
-        for row, number in self._by_last.get(parts[-1], ()):
+        rows = self._by_last.get(parts[-1], ())
+        for row, number in rows:
             common = min(len(row), len(parts))
             if row[-common:] != parts[-common:]:  # where the table was written the source had another name
-                common = without_source if without_source > 1 and row[-without_source:] == parts[1:] else 0
+                # The bare name of a file says enough where no other row has it, too.
+                sure = without_source > 1 or len(rows) == 1
+                common = without_source if sure and row[-without_source:] == parts[1:] else 0
             if common:
                 same_case = plain.endswith(_plain(self.rows[number][0]))
                 fitting.append((common, same_case, -number))

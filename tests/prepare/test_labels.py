@@ -79,6 +79,16 @@ def test_a_flat_pile_that_lay_elsewhere_is_known_by_its_names(tmp_path: Path) ->
     assert report["labels"]["rows_that_match_nothing"] == ["D:\\x\\b.png", "/mnt/y/b.png", "/mnt/old/covers/c.png"]
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_a_table_in_another_encoding_is_told_in_one_line(tmp_path: Path, encoding: str) -> None:
+    table = tmp_path / "t.csv"
+    table.write_bytes("file,genre\na.png,Caf\u00e9\n".encode(encoding))
+    code, line = program(
+        pile(tmp_path / "pile", "a.png"), "--output_dir", tmp_path / "out", *OPTIONS, "--labels", table
+    )
+    assert code == 2 and "is not in UTF-8" in line and not (tmp_path / "out").exists()
+
+
 def test_a_zip_from_windows_has_folders(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "win.zip", "w") as archive:
         for seed, genre in enumerate(("rock", "jazz")):

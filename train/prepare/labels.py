@@ -145,7 +145,9 @@ def read_labels(source: str | None, level: int | None = None) -> Labels:
     if not path.is_file() or path.stat().st_size > LARGEST_TABLE:
         raise UserError(f"--labels {source}: no table; name a CSV file, or folder")
     try:
-        rows = _read_json(path) if path.suffix.lower() == ".json" else _read_csv(path)
+        rows = list(_read_json(path) if path.suffix.lower() == ".json" else _read_csv(path))
+    except UnicodeDecodeError:
+        raise UserError(f"--labels {source}: is not in UTF-8; save it as CSV in UTF-8") from None
     except (OSError, ValueError, csv.Error, RecursionError) as problem:
         kind = type(problem).__name__ if isinstance(problem, ValueError) else problem
         raise UserError(f"--labels {source}: cannot be read ({kind}); name a CSV file, or folder") from None

@@ -3,6 +3,7 @@
 Preparation, trainer and page all open pictures here, so they accept the same and see the same pixels.
 """
 
+import contextlib
 import io
 import re
 import warnings
@@ -11,7 +12,7 @@ from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 from gan.errors import first_line
 from gan.picture_bytes import essential
@@ -141,8 +142,10 @@ def _decoded(content: bytes, decode: Callable[[bytes], T]) -> T:
 
 
 def without_quotes(problem: object) -> str:
-    """Return the first line of an error without what it quotes: that may be a part of somebody's file."""
-    return re.sub(r"b?'[^']*'?|b?\"[^\"]*\"?|<[^>]*>?", "...", first_line(problem))
+    """Return the first line of an error up to what it quotes: that may be a part of somebody's file."""
+    line = first_line(problem)
+    said = re.split(r"b?['\"<]", line, maxsplit=1)[0]
+    return line if said == line else f"{said.strip() or type(problem).__name__} ..."
 
 
 def open_picture(content: bytes, formats: tuple[str, ...] = FORMATS, frames: bool = False) -> Image.Image:
@@ -159,14 +162,14 @@ def open_picture(content: bytes, formats: tuple[str, ...] = FORMATS, frames: boo
     """
     try:
         image = Image.open(io.BytesIO(content), formats=formats)
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise _unidentified(content, formats) from None
     if image.width * image.height > MAX_PIXELS:
         raise PictureError("decompression-bomb", f"{image.width} x {image.height}")
     if image.format in ("JPEG", "MPO") and (scans := count_scans(content)) > MAX_SCANS:
         raise PictureError("decompression-bomb", f"{scans:,} scans")
-    if not frames and image.format not in STILL_FORMATS and getattr(image, "n_frames", 1) > 1:
-        raise PictureError("animated", f"{image.n_frames} frames")
+    if not frames and image.format not in STILL_FORMATS and (count := getattr(image, "n_frames", 1)) > 1:
+        raise PictureError("animated", f"{count} frames")
     return image
 
 
@@ -205,7 +208,7 @@ def count_scans(content: bytes) -> int:
 def orientation(image: Image.Image) -> Image.Transpose | None:
     """Return what makes the picture upright, as its EXIF block says; a bad block turns nothing."""
     try:
-        return TRANSPOSE.get(image.getexif().get(EXIF_ORIENTATION))
+        return TRANSPOSE.get(image.getexif().get(EXIF_ORIENTATION, 1))
     except Exception:  # Pillow's EXIF reader raises as it pleases, and the pixels are good
         return None
 
@@ -230,18 +233,23 @@ def to_srgb(image: Image.Image) -> Image.Image:
     elif image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info:
         image = _on_white(image)
     elif image.mode == "LAB":
-        return ImageCms.applyTransform(image, _transform(None, "LAB"))
+        return _applied(image, _transform(None, "LAB"))
     elif image.mode == "1":
         image = image.convert("L")
     elif image.mode not in PROFILE_SPACES:
         image = image.convert("RGB")
     transform = _transform(profile, image.mode) if isinstance(profile, bytes) and profile else None
     if transform:
-        try:
-            return ImageCms.applyTransform(image, transform)
-        except ImageCms.PyCMSError:
-            pass
+        with contextlib.suppress(ImageCms.PyCMSError):
+            return _applied(image, transform)
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _applied(image: Image.Image, transform: ImageCms.ImageCmsTransform | None) -> Image.Image:
+    assert transform is not None
+    done = ImageCms.applyTransform(image, transform)
+    assert done is not None  # it is not done in place
+    return done
 
 
 def _to_grey(image: Image.Image) -> Image.Image:

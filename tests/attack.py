@@ -272,7 +272,7 @@ def page(folder: Path) -> Iterator[tuple[str, Path]]:
         said = folder / "page.log"
         stop = os.fork()
         if not stop:  # else a page that says much would wait for a reader
-            with said.open("w") as log:
+            with said.open("w", buffering=1) as log:
                 shutil.copyfileobj(process.stdout, log, 1)
             os._exit(0)
         try:

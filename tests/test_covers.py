@@ -1,7 +1,9 @@
 import errno
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,7 @@ from train.covers import (
     to_uint8,
 )
 from train.covers_stream import stream_covers, stream_genres
+from train.parquet import TableError, open_table, read_rows
 
 
 def numbered(count: int) -> Covers:
@@ -208,9 +211,27 @@ def test_what_a_cell_or_a_card_names_is_never_opened(tmp_path: Path) -> None:
     (folder / "README.md").write_text(card)
     assert load_covers(str(folder), 16)[[0]].numpy().tobytes() == draw_cover(2, 16).tobytes()
     (folder / "a.parquet").unlink()
-    (folder / "link.png").symlink_to(tmp_path / "secret.png")
     with pytest.raises(CoversError, match="neither Parquet files nor pictures"):
         load_covers(str(folder), 16)
+
+
+@pytest.mark.parametrize("read", (load_covers, stream_covers))
+def test_links_that_lead_out_are_named_and_those_inside_are_followed(tmp_path: Path, read: Callable) -> None:
+    draw_cover(1, 16).save(tmp_path / "secret.png")
+    parquet.write_table(pyarrow.table({"image": [encode(draw_cover(1, 16), "PNG")]}), tmp_path / "secret.parquet")
+    folder = tmp_path / "covers"
+    write_files(folder, {"a.png": encode(draw_cover(2, 16), "PNG")})
+    (folder / "again.png").symlink_to("a.png")
+    assert read(str(folder), 16).batch(0, 2).shape == (2, 16, 16, 3)
+    os.mkfifo(folder / "fifo.png")
+    os.mkfifo(folder / "fifo.parquet")
+    (folder / "device.png").symlink_to("/dev/zero")
+    for name in ("secret.png", "secret.parquet"):
+        (folder / name).symlink_to(tmp_path / name)
+        with pytest.raises(CoversError, match=rf"{name} are links that lead out of it"):
+            read(str(folder), 16)
+        (folder / name).unlink()
+    assert len(read(str(folder), 16)) == 2
 
 
 @pytest.mark.parametrize("name", ["My Music [FLAC]", "a*b?", "a::b", "caf\udce9", "{x}", "100%"])
@@ -264,6 +285,64 @@ def test_a_parquet_file_that_grows_beyond_measure_is_refused_before_it_is_unpack
     ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     line, memory = ended.stdout.splitlines()
     assert "says that it grows to 300,0" in line and int(memory) < 250_000
+
+
+BYTES, LISTS = pyarrow.binary(), pyarrow.list_(pyarrow.binary())
+BOMBS = {
+    # what a few bytes may say of each row: a thousand million equal values, or one as wide as the page
+    "lists": pyarrow.array([[b"x"] * 200_000], LISTS),
+    "parts that are lists": pyarrow.array(
+        [{"bytes": b"x", "more": [b"x"] * 200_000}], pyarrow.struct({"bytes": BYTES, "more": LISTS})
+    ),
+    "wide values": pyarrow.array([bytes(100_000)] * 32, pyarrow.binary(100_000)),
+    "numbers": pyarrow.array([1, 2]),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_only_columns_of_bytes_hold_pictures_whatever_a_file_says_of_them(name: str, tmp_path: Path) -> None:
+    said = {"info": {"features": {"image": {"_type": "Image"}, "label": {"_type": "ClassLabel", "names": ["a"]}}}}
+    rows = len(BOMBS[name])
+    columns = {"image": BOMBS[name], "label": pyarrow.array([["x"] * 9] * rows)}
+    table = pyarrow.table(columns).replace_schema_metadata({"huggingface": json.dumps(said)})
+    parquet.write_table(table, tmp_path / "a.parquet", compression="zstd")
+    found = open_table([tmp_path / "a.parquet"])
+    assert found.image is None and found.classes == {}
+    with pytest.raises(CoversError, match="has no column of images"):
+        load_covers(str(tmp_path), 16)
+
+
+@pytest.mark.parametrize("encoding", ["DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"])
+def test_pages_are_plain_or_of_a_dictionary(encoding: str, tmp_path: Path) -> None:
+    """A value that shares all bytes with the one before it takes none in the file, and all of them in memory."""
+    table = pyarrow.table({"jpg": [bytes(200_000)] * 32})
+    parquet.write_table(
+        table, tmp_path / "a.parquet", compression="zstd", use_dictionary=False, column_encoding={"jpg": encoding}
+    )
+    with pytest.raises(TableError, match=r"encoded in a way that pictures are not"):
+        list(read_rows([tmp_path / "a.parquet"], ["jpg"]))
+    parquet.write_table(table.slice(0, 1), tmp_path / "plain.parquet", compression="zstd", use_dictionary=False)
+    assert len(list(read_rows([tmp_path / "plain.parquet"], ["jpg"]))) == 1
+
+
+def test_statistics_that_do_not_fit_end_nothing(tmp_path: Path) -> None:
+    """Arrow's library ends the whole process when it is asked where such a column lies."""
+    rows = [{"image": {"bytes": encode(draw_cover(seed, 16), "PNG")}, "label": seed} for seed in range(3)]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "a.parquet")
+    content = (tmp_path / "a.parquet").read_bytes()
+    optional, required = (b"\x15\x04\x25" + kind + b"\x18\x05label" for kind in (b"\2", b"\0"))  # of parquet.thrift
+    assert content.count(optional) == 1
+    (tmp_path / "a.parquet").write_bytes(content.replace(optional, required))
+    code = "from pathlib import Path; from train.parquet import *\n"
+    code += (
+        "for columns in (['image'], ['label']):\n    try: print(len(list(read_rows([Path('a.parquet')], columns))))\n"
+    )
+    code += "    except TableError as error: print(error)"
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "a.parquet: cannot be read as Parquet" in ended.stdout
 
 
 def test_groups_of_rows_of_any_size_are_read(tmp_path: Path) -> None:

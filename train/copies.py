@@ -8,27 +8,32 @@ index by which the page tells copies: measurements of the training covers, no pi
 """
 
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
+from datasets import Image as Encoded
 from datasets import load_dataset
 from PIL import Image
 from tqdm.auto import tqdm
 
 from gan.errors import first_line
 from gan.nearest import CopiesError, build_index
+from gan.pictures import read_picture
 from gan.pipeline_folder import COVERS_INDEX, PRETRAINED, PipelineError, load_pipeline
 from train.cli import Parser, UserError, check_output_dir, run
-from train.covers import Covers, CoversError, load_covers
+from train.covers import Covers, CoversError, load_covers, open_folder
 from train.evaluate import shown_images
 from train.files import replacing
 from train.metrics.copies import QUANTILES, Nearest, nearest, summary
 from train.metrics.evaluation import draw
 from train.metrics.features import load_features
 from train.metrics.schema import Copies
+from train.parquet import cell_bytes, read_rows
 
 
 PAIRS = 32
@@ -62,6 +67,19 @@ def draw_pairs(covers: torch.Tensor, train: Covers, found: Nearest) -> Image.Ima
     return Image.fromarray(torch.cat(rows, 1).permute(1, 2, 0).numpy())
 
 
+def _prepared(dataset_name: str, config_name: str | None) -> Iterator[tuple[Image.Image, str]]:
+    """The training covers of a prepared dataset, each with its SHA-256; nothing that a cell names is opened."""
+    columns = ["image", "sha256"]
+    rows: Iterable[dict[str, Any]]
+    if Path(dataset_name).is_dir():
+        rows = read_rows(open_folder(dataset_name, "train").paths, columns)
+    else:
+        train = load_dataset(dataset_name, config_name, split="train", streaming=True)
+        rows = train.select_columns(columns).cast_column("image", Encoded(decode=False))
+    for row in rows:
+        yield read_picture(cell_bytes(row["image"])), row["sha256"]
+
+
 def write_index(folder: Path, dataset_name: str, config_name: str | None = None) -> str:
     """Write the index of all training covers into a pipeline folder; return what was written, for people.
 
@@ -69,13 +87,11 @@ def write_index(folder: Path, dataset_name: str, config_name: str | None = None)
         UserError: the dataset was not prepared by train.prepare, or holds fewer than 2 covers.
     """
     try:
-        covers = load_dataset(dataset_name, config_name, split="train").select_columns(["image", "sha256"])
-    except Exception as error:  # datasets raises its own, the Hub client's, pyarrow's and the system's errors
-        raise UserError(f"--index: {dataset_name} was not prepared by train.prepare ({first_line(error)})") from error
-    try:
-        index = build_index((row["image"], row["sha256"]) for row in tqdm(covers, desc="Describing", unit="cover"))
+        index = build_index(tqdm(_prepared(dataset_name, config_name), desc="Describing", unit="cover"))
     except CopiesError as error:
         raise UserError(f"--index: {error}") from error
+    except Exception as error:  # datasets raises its own, the Hub client's, pyarrow's and the system's errors
+        raise UserError(f"--index: {dataset_name} was not prepared by train.prepare ({first_line(error)})") from error
     with replacing(folder / COVERS_INDEX) as file:
         index.save(file.name)
     return f"{folder / COVERS_INDEX}: {len(index):,} covers, {(folder / COVERS_INDEX).stat().st_size / 1e6:.1f} MB"

@@ -276,6 +276,7 @@ def open_folder(dataset_name: str, split: str, label_column: str | None = None) 
     folder = Path(dataset_name)
     try:
         tables = find_tables(folder)
+        _check_links(folder, [path for paths in tables.values() for path in paths])
         if tables:
             paths = tables.get(split, [])
             table = open_table(paths)
@@ -304,12 +305,25 @@ def open_folder(dataset_name: str, split: str, label_column: str | None = None) 
 
 
 def _pictures(folder: Path) -> list[Path]:
-    found = []
+    found: list[Path] = []
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         paths = (Path(parent, name) for name in sorted(files) if name.lower().endswith(PICTURE_SUFFIXES))
-        found += [path for path in paths if path.is_file() and path.resolve().is_relative_to(folder.resolve())]
+        found += [path for path in paths if path.is_file()]  # a FIFO or a device is none
+    _check_links(folder, found)
     return found
+
+
+def _check_links(folder: Path, paths: list[Path]) -> None:
+    """Raise CoversError, which names the first, where links lead out of a folder: what they name is not its own."""
+    root = folder.resolve()
+    out = [path for path in paths if not path.resolve().is_relative_to(root)]
+    if out:
+        others = f" and {len(out) - 1:,} others" * (len(out) > 1)
+        raise CoversError(
+            f"--dataset_name {folder}: {out[0].relative_to(folder)}{others} are links that lead out of it; "
+            "copy what they name, or name the folder that they lead to"
+        )
 
 
 def read_folder(
@@ -456,7 +470,7 @@ def check_cache() -> None:
 def _open(dataset_name: str, split: str, config_name: str | None) -> Dataset:
     check_cache()
     try:
-        dataset = load_dataset(dataset_name, config_name)
+        dataset = load_dataset(dataset_name, config_name)  # which takes files of its own repository alone
     except Exception as error:  # datasets raises its own, the Hub client's, pyarrow's and the system's errors
         raise CoversError(
             _no_room(error) or f"--dataset_name {dataset_name} cannot be read ({in_one_line(error)})"

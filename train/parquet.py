@@ -7,8 +7,7 @@ nothing is unpacked that grows beyond what covers do.
 import json
 import os
 import re
-import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,20 +15,22 @@ from typing import Any
 import pyarrow
 from pyarrow import parquet
 
+from train.parquet_pages import LARGEST_FOOTER, check_pages
+
 
 SPLITS = {"train": "train|training", "validation": "validation|valid|val|dev|eval", "test": "test|testing"}
 # Names that people give columns of encoded pictures, the likeliest first.
 PICTURE_NAMES = ("image", "cover", "jpg", "jpeg", "png", "webp", "img", "picture", "bytes", "content", "data")
 LABEL_NAMES = ("genre", "label", "labels")
 ROWS_AT_ONCE = 32
-# Pictures do not shrink when they are packed; what grows more than this on unpacking is no picture.
-SMALL_PAGE, GROWTH, LARGEST_PAGE = 64 * 1024**2, 20, 2**30
-LARGEST_FOOTER = 64 * 1024**2
-HEADER_BYTES = 64 * 1024
 
 
 class TableError(Exception):
-    """Say in one line why a Parquet file cannot be read."""
+    """Say in one line why a Parquet file cannot be read; `reason` does so without the path, which is its owner's."""
+
+    def __init__(self, name: str, reason: str):
+        super().__init__(f"{name}: {reason}")
+        self.reason = reason
 
 
 class Elsewhere(Exception):
@@ -55,13 +56,15 @@ def cell_bytes(cell: object, repository: str | None = None) -> bytes:
     if repository is None:
         raise Elsewhere()
     from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
 
-    if path.startswith(f"hf://datasets/{repository}@"):
+    if path.startswith(f"hf://datasets/{repository}@") and ".." not in path.split("/"):
         import fsspec
 
         with fsspec.open(path) as file:
             return file.read()
-    if not Path(path).resolve().is_relative_to(Path(constants.HF_HUB_CACHE).resolve()):
+    own = Path(constants.HF_HUB_CACHE, repo_folder_name(repo_id=repository, repo_type="dataset"))
+    if not Path(path).resolve().is_relative_to(own.resolve()):
         raise Elsewhere()
     return Path(path).read_bytes()
 
@@ -136,7 +139,7 @@ def read_rows(paths: list[Path], columns: list[str]) -> Iterator[dict[str, Any]]
     """
     for path in paths:
         with _opened(path) as file:
-            _check_pages(path, file.metadata, columns)
+            _check_pages(path, columns)
             for group in range(file.num_row_groups):  # Arrow puts no cells with parts together across groups
                 groups = file.iter_batches(ROWS_AT_ONCE, [group], columns, use_threads=False)
                 for batch in groups:
@@ -162,7 +165,7 @@ class _opened:
             self.__exit__()
             raise _error(self.path, problem) from None
 
-    def _parquet(self, dictionaries) -> parquet.ParquetFile:
+    def _parquet(self, dictionaries: Sequence[str]) -> parquet.ParquetFile:
         return parquet.ParquetFile(
             self.stream,
             read_dictionary=list(dictionaries),
@@ -179,24 +182,38 @@ class _opened:
             raise _error(self.path, problem) from None
 
 
+def _check_pages(path: Path, columns: list[str]) -> None:
+    """Raise TableError if a page of these columns says that it grows beyond what pictures do; nothing is unpacked."""
+    with open(path, "rb") as stream:
+        try:
+            check_pages(stream, columns)
+        except ValueError as problem:
+            raise _error(path, problem) from None
+
+
 def _error(path: Path, problem: BaseException) -> TableError:
     from gan.pictures import without_quotes
 
     name = os.fsencode(path).decode("utf-8", "replace")
-    return TableError(f"{name}: cannot be read as Parquet ({without_quotes(problem)})")
+    return TableError(name, f"cannot be read as Parquet ({without_quotes(problem)})")
 
 
 def _describe(file: parquet.ParquetFile, path: Path) -> dict[str, Any]:
     schema = file.schema_arrow
     features = _features(schema)
     columns = list(schema.names)
-    image = next((name for name, feature in features.items() if _kind(feature) == "Image" and name in columns), None)
+    # What a file says of a column counts only where the column is stored as such.
+    pictured = [name for name in columns if _may_hold_pictures(schema.field(name).type)]
+    image = next((name for name, feature in features.items() if _kind(feature) == "Image" and name in pictured), None)
     if image is None:
-        image = _guess_image(file, path)
+        image = _guess_image(file, path, pictured)
     classes = {
         name: [str(label) for label in feature["names"]]
         for name, feature in features.items()
-        if name in columns and _kind(feature) == "ClassLabel" and isinstance(feature.get("names"), list)
+        if name in columns
+        and _kind(feature) == "ClassLabel"
+        and isinstance(feature.get("names"), list)
+        and pyarrow.types.is_integer(schema.field(name).type)
     }
     texts = [name for name in columns if _is_text(schema.field(name).type)]
     return {"columns": columns, "image": image, "classes": classes, "texts": texts}
@@ -229,21 +246,26 @@ def _is_binary(kind: pyarrow.DataType) -> bool:
     return pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind)
 
 
-def _guess_image(file: parquet.ParquetFile, path: Path) -> str | None:
-    """The first column of bytes, or of structs that hold `bytes`, whose first value is a picture."""
+def _may_hold_pictures(kind: pyarrow.DataType) -> bool:
+    """Whether a column is of bytes, or of structs with `bytes` and other single values beside them.
+
+    Lists are not: one row of them may be said to hold a thousand million values.
+    """
+    if not pyarrow.types.is_struct(kind):
+        return _is_binary(kind)
+    plain = (_is_binary, _is_text, pyarrow.types.is_primitive, pyarrow.types.is_null)
+    single = all(any(is_kind(part.type) for is_kind in plain) for part in kind)
+    return single and any(part.name == "bytes" and _is_binary(part.type) for part in kind)
+
+
+def _guess_image(file: parquet.ParquetFile, path: Path, pictured: list[str]) -> str | None:
+    """The first of the columns that may hold pictures whose first value is one."""
     from gan.pictures import PictureError, open_picture
 
-    schema = file.schema_arrow
-    found = []
-    for name in schema.names:
-        kind = schema.field(name).type
-        struct_of_bytes = pyarrow.types.is_struct(kind) and any(f.name == "bytes" and _is_binary(f.type) for f in kind)
-        if struct_of_bytes or _is_binary(kind):
-            found.append(name)
     order = {name: place for place, name in enumerate(PICTURE_NAMES)}
-    for name in sorted(found, key=lambda name: order.get(name.lower(), len(order))):
+    for name in sorted(pictured, key=lambda name: order.get(name.lower(), len(order))):
         try:
-            _check_pages(path, file.metadata, [name])
+            _check_pages(path, [name])
             for batch in file.iter_batches(1, columns=[name], use_threads=False):
                 value = batch.column(0)[0].as_py()
                 value = value.get("bytes") if isinstance(value, dict) else value
@@ -253,94 +275,3 @@ def _guess_image(file: parquet.ParquetFile, path: Path) -> str | None:
         except (PictureError, TableError, pyarrow.ArrowException):
             continue
     return None
-
-
-# -- pages --
-
-
-def _check_pages(path: Path, metadata: parquet.FileMetaData, columns: list[str]) -> None:
-    """Raise TableError if a page of these columns says that it grows beyond what pictures do; nothing is unpacked."""
-    with open(path, "rb") as stream:
-        size = os.fstat(stream.fileno()).st_size
-        for group in range(metadata.num_row_groups):
-            for number in range(metadata.num_columns):
-                chunk = metadata.row_group(group).column(number)
-                if chunk.path_in_schema.split(".")[0] not in columns:
-                    continue
-                places = [chunk.data_page_offset, chunk.dictionary_page_offset or chunk.data_page_offset]
-                position, end = min(places), min(places) + chunk.total_compressed_size
-                if not 0 <= position <= end <= size:
-                    raise _error(path, ValueError("a column lies outside of the file"))
-                while position < end:
-                    stream.seek(position)
-                    try:
-                        header, length = _page_header(stream.read(HEADER_BYTES))
-                    except (IndexError, RecursionError, struct.error):
-                        raise _error(path, ValueError("the header of a page is broken")) from None
-                    unpacked, packed = header.get(2, -1), header.get(3, -1)
-                    if packed < 0 or unpacked < 0:
-                        raise _error(path, ValueError("the header of a page is broken"))
-                    if unpacked > LARGEST_PAGE or unpacked > max(SMALL_PAGE, GROWTH * packed):
-                        grows = f"a page of {packed:,} bytes says that it grows to {unpacked:,}"
-                        raise _error(path, ValueError(grows))
-                    position += length + packed
-
-
-def _page_header(data: bytes) -> tuple[dict[int, int], int]:
-    """The numbers of a PageHeader (Thrift's compact protocol), by field, and the header's length in bytes.
-
-    Field 2 is the page's size unpacked, field 3 its size in the file (parquet.thrift in parquet-format).
-    """
-    found: dict[int, int] = {}
-    position, number = 0, 0
-    while data[position]:
-        position, number, kind = _field(data, position, number)
-        if kind == 5:
-            found[number], _ = _zigzag(data, position)
-        position = _skip(data, position, kind)
-    return found, position + 1
-
-
-def _field(data: bytes, position: int, number: int) -> tuple[int, int, int]:
-    byte = data[position]
-    if byte >> 4:
-        return position + 1, number + (byte >> 4), byte & 15
-    number, position = _zigzag(data, position + 1)
-    return position, number, byte & 15
-
-
-def _varint(data: bytes, position: int) -> tuple[int, int]:
-    value = 0
-    for place in range(10):
-        byte = data[position + place]
-        value |= (byte & 127) << 7 * place
-        if byte < 128:
-            return value, position + place + 1
-    raise IndexError("a number of more than 10 bytes")
-
-
-def _zigzag(data: bytes, position: int) -> tuple[int, int]:
-    value, position = _varint(data, position)
-    return (value >> 1) ^ -(value & 1), position
-
-
-def _skip(data: bytes, position: int, kind: int) -> int:
-    """The position after a value of this kind."""
-    if kind in (1, 2):  # a boolean is in its kind
-        return position
-    if kind == 3:
-        return position + 1
-    if kind in (4, 5, 6):
-        return _varint(data, position)[1]
-    if kind == 7:
-        return position + 8
-    if kind == 8:
-        length, position = _varint(data, position)
-        return position + length
-    if kind == 12:
-        number = 0
-        while data[position]:
-            position, number, inner = _field(data, position, number)
-            position = _skip(data, position, inner)
-        return position + 1
-    raise IndexError("a list or a map, which page headers have not")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan.pictures import FORMATS, MAX_SCANS, PictureError, count_scans, open_picture, read_picture
+from gan.pictures import FORMATS, MAX_SCANS, PictureError, count_scans, open_picture, read_picture, without_quotes
 from tests.helpers.drawn import bad_files, draw_cover, encode, exif, good_files, swapped_profile
 from train.prepare.clean import decode
 from train.prepare.settings import Settings
@@ -63,6 +63,10 @@ def test_nothing_of_a_file_is_quoted() -> None:
         with pytest.raises(PictureError) as refused:
             read_picture(content)
         assert "secret" not in str(refused.value)
+    for quoted in ('it\'s "a" secret', 'a "secret" of \'theirs', "<secret", "b'secret"):
+        assert "secret" not in without_quotes(ValueError(f"invalid literal: {quoted!r}")), quoted
+    assert without_quotes(ValueError("'secret'")) == "ValueError ..."
+    assert without_quotes(OSError("broken data stream")) == "broken data stream"
 
 
 def test_a_heic_is_named() -> None:

@@ -49,4 +49,4 @@ def serving(
         yield address[1], said, page
     finally:
         page.terminate()
-        page.communicate(timeout=20)
+        page.communicate(timeout=60)  # of a busy machine

@@ -15,6 +15,7 @@ import pytest
 
 from tests.helpers.drawn import draw_cover, encode, write_tar, write_zip
 from tests.helpers.preparing import program, refusals, rows_of
+from train.prepare import archives as archives_module
 from train.prepare.archives import read_archive
 
 
@@ -127,6 +128,47 @@ def test_a_header_is_limited_like_a_member(tmp_path: Path) -> None:
     ended = subprocess.run([sys.executable, "-c", code, path], cwd=ROOT, capture_output=True, text=True, check=True)
     reasons, memory = ended.stdout.splitlines()
     assert reasons == "['damaged-archive']" and int(memory) < 250_000
+
+
+def growing(members: int, size: int) -> bytes:
+    """A tar of members of zeros, which Zstandard packs into next to nothing."""
+    header = tarfile.TarInfo("zeros.bin")
+    header.size = size
+    return (header.tobuf(tarfile.GNU_FORMAT) + bytes(size + -size % 512)) * members
+
+
+def test_what_an_archive_unpacks_to_is_limited_in_sum(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives_module, "ALWAYS_UNPACKED", 5_000_000)
+    tar = growing(20, 1_000_000)
+    inner = [zstandard(tmp_path / "in.tar.zst", tar), tmp_path / "in.zip"]
+    with zipfile.ZipFile(inner[1], "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("a", bytes(9_000_000))
+    many = {f"{n}/{path.name}": path.read_bytes() for n in range(9) for path in inner}
+    for path in (inner[0], write_zip(tmp_path / "o.zip", many), write_tar(tmp_path / "o.tgz", many, "w:gz")):
+        items = list(read_archive(path, "a"))
+        assert items[-1].reason == "damaged-archive" and "grows beyond all measure" in items[-1].detail, path
+        assert sum(item.size for item in items) < 11_000_000
+    assert len(list(read_archive(write_tar(tmp_path / "open.tar", {"a": bytes(9_000_000)}), "a"))) == 1
+
+
+def test_the_list_of_a_zip_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    zip_file = write_zip(tmp_path / "a.zip", {f"{n}.txt": b"x" for n in range(3000)})
+    outer = write_tar(tmp_path / "o.tgz", {"a.zip": zip_file.read_bytes()}, "w:gz")
+    monkeypatch.setattr(archives_module, "LARGEST_INNER_LIST", 100_000)
+    assert len(contents(zip_file)) == 3000
+    (item,) = read_archive(outer, "o")
+    assert (item.name, item.reason) == (
+        "o/a.zip",
+        "damaged-archive",
+    ) and "a list of members of more than" in item.detail
+    # a file that only says that it is large
+    end = struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 9, 9, 2**30, 0, 0)
+    with open(tmp_path / "sparse.zip", "wb") as file:
+        file.write(b"PK\3\4")
+        file.seek(2**30)
+        file.write(end)
+    (item,) = read_archive(tmp_path / "sparse.zip", "s")
+    assert item.reason == "damaged-archive" and "a list of members of more than" in item.detail
 
 
 def test_no_change_of_an_archive_ends_in_an_exception(tmp_path: Path) -> None:

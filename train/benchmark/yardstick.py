@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from datasets import load_dataset
 from PIL import Image
 from safetensors import SafetensorError
 
@@ -19,7 +18,7 @@ from gan.nearest import description
 from gan.pipeline_folder import PipelineError, load_pipeline
 from train.benchmark.piles import draw_cover
 from train.cli import UserError
-from train.covers import Covers, CoversError, load_covers, seeded, to_float, to_uint8
+from train.covers import Covers, CoversError, load_covers, load_genres, seeded, to_float, to_uint8
 from train.metrics.distances import sliced_wasserstein
 from train.metrics.evaluation import draw
 from train.metrics.faults import blur, checkerboard, gradients, jpeg, noise, pale, shuffled, textures
@@ -154,14 +153,13 @@ def mixed_in(real: torch.Tensor, others: torch.Tensor, share: float) -> torch.Te
 
 def read_genres(name: str, count: int) -> dict[str, torch.Tensor]:
     """Return `count` covers of each genre with as many. Raises UserError: no genre has, or no column `genre`."""
-    covers = load_covers(name, SIDE)
-    dataset = load_dataset(name)["train"]
-    if "genre" not in dataset.features:
-        raise UserError(f"--genres {name}: has no column genre; prepare it with --labels")
-    labels = np.array([-1 if label is None else label for label in dataset["genre"]])
+    try:
+        names, covers = load_genres(name), load_covers(name, SIDE, labelled=True)
+    except CoversError as error:
+        raise UserError(f"--genres {name}: {error}") from error
     found = {}
-    for number, genre in enumerate(dataset.features["genre"].names):
-        which = np.flatnonzero(labels == number)[:count].tolist()
+    for number, genre in enumerate(names):
+        which = np.flatnonzero(covers.labels.numpy() == number)[:count].tolist()
         if len(which) == count:
             found[genre] = covers[which]
     if not found:

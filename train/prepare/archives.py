@@ -10,13 +10,14 @@ import gzip
 import io
 import lzma
 import struct
+import sys
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Self, cast
 
 from gan.pictures import without_quotes
 from train.prepare.items import MAX_BYTES, Item, Place, is_junk, text, too_large
@@ -29,9 +30,29 @@ PACKED = (GZIP, BZIP2, XZ, ZSTANDARD)
 ZIP = (b"PK\3\4", b"PK\5\6")  # `zipfile.is_zipfile` looks at the end, and takes a tar that ends with a zip for one
 LARGEST_HEADER = 1024**2  # of a tar's member, its long name and PAX records included
 LARGEST_SKIP = 16 * 1024**3  # of a member that is passed over in a packed tar, where all of it must be unpacked
+# Covers do not shrink when they are packed. What grows more than so many times, and to more than 4 GiB, holds none; a
+# megabyte of Zstandard may say that it is a hundred gigabytes.
+GROWTH, ALWAYS_UNPACKED = 100, 4 * 1024**3
+# Of a zip: its list of members. Each becomes an object of up to 20 times as many bytes; of an archive in a packed one
+# even the list may come from next to nothing.
+LARGEST_LIST, LARGEST_INNER_LIST = 256 * 1024**2, 16 * 1024**2
 LZMA_MEMORY = 256 * 1024**2  # `xz -9` asks for 65 MiB
+BROKEN_HEADERS = (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError)  # type: ignore[attr-defined]
 UTF8_NAME = 0x800  # the flag of a zip's member
 UNICODE_PATH = 0x7075  # the field of a zip's member in which Info-ZIP writes its name in UTF-8
+
+
+class _Unpacking:
+    """Bytes that may still be unpacked of an archive on the disk, those of archives in it included."""
+
+    def __init__(self, size: int):
+        self.left = max(ALWAYS_UNPACKED, GROWTH * size)
+
+    def spend(self, size: int) -> None:
+        """Raise ReadError when it is more than any pile of pictures unpacks to."""
+        self.left -= size
+        if self.left < 0:
+            raise tarfile.ReadError("it grows beyond all measure when it is unpacked")
 
 
 @dataclass(frozen=True)
@@ -43,6 +64,7 @@ class _Archive:
         size: in bytes.
         name: what its members' names begin with.
         place: where it lies open on the disk; None inside a packed archive.
+        unpacking: what may be unpacked of it.
         is_inner: it lies in another archive.
     """
 
@@ -50,6 +72,7 @@ class _Archive:
     size: int
     name: str
     place: Place | None
+    unpacking: _Unpacking
     is_inner: bool = False
 
 
@@ -59,7 +82,7 @@ def read_archive(path: Path, name: str) -> Iterator[Item]:
         facts = path.stat()
         with open(path, "rb") as stream:
             place = Place(str(path), 0, facts.st_size, facts.st_mtime_ns)
-            yield from _read(_Archive(stream, facts.st_size, name, place))
+            yield from _read(_Archive(stream, facts.st_size, name, place, _Unpacking(facts.st_size)))
     except Exception as problem:  # zipfile and tarfile raise every kind that Python has
         yield Item(name, None, "damaged-archive", without_quotes(problem))
 
@@ -96,13 +119,14 @@ def _member(archive: _Archive, name: str, content: bytes | Place) -> Iterator[It
     elif archive.is_inner:
         yield Item(name, None, "nested-archive")
     else:
+        unpacking = archive.unpacking
         try:
             if isinstance(content, Place):
                 with open(content.path, "rb") as file:
-                    window = io.BufferedReader(_Window(file, content.offset, content.size))
-                    yield from _read(_Archive(window, content.size, name, content, is_inner=True))
+                    window = cast(BinaryIO, io.BufferedReader(_Window(file, content.offset, content.size)))
+                    yield from _read(_Archive(window, content.size, name, content, unpacking, is_inner=True))
             else:
-                yield from _read(_Archive(io.BytesIO(content), len(content), name, None, is_inner=True))
+                yield from _read(_Archive(io.BytesIO(content), len(content), name, None, unpacking, is_inner=True))
         except Exception as problem:
             yield Item(name, None, "damaged-archive", without_quotes(problem))
 
@@ -123,7 +147,7 @@ class _Window(io.RawIOBase):
         self.position = position + (0, self.position, self.size)[whence]
         return self.position
 
-    def readinto(self, buffer: bytearray) -> int:
+    def readinto(self, buffer: Any) -> int:
         self.file.seek(self.offset + self.position)
         data = self.file.read(max(0, min(len(buffer), self.size - self.position)))
         buffer[: len(data)] = data
@@ -138,10 +162,10 @@ class _Header(tarfile.TarInfo):
     """A tar's header. The module itself takes one that is garbage, or cut off, for the end of the archive."""
 
     @classmethod
-    def fromtarfile(cls, archive: tarfile.TarFile) -> tarfile.TarInfo:
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
         try:
             return super().fromtarfile(archive)
-        except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError):
+        except BROKEN_HEADERS:
             raise tarfile.ReadError("bad header inside the archive") from None
 
 
@@ -151,8 +175,8 @@ class _Stream:
     A packed archive is unpacked as it is read, and can only be passed over forwards.
     """
 
-    def __init__(self, stream: BinaryIO, packed: bool):
-        self.stream, self.packed, self.left = stream, packed, LARGEST_HEADER
+    def __init__(self, stream: BinaryIO, packed: bool, unpacking: _Unpacking):
+        self.stream, self.packed, self.left, self.unpacking = stream, packed, LARGEST_HEADER, unpacking
         self.position = 0
 
     def tell(self) -> int:
@@ -184,6 +208,8 @@ class _Stream:
     def _take(self, size: int) -> bytes:
         data = self.stream.read(size)
         self.position += len(data)
+        if self.packed:
+            self.unpacking.spend(len(data))
         return data
 
 
@@ -196,7 +222,7 @@ class _Xz(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: bytearray) -> int:
+    def readinto(self, buffer: Any) -> int:
         while True:
             if self.unpacker.eof:
                 rest = self.unpacker.unused_data.lstrip(b"\0") or self.stream.read(65536).lstrip(b"\0")
@@ -213,7 +239,7 @@ class _Xz(io.RawIOBase):
                 return len(data)
 
 
-def _unpacked(stream: BinaryIO, magic: bytes) -> BinaryIO:
+def _unpacked(stream: BinaryIO, magic: bytes) -> Any:
     if magic.startswith(ZSTANDARD):
         import pyarrow  # which has Zstandard; Python itself learned it in 3.14
 
@@ -225,8 +251,10 @@ def _unpacked(stream: BinaryIO, magic: bytes) -> BinaryIO:
 
 def _read_tar(archive: _Archive, magic: bytes) -> Iterator[Item]:
     packed = magic.startswith(PACKED)
-    stream = _Stream(_unpacked(archive.stream, magic) if packed else archive.stream, packed)
-    tar = tarfile.TarFile(fileobj=stream, mode="r", tarinfo=_Header, encoding="utf-8", errors="surrogateescape")
+    stream = _Stream(_unpacked(archive.stream, magic) if packed else archive.stream, packed, archive.unpacking)
+    tar: Any = tarfile.TarFile(
+        fileobj=cast(Any, stream), mode="r", tarinfo=_Header, encoding="utf-8", errors="surrogateescape"
+    )
     end = -1
     while (member := tar.next()) is not None:
         tar.members.clear()  # the module keeps them all, a gigabyte for a million covers
@@ -271,8 +299,23 @@ def _read_tar(archive: _Archive, magic: bytes) -> Iterator[Item]:
 # -- zips --
 
 
+class _Listed:
+    """A zip as the module reads it: `most` bytes at once, which are those of its list of members."""
+
+    def __init__(self, stream: BinaryIO, most: int):
+        self.seek, self.tell, self.seekable = stream.seek, stream.tell, stream.seekable
+        self.stream, self.most = stream, most
+
+    def read(self, size: int = -1) -> bytes:
+        if size > self.most:
+            raise zipfile.BadZipFile(f"a list of members of more than {self.most // 1024**2} MiB")
+        return self.stream.read(size)
+
+
 def _read_zip(archive: _Archive, magic: bytes) -> Iterator[Item]:
-    with zipfile.ZipFile(archive.stream) as members:
+    listed = _Listed(archive.stream, LARGEST_INNER_LIST if archive.is_inner else LARGEST_LIST)
+    with zipfile.ZipFile(cast(Any, listed)) as members:
+        listed.most = sys.maxsize  # a member is limited by itself
         for member in members.infolist():
             path = _zip_name(member)
             name = text(f"{archive.name}/{_clean_path(path)}")
@@ -289,6 +332,7 @@ def _read_zip(archive: _Archive, magic: bytes) -> Iterator[Item]:
                 except Exception as problem:  # encrypted, packed in an unknown way, or damaged: the others may be good
                     yield Item(name, None, "unreadable", without_quotes(problem))
                     continue
+                archive.unpacking.spend(len(content))
                 yield from _member(archive, name, content)
 
 

@@ -112,15 +112,15 @@ def _read_folder(folder: Path, prefix: str, label_column: str | None) -> Iterato
                 try:
                     tables[path] = open_table([path])
                 except TableError as problem:
-                    faults[path] = without_quotes(problem)
+                    faults[path] = problem.reason
     pictured = {path: table for path, table in tables.items() if table.image}
     loose = pictured and any(
-        file.path.lower().endswith((*IMAGE_SUFFIXES, *ARCHIVE_SUFFIXES)) for file in _walk(folder) if not file.why
+        file.path.lower().endswith((*IMAGE_SUFFIXES, *ARCHIVE_SUFFIXES)) for file in _walk(folder) if not file.reason
     )
     if (
         tables
         and not pictured
-        and not any(file.path not in map(str, tables) for file in _walk(folder) if not file.why)
+        and not any(file.path not in map(str, tables) for file in _walk(folder) if not file.reason)
     ):
         columns = ", ".join(next(iter(tables.values())).columns)
         raise UserError(f"{text(str(folder))}: has no image column, only {columns}")
@@ -133,8 +133,8 @@ def _read_folder(folder: Path, prefix: str, label_column: str | None) -> Iterato
             yield from _read_table(table, prefix, split_of(path.relative_to(folder)), label_column, numbers)
     for file in _walk(folder):
         path, name = Path(file.path), text(f"{prefix}/{file.name}")
-        if file.why:
-            yield Item(name, None, *file.why)
+        if file.reason:
+            yield Item(name, None, file.reason, file.detail)
         elif path in pictured:
             if loose:
                 yield from _read_table(tables[path], name, None, label_column, {})
@@ -151,10 +151,10 @@ def _read_folder(folder: Path, prefix: str, label_column: str | None) -> Iterato
 
 
 class _File:
-    """A file of a folder: its path, its name there, and (reason, detail) where it is not read."""
+    """A file of a folder: its path, its name there, and reason and detail where it is not read."""
 
-    def __init__(self, path: str, name: str, *why: str):
-        self.path, self.name, self.why = path, name, why
+    def __init__(self, path: str, name: str, reason: str = "", detail: str = ""):
+        self.path, self.name, self.reason, self.detail = path, name, reason, detail
 
 
 def _walk(folder: Path) -> Iterator[_File]:
@@ -242,6 +242,7 @@ def _read_table(
     table: Table, prefix: str, split: str | None, label_column: str | None, numbers: dict[str, int]
 ) -> Iterator[Item]:
     """The rows of one file; `numbers` counts those of each split from file to file."""
+    assert table.image is not None
     label = table.label_column(label_column)
     origin = "source" if "source" in table.texts else None
     prefix = f"{prefix}/{split}" if split else prefix
@@ -249,10 +250,10 @@ def _read_table(
     try:
         for row in read_rows(table.paths, [table.image, *filter(None, [origin, label])]):
             genre = _genre(row.get(label) if label else None, table.classes.get(label or ""))
-            yield _read_cell(row[table.image], prefix, row.get(origin) or str(count), genre)
+            yield _read_cell(row[table.image], prefix, (row[origin] if origin else None) or str(count), genre)
             count += 1
     except TableError as problem:
-        yield Item(prefix, None, "damaged-archive", without_quotes(problem))
+        yield Item(prefix, None, "damaged-archive", problem.reason)
     numbers[prefix] = count
 
 

@@ -1,0 +1,74 @@
+"""A dataset on the Hub whose card names files that are not its own."""
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from tests.helpers.drawn import draw_cover, encode
+from tests.helpers.hub_repo import Repo
+from tests.helpers.hub_server import Hub
+
+
+ROOT = Path(__file__).parents[1]
+# Each way in which programs open such a dataset; prints what it says, or how many covers it has.
+PROGRAM = """
+import sys
+from train.covers import CoversError, load_covers
+from train.covers_stream import stream_covers
+from train.cli import UserError
+from train.prepare.sources import read_source
+
+for name in sys.argv[1:]:
+    for read in (lambda: load_covers(name, 16), lambda: stream_covers(name, 16), lambda: list(read_source(name))):
+        try:
+            print(name, len(read()))
+        except (CoversError, UserError) as error:
+            print(error)
+"""
+
+
+def table(seeds: range) -> bytes:
+    file = io.BytesIO()
+    cells = [{"bytes": encode(draw_cover(seed, 16), "PNG"), "path": None} for seed in seeds]
+    info = '{"info": {"features": {"image": {"_type": "Image"}}}}'
+    parquet.write_table(pyarrow.table({"image": cells}).replace_schema_metadata({"huggingface": info}), file)
+    return file.getvalue()
+
+
+def card(*files: str) -> bytes:
+    names = "\n".join(f"  - {file}" for file in files)
+    told = "dataset_info:\n  features:\n  - name: image\n    dtype: image\n"
+    told += "  splits:\n  - name: train\n    num_examples: 3\n"
+    return f"---\nconfigs:\n- config_name: default\n  data_files:\n{names}\n{told}---\n".encode()
+
+
+@pytest.mark.slow
+def test_only_files_of_the_repository_itself_are_read(hub: Hub, tmp_path: Path) -> None:
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private" / "diary.parquet").write_bytes(table(range(7, 9)))
+    draw_cover(7, 16).save(tmp_path / "private" / "photograph.png")
+    private = hub.repos["dataset", "user/private"] = Repo()
+    private.private = True
+    private.commit({"train.parquet": table(range(9, 12))}, "mine")
+    cards = {
+        "other/fine": card("data/*.parquet"),
+        "other/disk": card("data/*.parquet", f"{tmp_path}/private/*.parquet"),
+        "other/pictures": card(f"{tmp_path}/private/*.png"),
+        "other/hub": card("hf://datasets/user/private/train.parquet"),
+    }
+    for name, content in cards.items():
+        hub.repos["dataset", name] = Repo()
+        hub.repos["dataset", name].commit({"README.md": content, "data/train.parquet": table(range(3))}, "theirs")
+    command = [sys.executable, "-c", PROGRAM, *cards]
+    ended = subprocess.run(
+        command, cwd=ROOT, env=hub.environment(tmp_path / "home"), capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    fine, others = ended.stdout.splitlines()[:3], ended.stdout.splitlines()[3:]
+    assert fine == ["other/fine 3"] * 3, ended.stdout
+    assert len(others) == 9 and all("Data files don't belong to other/" in line for line in others), others

@@ -8,8 +8,9 @@ import re
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from gan.errors import Parser
 
@@ -105,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def choose_model(name: str | None, revision: str | None) -> dict:
+def choose_model(name: str | None, revision: str | None) -> dict[str, Any]:
     """Load the generator that is asked for, or else the one that ships with the project.
 
     Returns:
@@ -130,7 +131,7 @@ def choose_model(name: str | None, revision: str | None) -> dict:
         return {"pipeline": load_pipeline(), "model_name": SHIPPED, "notice": notice} | beside()
 
 
-def beside(name: str | None = None, revision: str | None = None) -> dict:
+def beside(name: str | None = None, revision: str | None = None) -> dict[str, Any]:
     """Load what lies beside a generator for the page; what it came without, or what is damaged, is left out.
 
     Returns:
@@ -141,8 +142,12 @@ def beside(name: str | None = None, revision: str | None = None) -> dict:
     from gan.survey import SurveyError, load_survey
 
     folder = find_pipeline(name, revision)
-    found = {"folder": folder}
-    for key, file, load in (("index", COVERS_INDEX, load_index), ("survey", SURVEY, load_survey)):
+    found: dict[str, Any] = {"folder": folder}
+    readers: tuple[tuple[str, str, Callable[[Path], object]], ...] = (
+        ("index", COVERS_INDEX, load_index),
+        ("survey", SURVEY, load_survey),
+    )
+    for key, file, load in readers:
         if not (folder / file).exists():
             continue
         try:

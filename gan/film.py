@@ -2,14 +2,17 @@
 
 import tempfile
 from pathlib import Path
+from typing import TypeVar
 
 from PIL import Image
 
 
 SMALLEST_FILM = 512  # pixels; players show a smaller one as a stamp
 
+T = TypeVar("T")
 
-def evenly(values: list, most: int) -> list:
+
+def evenly(values: list[T], most: int) -> list[T]:
     """Return at most `most` of `values`, evenly from the first to the last; for a `most` below 2, the last alone."""
     if len(values) <= most:
         return values

@@ -63,7 +63,16 @@ class Index:
         nearest: (PERCENTILES + 1,) float32, the percentiles of each cover's distance to the nearest other one.
     """
 
-    def __init__(self, features, hashes, names, basis, mean, scale, nearest):
+    def __init__(
+        self,
+        features: np.ndarray,
+        hashes: np.ndarray,
+        names: np.ndarray,
+        basis: np.ndarray,
+        mean: np.ndarray,
+        scale: float,
+        nearest: np.ndarray,
+    ):
         self.features, self.hashes, self.names = features, hashes, names
         self.basis, self.mean, self.scale, self.nearest = basis, mean, scale, nearest
 
@@ -143,14 +152,14 @@ def build_index(covers: Iterable[tuple[Image.Image, str]]) -> Index:
     Raises:
         CopiesError: there are fewer than 2 covers.
     """
-    descriptions, hashes, names = [], [], []
+    described, hashes, names = [], [], []
     for cover, sha256 in covers:
-        descriptions.append(description(cover))
+        described.append(description(cover))
         hashes.append(_hash(cover))
         names.append(np.frombuffer(bytes.fromhex(sha256[:10]), np.uint8))
-    if len(descriptions) < 2:
-        raise CopiesError(f"an index needs at least 2 covers, not {len(descriptions)}")
-    descriptions = np.stack(descriptions)
+    if len(described) < 2:
+        raise CopiesError(f"an index needs at least 2 covers, not {len(described)}")
+    descriptions = np.stack(described)
     mean = descriptions.mean(0)
     covariance = (descriptions - mean).T @ (descriptions - mean) / len(descriptions)
     basis = np.linalg.eigh(covariance.astype(np.float64))[1][:, ::-1][:, :COMPONENTS].astype(np.float16)

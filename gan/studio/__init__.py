@@ -64,7 +64,8 @@ def launch_options() -> dict[str, Any]:
             button_primary_background_fill_hover_dark="*primary_600",
         ),
         "css_paths": STUDIO / "shell/style.css",
-        "head": f"<script>window.SPACE = {json.dumps(SPACE)};\n{source('shell/page.js')}</script>",
+        "head": f"<script>window.SPACE = {json.dumps(SPACE)};\n"
+        f"{source('shell/page.js')}{source('shell/queue.js')}</script>",
         "favicon_path": STUDIO / "shell/record.svg",
         "footer_links": ["api"],
         "i18n": I18N,
@@ -123,7 +124,7 @@ def build_page(
     return page.queue(max_size=None, default_concurrency_limit=2, api_open=False)
 
 
-def about(model: Model) -> dict:
+def about(model: Model) -> dict[str, Any]:
     """What the foot of the page tells of the generator."""
     revision = f" at {model.revision}" if model.revision else ""
     return {

@@ -7,7 +7,7 @@ import re
 import struct
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Self
+from typing import Any, Self
 from urllib.parse import parse_qsl, urlencode
 
 from PIL import Image, UnidentifiedImageError
@@ -55,7 +55,7 @@ class Address:
     revision: str | None = None
     weights: str | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if (self.seed is None) == (self.latents is None):
             raise Refused("an address has either a seed or latents", self.latents or self.seed)
         if self.seed is not None:
@@ -71,7 +71,7 @@ class Address:
                 raise Refused("an address names model and revision with letters, digits and . / @ + - only", name)
 
     @classmethod
-    def from_query(cls, query: str | dict[str, str]) -> Self:
+    def from_query(cls, query: object) -> Self:
         """Read an address as a link has it.
 
         Args:
@@ -100,10 +100,11 @@ class Address:
 
     def query(self) -> str:
         """The address as a link has it after its question mark; equal addresses give equal queries."""
-        if self.seed is not None:
-            parts = {"seed": self.seed}
+        parts: dict[str, object] = {}
+        if self.latents is None:
+            parts["seed"] = self.seed
         else:
-            parts = {"latents": base64.urlsafe_b64encode(self.latents).decode().rstrip("=")}
+            parts["latents"] = base64.urlsafe_b64encode(self.latents).decode().rstrip("=")
         parts["truncation"] = short(self.truncation)
         named = self.asked | {"model": self.model, "revision": self.revision, "weights": self.weights}
         return urlencode(parts | {name: value for name, value in named.items() if value}, safe="/")
@@ -117,7 +118,7 @@ class Address:
         return chunks | {"revision": self.revision or "none"}
 
     @property
-    def asked(self) -> dict[str, str | int]:
+    def asked(self) -> dict[str, Any]:
         """What is asked of the cover beside its place among the latents; what is empty is any."""
         return {"genre": self.genre, "kind": self.kind, "colours": self.colours}
 
@@ -157,15 +158,15 @@ def from_png(data: bytes) -> Address:
     return Address.from_query(str(text["address"]))
 
 
-def _seed(text: object) -> int:
+def _seed(text: Any) -> int:
     return checks.seed(int(text) if re.fullmatch("[0-9]{1,10}", str(text)) else text)
 
 
-def _kind(text: object) -> int:
+def _kind(text: Any) -> int:
     return int(text) if re.fullmatch("[0-9]{1,4}", str(text)) else checks.whole(text, "a kind of cover", 0, MOST_KINDS)
 
 
-def _colours(text: object) -> dict[str, int]:
+def _colours(text: Any) -> dict[str, int]:
     try:
         return read_colours(text)
     except (ValueError, AttributeError):
@@ -173,7 +174,7 @@ def _colours(text: object) -> dict[str, int]:
         raise Refused(sentence, text, colours=", ".join(COLOURS)) from None
 
 
-def _truncation(text: object) -> float:
+def _truncation(text: Any) -> float:
     try:
         return float(text)
     except (TypeError, ValueError):

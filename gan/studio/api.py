@@ -1,5 +1,7 @@
 """What programs may call: the same covers as on the page, as files."""
 
+from typing import Any
+
 import gradio as gr
 from gradio.components.api_component import Api
 from gradio.processing_utils import save_bytes_to_cache
@@ -11,6 +13,7 @@ from gan.studio import checks
 from gan.studio.address import HEAD_OF_A_PNG, Address, from_png
 from gan.studio.files import FRAMES_PER_SECOND, cover_png, loop_gif, loop_webp
 from gan.studio.model import Model
+from gan.studio.pool import heavy
 from gan.studio.print.layouts import LAYOUTS
 from gan.studio.shell.post import KINDS, large_file
 from gan.studio.tabs.breed import DIFFERENCE, Breed, as_amounts, as_difference
@@ -43,7 +46,8 @@ def add_endpoints(model: Model, crate: Crate, breed: Breed, training: Training, 
         genre = gr.Textbox("", label="Genre")
         kind_of_cover, colours = gr.Number(0, label="Kind of cover", precision=0), gr.Textbox("", label="Colours")
         # its schema says what it is; that of gr.JSON is none that a client of MCP can read
-        addresses = Api([], {"type": "array", "items": {"type": "string"}}, "Addresses")
+        texts_in_order: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
+        addresses = Api([], texts_in_order, "Addresses")
         straight = gr.Checkbox(False, label="Straight lines")
         speed = gr.Number(FRAMES_PER_SECOND, label="Frames a second")
         kind = gr.Radio(["webp", "mp4", "gif"], value="webp", label="Kind of file")
@@ -178,6 +182,7 @@ def add_endpoints(model: Model, crate: Crate, breed: Breed, training: Training, 
         return save_cover(model.between(seed_a, seed_b, checks.position(position), checks.truncation(truncation)))
 
     @checks.in_words
+    @heavy
     def loop(seed_a: int, seed_b: int, frames: int = FRAMES, truncation: float = 1.0) -> str:
         """Draw the way from one seed's cover to another's and back, as an animation without a seam.
 
@@ -196,6 +201,7 @@ def add_endpoints(model: Model, crate: Crate, breed: Breed, training: Training, 
         return save(loop_webp(images), f"album-cover-loop-{seed_a}-{seed_b}.webp")
 
     @checks.in_words
+    @heavy
     def film(
         addresses: list[str],
         frames: int = FRAMES,
@@ -264,7 +270,7 @@ def add_endpoints(model: Model, crate: Crate, breed: Breed, training: Training, 
         return breed.faded(model.read(address), as_amounts(amounts, len(breed.directions))).query()
 
     @checks.in_words
-    def copies(address: str) -> dict:
+    def copies(address: str) -> dict[str, Any]:
         """The training covers nearest to an album cover, to see whether it is a copy.
 
         Args:

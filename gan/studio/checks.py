@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
+from typing import Any
 
 import gradio as gr
 
@@ -50,11 +51,11 @@ def position(value: object) -> float:
     return number(value, "the position", 0, 1)
 
 
-def in_words(endpoint: Callable) -> Callable:
+def in_words(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     """Make an endpoint that tells its caller in words what it refuses, and notes it in the log in one line."""
 
     @wraps(endpoint)
-    def checked(*values):
+    def checked(*values: object) -> Any:
         try:
             return endpoint(*values)
         except Exception as problem:
@@ -64,7 +65,7 @@ def in_words(endpoint: Callable) -> Callable:
     return checked
 
 
-def for_the_page(function: Callable) -> Callable:
+def for_the_page(function: Callable[..., Any]) -> Callable[..., Any]:
     """Make a function that a script of the page calls.
 
     Its answer to a wrong value is `{"refused": sentence, "words": [sentence, fields]}`, the latter as in `Refused`:
@@ -72,7 +73,7 @@ def for_the_page(function: Callable) -> Callable:
     """
 
     @wraps(function)
-    def checked(payload: object) -> dict:
+    def checked(payload: object) -> dict[str, Any]:
         try:
             return function(payload)
         except Exception as problem:
@@ -81,11 +82,11 @@ def for_the_page(function: Callable) -> Callable:
     return checked
 
 
-def for_the_page_while(function: Callable) -> Callable:
+def for_the_page_while(function: Callable[..., Any]) -> Callable[..., Any]:
     """`for_the_page` for a function that gives its answer bit by bit."""
 
     @wraps(function)
-    def checked(payload: object) -> Iterator[dict]:
+    def checked(payload: object) -> Iterator[dict[str, Any]]:
         try:
             yield from function(payload)
         except Exception as problem:
@@ -94,7 +95,7 @@ def for_the_page_while(function: Callable) -> Callable:
     return checked
 
 
-def _in_words(function: Callable, problem: Exception) -> Refused:
+def _in_words(function: Callable[..., Any], problem: Exception) -> Refused:
     """Whatever went wrong, as a refusal; what nobody thought of stands in the log by its kind and place."""
     if isinstance(problem, Refused):
         return problem
@@ -102,25 +103,25 @@ def _in_words(function: Callable, problem: Exception) -> Refused:
     return Refused("this went wrong on the server", None)
 
 
-def _refusal(function: Callable, refusal: Refused) -> dict:
+def _refusal(function: Callable[..., Any], refusal: Refused) -> dict[str, Any]:
     return {"refused": _told(function, refusal), "words": [refusal.sentence, refusal.fields]}
 
 
-def _told(endpoint: Callable, refusal: Refused) -> str:
+def _told(endpoint: Callable[..., Any], refusal: Refused) -> str:
     # the value goes nowhere: what a visitor writes is nobody's business, and a message is shown as HTML
     log.warning("%s refused a value of type %s: %s", endpoint.__name__, type(refusal.value).__name__, refusal.sentence)
     sentence = str(refusal)
     return f"{sentence[0].upper()}{sentence[1:]}."
 
 
-def number(value: object, name: str, low: float, high: float) -> float:
+def number(value: Any, name: str, low: float, high: float) -> float:
     """`value` as a number. Raises Refused, with its `name`, unless it is one from `low` to `high`."""
     if not _is_number(value) or not low <= value <= high:  # NaN is in no range
         raise Refused("{name} is a number from {low} to {high}", value, name=name, low=f"{low:g}", high=f"{high:g}")
     return float(value)
 
 
-def whole(value: object, name: str, low: int, high: int) -> int:
+def whole(value: Any, name: str, low: int, high: int) -> int:
     """`value` as a whole number. Raises Refused, with its `name`, unless it is one from `low` to `high`."""
     # browsers know one kind of number, so that 7 may arrive as 7.0
     if not _is_number(value) or not low <= value <= high or value != int(value):

@@ -21,8 +21,9 @@ def cover_png(image: Image.Image, address: Address) -> bytes:
     notes = PngInfo()
     for key, value in address.text_chunks().items():
         notes.add_text(key, value)
-    for picture, level in ((image, LIGHTLY), (image, 9), (image.quantize(256), 9)):
+    for level, colours in ((LIGHTLY, None), (9, None), (9, 256)):
         file = BytesIO()
+        picture = image.quantize(colours) if colours else image
         picture.save(file, "PNG", pnginfo=notes, compress_level=level)
         if file.tell() <= LARGEST_PNG:  # nearly always at once
             break

@@ -6,6 +6,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from PIL import Image
@@ -127,11 +128,11 @@ class Model:
         asked = self.asked(genre, kind, colours)
         return Address(latents=numbers, truncation=truncation, **asked, **self._names())
 
-    def asked(self, genre: object = "", kind: object = 0, colours: object = "") -> dict[str, str | int]:
+    def asked(self, genre: object = "", kind: object = 0, colours: object = "") -> dict[str, Any]:
         """What an address asks for. Raises Refused unless the generator knows such a genre, kind, and colours."""
         return {"genre": self.genre(genre), "kind": self.kind(kind), "colours": self.in_colours(colours)}
 
-    def read(self, query: str | dict[str, str]) -> Address:
+    def read(self, query: object) -> Address:
         """The address that a link or a program gives.
 
         Raises:
@@ -191,7 +192,7 @@ class Model:
             raise Refused("this generator knows no colours: leave them out", colours)
         return colours
 
-    def _names(self) -> dict[str, str | None]:
+    def _names(self) -> dict[str, Any]:
         names = {"model": self.name, "revision": self.revision, "weights": self.weights}
         return {key: name and UNNAMED.sub("_", name)[:200] for key, name in names.items()}
 

@@ -9,11 +9,14 @@ from PIL import Image, ImageOps
 from gan.pictures import MAX_PIXELS, PictureError
 from gan.pictures import read_picture as decode_picture
 from gan.studio.checks import Refused
+from gan.studio.pool import NICENESS, Pool
 
 
 LARGEST_FILE = 8_000_000  # bytes
 FEWEST_PIXELS = 16  # a side
 FORMATS = ("PNG", "JPEG", "WEBP")
+# One at a time: a small file may hold 40 million pixels, take seconds, and half a gigabyte meanwhile.
+DECODING = Pool(workers=1, waiting=4, niceness=NICENESS)
 
 
 def read_sent(value: object) -> bytes:
@@ -40,12 +43,12 @@ def read_picture(data: object, side: int) -> Image.Image:
         side: pixels.
 
     Raises:
-        Refused: it is none of these, too large, or broken.
+        Refused: it is none of these, too large, or broken, or too many others wait.
     """
     if not isinstance(data, bytes) or len(data) > LARGEST_FILE:
         raise Refused("a picture is a file of at most {most} MB", data, most=LARGEST_FILE // 1_000_000)
     try:
-        picture = decode_picture(data, enough=4 * side, fewest=FEWEST_PIXELS, formats=FORMATS)
+        return DECODING.run(_middle, data, side)
     except PictureError as problem:
         if problem.reason == "too-small":
             raise Refused("a picture has at least {fewest} pixels a side", None, fewest=FEWEST_PIXELS) from None
@@ -54,6 +57,10 @@ def read_picture(data: object, side: int) -> Image.Image:
         if problem.reason in ("empty-file", "not-an-image", "heic"):
             raise Refused("this is not a PNG, JPEG or WebP picture", None) from None
         raise Refused("this picture is damaged and cannot be read", None) from None
+
+
+def _middle(data: bytes, side: int) -> Image.Image:
+    picture = decode_picture(data, enough=4 * side, fewest=FEWEST_PIXELS, formats=FORMATS)
     return ImageOps.fit(picture, (side, side), Image.Resampling.LANCZOS)
 
 

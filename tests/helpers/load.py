@@ -1,6 +1,8 @@
-"""Many visitors at once: `python -m tests.load http://127.0.0.1:7860 --clients 50 --seconds 60`, while `app.py` runs.
+"""Many visitors at once: `python -m tests.helpers.load http://127.0.0.1:7860 --clients 50`, while `app.py` runs.
 
-Half of them move about in the crate, as the page's script does; half are programs that call `/generate`.
+Half of them move about in the crate, as the page's script does; half are programs that call `/generate`. With
+`--heavy 0.1` a tenth of what they ask for is heavy instead: a print, a film, a preview of Finish. Who comes when too
+many wait for such a thing is told to wait, which is no error.
 """
 
 import argparse
@@ -10,32 +12,67 @@ import random
 import statistics
 import sys
 import time
+from dataclasses import dataclass, field
 
 import httpx
 
 
-async def visitors(address: str, clients: int, seconds: float) -> tuple[list[float], list[str]]:
-    """How long each cover took, in seconds, and what went wrong."""
-    took, wrong = [], []
+@dataclass
+class Measured:
+    """What a load did: seconds that light and heavy requests took, what went wrong, and how many were told to wait."""
+
+    light: list[float] = field(default_factory=list)
+    heavy: list[float] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    told_to_wait: int = 0
+
+
+async def visitors(address: str, clients: int, seconds: float, heavy: float = 0.0) -> Measured:
+    """Ask for covers, from so many clients for so many seconds; the share `heavy` of it is heavy."""
+    measured = Measured()
     limits = httpx.Limits(max_connections=clients)
-    async with httpx.AsyncClient(base_url=address, timeout=60, limits=limits, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=address, timeout=300, limits=limits, trust_env=False) as http:
         config = (await http.get("/config")).json()
-        crate = next(c["id"] for c in config["components"] if c["props"].get("elem_id") == "crate")
+        parts = {c["props"].get("elem_id"): c["id"] for c in config["components"]}
         end = time.perf_counter() + seconds
 
         async def one(number: int) -> None:
             draws = random.Random(number)
             while time.perf_counter() < end:
-                start = time.perf_counter()
+                start, is_heavy = time.perf_counter(), draws.random() < heavy
                 try:
-                    await (generate(http, draws) if number % 2 else look(http, crate, draws, number))
+                    if is_heavy:
+                        await ask_much(http, parts["finish"], draws)
+                    else:
+                        await (generate(http, draws) if number % 2 else look(http, parts["crate"], draws, number))
+                except httpx.HTTPStatusError as error:
+                    if not is_heavy or error.response.status_code != 503:
+                        measured.wrong.append(f"{error}"[:200])
+                    measured.told_to_wait += is_heavy
                 except Exception as error:
-                    wrong.append(f"{type(error).__name__}: {error}"[:200])
-                took.append(time.perf_counter() - start)
+                    measured.wrong.append(f"{type(error).__name__}: {error}"[:200])
+                else:
+                    (measured.heavy if is_heavy else measured.light).append(time.perf_counter() - start)
                 await asyncio.sleep(draws.uniform(0, 0.3))  # they look at it
 
         await asyncio.gather(*(one(number) for number in range(clients)))
-    return took, wrong
+    return measured
+
+
+async def ask_much(http: httpx.AsyncClient, finish: int, draws: random.Random) -> None:
+    """A print, a film or a preview of Finish."""
+    cover = f"seed={draws.randrange(2**32)}"
+    kind = draws.choice(("preview", "finish", "film"))
+    if kind == "preview":
+        order = {"address": cover, "artist": "A", "title": "B", "layout": "poster"}
+        asked = {"component_id": finish, "fn_name": "preview", "session_hash": "a", "data": order}
+        (await http.post("/gradio_api/component_server", json=asked)).raise_for_status()
+        return
+    much = {"address": cover, "artist": "A"} if kind == "finish" else {"addresses": [cover, "seed=1"], "kind": "mp4"}
+    call = f"/gradio_api/call/v2/{kind}"
+    event = (await http.post(call, json=much)).raise_for_status().json()["event_id"]
+    answer = (await http.get(f"{call}/{event}")).text
+    assert "event: complete" in answer, answer[:200]
 
 
 async def look(http: httpx.AsyncClient, crate: int, draws: random.Random, number: int) -> None:
@@ -70,11 +107,14 @@ def main() -> int:
     parser.add_argument("address", nargs="?", default="http://127.0.0.1:7860", help="where the page is")
     parser.add_argument("--clients", type=int, default=50, help="how many at once")
     parser.add_argument("--seconds", type=float, default=60, help="how long")
+    parser.add_argument("--heavy", type=float, default=0.0, help="share of what is asked for that is heavy")
     args = parser.parse_args()
-    took, wrong = asyncio.run(visitors(args.address, args.clients, args.seconds))
-    print(line(f"one cover, {args.clients} clients at once", took))
-    print(f"{len(wrong)} errors", *sorted(set(wrong))[:5], sep="\n  ")
-    return 1 if wrong else 0
+    measured = asyncio.run(visitors(args.address, args.clients, args.seconds, args.heavy))
+    print(line(f"one cover, {args.clients} clients at once", measured.light))
+    if measured.heavy:
+        print(line("one print, film or preview", measured.heavy), f"and {measured.told_to_wait} told to wait")
+    print(f"{len(measured.wrong)} errors", *sorted(set(measured.wrong))[:5], sep="\n  ")
+    return 1 if measured.wrong else 0
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from gan import load_pipeline
 from gan.nearest import build_index
 from gan.studio import build_page
 from gan.studio.address import from_png
+from gan.studio.files import cover_png
 from gan.studio.tabs import finish
 from tests.helpers.drawn import draw_cover
 from tests.helpers.serving import launched
@@ -406,3 +407,23 @@ def test_a_screen_reader_is_told_what_there_is(visit, tab: str, lines: tuple[str
     assert (
         f'- tab "{page.locator(f"#tab-{tab}").inner_text()}" [selected]' in page.locator("nav").first.aria_snapshot()
     )
+
+
+def test_who_waits_is_told_the_place(visit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A print that takes long, and two that wait for it."""
+    go = threading.Event()
+    monkeypatch.setattr(finish, "cover_png", lambda *what: go.wait(90) and cover_png(*what))
+    pages = [visit() for _ in range(3)]
+    for number, page in enumerate(pages):
+        page.click("#crate [data-send=finish]")
+        expect(page.locator("#finish .sleeve img")).to_have_attribute("src", re.compile("^data:image/webp"))
+        page.click("#finish [data-save=print]")
+        if not number:
+            page.wait_for_timeout(1500)
+            expect(page.locator(".queued")).to_be_hidden()  # it is one's turn
+    expect(pages[1].locator(".queued")).to_have_text("Number 1 of 2 in the queue")
+    expect(pages[2].locator(".queued")).to_be_visible()
+    expect(pages[2].locator(".queued")).to_have_text("Number 2 of 2 in the queue")
+    go.set()
+    for page in pages:
+        expect(page.locator(".queued")).to_be_hidden()

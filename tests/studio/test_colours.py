@@ -1,6 +1,7 @@
 """Covers found by colour, faders with names, the opening cover, and how the generator learned: page and programs."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -141,9 +142,25 @@ def test_a_damaged_film_or_log_is_left_out(run: Path, tmp_path: Path) -> None:
         "{",
         '{"images": 1, "fd_covers": NaN}\n' * 3,
         '{"images": "1", "fd_covers": 1}\n' * 3,
+        '{"images": 1, "fd_covers": 1' + "0" * 400 + "}\n" * 3,
+        '{"images": 1' + "0" * 400 + ', "fd_covers": 1}\n' * 3,
+        "[" * 100_000,
     ):
         (tmp_path / "metrics.jsonl").write_text(content)
         assert read_scores(tmp_path / "metrics.jsonl") == ("", [])
+    # a folder may be a stranger's: nothing that never ends is read, and no link is followed
+    (tmp_path / "metrics.jsonl").unlink()
+    os.mkfifo(tmp_path / "metrics.jsonl")
+    assert not Learned(tmp_path).there and read_scores(tmp_path / "metrics.jsonl") == ("", [])
+    (tmp_path / "metrics.jsonl").unlink()
+    (tmp_path / "metrics.jsonl").symlink_to("/dev/zero")
+    assert read_scores(tmp_path / "metrics.jsonl") == ("", [])
+    for name in ("film.webp", "metrics.jsonl"):
+        (tmp_path / name).unlink(missing_ok=True)
+        (tmp_path / name).symlink_to(run / name)
+    assert Learned(run).there and not Learned(tmp_path).there
+    for name in ("film.webp", "metrics.jsonl"):
+        (tmp_path / name).unlink()
     (tmp_path / "metrics.jsonl").write_bytes((run / "metrics.jsonl").read_bytes())
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "film.webp", "PNG")
     assert Learned(tmp_path).show("") == {"frames": []}

@@ -1,11 +1,14 @@
 """What a stranger asks the page for that it does not show: over plain HTTP, as strangers do."""
 
+import base64
 import http.client
 import json
 import logging
 import os
+import resource
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,10 +16,12 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from gradio.utils import get_upload_folder
+from PIL import Image
 
 from gan.pipeline import AlbumCoverPipeline
 from gan.studio import build_page
 from gan.studio.shell.door import DEEPEST, SMALL
+from tests.helpers.drawn import encode
 from tests.helpers.serving import launched
 
 
@@ -283,6 +288,40 @@ def test_uploads_have_a_limit_in_sum(visitor: httpx.Client, monkeypatch):
     statuses = [answer.status_code for answer in said]
     assert statuses[0] == 200 and statuses[-1] == 503 and statuses.count(200) <= 3
     assert "try again in a minute" in said[-1].json()["error"]
+
+
+def test_an_upload_is_of_a_few_files(visitor: httpx.Client):
+    """Gradio opens each file of an upload at its beginning: thousands would be more than a process may have open."""
+    before = files()
+    many = visitor.post("gradio_api/upload", files=[("files", (f"{n}.png", b"x")) for n in range(900)])
+    assert many.status_code == 413 and "files can be sent here at once" in many.json()["error"]
+    assert files() == before
+    few = visitor.post("gradio_api/upload", files=[("files", (f"{n}.png", b"x")) for n in range(2)])
+    assert few.status_code == 200 and len(few.json()) == 2
+
+
+def test_pictures_are_decoded_one_at_a_time_and_few_wait(page, visitor: httpx.Client):
+    """A small file of many pixels: each takes a second, and a hundred megabytes meanwhile."""
+    crate = next(block for block in page.blocks.values() if block.elem_id == "crate")
+    picture = base64.b64encode(encode(Image.new("L", (5000, 4000)), "PNG")).decode()
+    asked = {"component_id": crate._id, "fn_name": "colours", "session_hash": "a", "data": {"file": picture}}
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with ThreadPoolExecutor(16) as visitors:
+        said = [visitors.submit(visitor.post, "gradio_api/component_server", json=asked) for _ in range(16)]
+        answers = [answer.result() for answer in said]
+    refused = [answer for answer in answers if "too many visitors at once" in answer.text.lower()]
+    assert {answer.status_code for answer in answers} == {200} and len(refused) >= 16 - 8
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000
+    assert outcome(visitor, "call/generate", {"data": [7, 1, "", 0, ""]})[1].count("event: complete") == 1
+
+
+def test_previews_of_links_have_a_limit(visitor: httpx.Client, monkeypatch):
+    from gan.studio.shell import door
+
+    assert visitor.get("cover.png?seed=1").status_code == 200
+    monkeypatch.setattr(door, "CALLS_AT_ONCE", 0)
+    assert visitor.get("cover.png?seed=1").status_code == 503
+    assert outcome(visitor, "call/generate", {"data": [7, 1, "", 0, ""]})[1].count("event: complete") == 1
 
 
 def test_another_sites_scripts_never_have_a_visitors_login(visitor: httpx.Client):

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -33,7 +34,7 @@ def template(name: str) -> str:
 
 
 def part(
-    name: str, value: object = "", functions: Sequence[Callable[[object], dict]] = (), **props: object
+    name: str, value: object = "", functions: Sequence[Callable[[object], dict[str, Any]]] = (), **props: Any
 ) -> gr.HTML:
     """Build a tab's own part of the page, of a template and a script.
 
@@ -60,24 +61,24 @@ def tab(name: str) -> gr.Column:
     return gr.Column(elem_id=f"panel-{name}")
 
 
-def text(name: str, value: dict | None = None) -> gr.HTML:
+def text(name: str, value: dict[str, Any] | None = None) -> gr.HTML:
     """Build a part of the page that only says something, of the template `name`."""
     return gr.HTML(value, html_template=template(name), js_on_load=None, apply_default_css=False)
 
 
-def answer(function: Callable[[object], dict]) -> Callable:
+def answer(function: Callable[[object], dict[str, Any]]) -> Callable[..., Any]:
     """Make the handler of an event that a script triggers with a payload; a messenger takes its answer back."""
 
-    def handler(event: gr.EventData) -> dict:
+    def handler(event: gr.EventData) -> dict[str, Any]:
         return checks.for_the_page(function)(event._data) | {"number": time.monotonic_ns()}  # each is news
 
     return handler
 
 
-def answers(function: Callable[[object], Iterator[dict]]) -> Callable:
+def answers(function: Callable[[object], Iterator[dict[str, Any]]]) -> Callable[..., Any]:
     """Do as `answer` for a function that gives its answer bit by bit."""
 
-    def handler(event: gr.EventData) -> Iterator[dict]:
+    def handler(event: gr.EventData) -> Iterator[dict[str, Any]]:
         for part in checks.for_the_page_while(function)(event._data):
             yield part | {"number": time.monotonic_ns()}
 

@@ -28,6 +28,7 @@ from gradio.utils import get_upload_folder
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gan.errors import kind_and_place
+from gan.studio.shell.front import PREVIEW
 
 
 API = "/gradio_api"
@@ -37,11 +38,12 @@ LARGEST_UPLOAD = 9_000_000  # a file of 8 MB, and what stands around it
 LARGE_AT_ONCE = 4  # bodies above SMALL, which are held in memory
 PATIENCE = 60  # seconds that a body may take
 UPLOADS_A_MINUTE = 100_000_000  # bytes, of all visitors together
+UPLOADS_AT_ONCE, FILES_AT_ONCE = 8, 8
 DEEPEST = 16  # lists within lists of a body
 FEW = 64  # separators of a large body: it is one picture, and little else
-CALLS_AT_ONCE = 48  # of functions that a script calls outside the queue
+CALLS_AT_ONCE = 512  # of functions that a script calls outside the queue
 MOST_WAITING = {"film": 8, "print": 8, "search": 6, "training": 4}  # in the queue, by the name of what they wait for
-MOST_OTHERS_WAITING = 64
+MOST_OTHERS_WAITING = 256
 NAME = r"[\w-]{1,64}"
 MCP = rf"{API}/mcp(/(http/?)?)?"
 
@@ -58,7 +60,7 @@ class Route:
 
 
 ROUTES = (
-    Route("GET HEAD", r"/?|/config/?|/theme\.css|/robots\.txt|/favicon\.ico|/manifest\.json|/cover\.png"),
+    Route("GET HEAD", rf"/?|/config/?|/theme\.css|/robots\.txt|/favicon\.ico|/manifest\.json|{re.escape(PREVIEW)}"),
     Route("GET HEAD", r"/(static|assets|svelte|learn)/[\w./@+~-]{1,300}"),
     Route("GET", rf"{API}/(info|openapi\.json|startup-events|theme\.css|app_id|user|login_check|token)/?"),
     Route("GET", r"/logout"),
@@ -101,7 +103,7 @@ class Door:
     def __init__(self, app: ASGIApp, server: App):
         self.app, self.server = app, server
         self.within = secrets.token_urlsafe(32)  # by which the server knows itself when it calls itself for MCP
-        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+        self._large, self._uploading = asyncio.Semaphore(LARGE_AT_ONCE), asyncio.Semaphore(UPLOADS_AT_ONCE)
         self._calls = 0
         self._uploads: deque[tuple[float, int]] = deque()
 
@@ -110,12 +112,13 @@ class Door:
             return await self.app(scope, receive, send)
         if scope["type"] != "http":
             return  # the page speaks no websockets
-        began, held = False, []
+        began = False
+        held: list[Message] = []
 
         async def sent(message: Message) -> None:
             nonlocal began
             if message["type"] == "http.response.start":
-                message = message | {"headers": [pair for pair in message.get("headers", ()) if _is_ours(pair)]}
+                message = {**message, "headers": [pair for pair in message.get("headers", ()) if _is_ours(pair)]}
             if held or message.get("status") == 500:  # perhaps an exception follows: then it is said here, in words
                 return held.append(message)
             began = True
@@ -147,13 +150,15 @@ class Door:
         if event := found.groupdict().get("event"):
             self._check_event(event)
         function = self._called(found.groupdict().get("call"))
+        if path == PREVIEW:  # a picture that is drawn for whoever shows a link
+            return await self._call(scope, receive, send)
         if not largest:
             return await self.app(scope, receive, send)
         length = dict(scope["headers"]).get(b"content-length", b"0")
         if not length.isdigit() or len(length) > 9 or int(length) > largest:
             raise Shut(413, f"At most {largest / 1e6:.3g} MB can be sent here.", ((b"connection", b"close"),))
         if path.rstrip("/") == f"{API}/upload":
-            return await self.app(scope, self._counted(receive, largest), send)
+            return await self._upload(scope, receive, send, largest)
         if path.rstrip("/") == "/login":
             return await self.app(scope, replay(await _body(receive, largest)), send)
         if int(length) <= SMALL and b"content-length" in dict(scope["headers"]):
@@ -203,14 +208,17 @@ class Door:
         content = json.dumps(said).encode()
         headers = [pair for pair in scope["headers"] if pair[0] not in (b"content-length", b"content-type")]
         headers += [(b"content-length", b"%d" % len(content)), (b"content-type", b"application/json")]
-        scope = scope | {"headers": headers}
-        if not path.startswith(f"{API}/component_server"):
-            return await self.app(scope, replay(content, receive), send)
+        scope = {**scope, "headers": headers}
+        answer = self._call if path.startswith(f"{API}/component_server") else self.app
+        await answer(scope, replay(content, receive), send)
+
+    async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand on what is answered outside the queue, unless too many others wait for such an answer."""
         if self._calls >= CALLS_AT_ONCE:
             raise Shut(503, "Too many visitors at once; try again in a moment.")
         self._calls += 1
         try:
-            await self.app(scope, replay(content, receive), send)
+            await self.app(scope, receive, send)
         finally:
             self._calls -= 1
 
@@ -242,24 +250,19 @@ class Door:
 
     # ---- uploads
 
-    def _counted(self, receive: Receive, largest: int) -> Receive:
-        began, received = time.monotonic(), 0
+    async def _upload(self, scope: Scope, receive: Receive, send: Send, largest: int) -> None:
+        """Hand an upload on when all of it is there, and of few files: Gradio holds each open from its start."""
+        began = time.monotonic()
         while self._uploads and self._uploads[0][0] < began - 60:
             self._uploads.popleft()
-        if sum(size for _, size in self._uploads) > UPLOADS_A_MINUTE:
+        if self._uploading.locked() or sum(size for _, size in self._uploads) > UPLOADS_A_MINUTE:
             raise Shut(503, "Too many files arrive at once; try again in a minute.")
-
-        async def counted() -> Message:
-            nonlocal received
-            message = await asyncio.wait_for(receive(), PATIENCE)
-            size = len(message.get("body", b""))
-            received += size
-            self._uploads.append((began, size))
-            if received > largest or time.monotonic() - began > PATIENCE:
-                raise Shut(413, f"At most {largest / 1e6:.3g} MB can be sent here, within {PATIENCE} seconds.")
-            return message
-
-        return counted
+        async with self._uploading:
+            body = await _body(receive, largest)
+            self._uploads.append((began, len(body)))
+            if body.count(b"filename") > FILES_AT_ONCE:
+                raise Shut(413, f"At most {FILES_AT_ONCE} files can be sent here at once.")
+            await self.app(scope, replay(body, receive), send)
 
     # ---- who it is
 
@@ -359,14 +362,15 @@ async def _body(receive: Receive, largest: int) -> bytes:
 
 def replay(body: bytes, receive: Receive | None = None) -> Receive:
     """Return what gives an application `body` as if it came now, and then what `receive` gives."""
-    left = [{"type": "http.request", "body": body, "more_body": False}]
+    left: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def again() -> Message:
         if left:
             return left.pop()
-        if receive is None:
-            await asyncio.sleep(math.inf)
-        return await receive()
+        if receive is not None:
+            return await receive()
+        nothing: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        return await nothing  # for ever
 
     return again
 
@@ -433,7 +437,11 @@ def _known(said: dict[str, Any], fields: dict[str, type]) -> dict[str, Any]:
         if key not in said:
             raise Shut(400, f"{key} is missing.")
         value = said[key]
-        fits = isinstance(value, kind) and not isinstance(value, bool) and not (kind is str and len(value) > 100)
+        fits = (
+            isinstance(value, kind)
+            and not isinstance(value, bool)
+            and not (isinstance(value, str) and len(value) > 100)
+        )
         if kind is not object and not fits:
             raise Shut(400, f"{key} is {KINDS[kind]}.")
         found[key] = value

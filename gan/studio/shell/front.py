@@ -87,7 +87,8 @@ class _Rewriting:
     """Puts `tags` in the place of Gradio's own into an answer that is HTML."""
 
     def __init__(self, send: Send, tags: str):
-        self._send, self._tags, self._start, self._body = send, tags, None, b""
+        self._send, self._tags, self._body = send, tags, b""
+        self._start: Message | None = None
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -101,7 +102,7 @@ class _Rewriting:
         if message.get("more_body"):
             return
         page = META.sub("", self._body.decode()).replace("</head>", f"{self._tags}\n</head>", 1).encode()
-        headers = [(name, value) for name, value in self._start["headers"] if name != b"content-length"]
-        headers.append((b"content-length", str(len(page)).encode()))
-        await self._send(self._start | {"headers": headers})
+        others = [(name, value) for name, value in self._start["headers"] if name != b"content-length"]
+        length = (b"content-length", str(len(page)).encode())
+        await self._send({**self._start, "headers": [*others, length]})
         await self._send({"type": "http.response.body", "body": page})

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from typing import Any
 
 import gradio as gr
 
@@ -9,6 +10,7 @@ from gan.studio import checks
 from gan.studio.address import HEAD_OF_A_PNG, Address, from_png
 from gan.studio.files import cover_jpeg, cover_png, data_uri
 from gan.studio.model import Model
+from gan.studio.pool import heavy
 from gan.studio.print.upscale import enlarge
 from gan.studio.shell.controls import answer, messenger, source
 
@@ -17,6 +19,7 @@ LARGE = 1024  # pixels a side of a cover that is saved without text
 KINDS = {"png": cover_png, "jpeg": cover_jpeg}
 
 
+@heavy
 def large_file(model: Model, cover: Address, kind: object) -> tuple[bytes, str]:
     """Return a cover enlarged to `LARGE` pixels as a file with its address inside, and what to call it.
 
@@ -34,7 +37,7 @@ def post(model: Model) -> gr.HTML:
     """Build an unseen component that hands covers from one part of the page to another (post.js)."""
 
     @checks.for_the_page
-    def restore(head: object) -> dict:
+    def restore(head: object) -> dict[str, Any]:
         """The address in the first bytes of a PNG, which come as base64."""
         if not isinstance(head, str) or len(head) > 2 * HEAD_OF_A_PNG:
             raise checks.Refused("this is not a PNG that can be read", head)
@@ -46,7 +49,7 @@ def post(model: Model) -> gr.HTML:
         model.check(address)
         return {"address": address.query()}
 
-    def save(asked: object) -> dict:
+    def save(asked: object) -> dict[str, Any]:
         """The cover `{"address", "kind"}` as a file, `{"file": data address, "name"}`."""
         asked = asked if isinstance(asked, dict) else {}
         made, name = large_file(model, model.read(asked.get("address")), asked.get("kind"))

@@ -1,5 +1,7 @@
 """The shelf under all tabs: the covers that a visitor keeps, remembered by the browser alone."""
 
+from typing import Any
+
 import gradio as gr
 
 from gan.studio.model import Model
@@ -21,7 +23,7 @@ def shelf(model: Model) -> tuple[gr.BrowserState, gr.HTML]:
     return memory, part("shell/shelf", [], [model.portraits], most=MOST_KEPT)
 
 
-def kept(memory: object) -> list[dict]:
+def kept(memory: object) -> list[dict[str, Any]]:
     """Return what `memory` holds of sound entries, in order; whatever else it holds is left out."""
     covers = []
     for cover in memory if isinstance(memory, list) else []:

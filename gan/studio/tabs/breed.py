@@ -1,6 +1,7 @@
 """The tab "Breed": children of a cover, crosses of two, faders, and the family they come from."""
 
 from functools import cached_property
+from typing import Any
 
 import torch
 
@@ -55,7 +56,7 @@ class Breed:
 
     # ---- for the script
 
-    def litter(self, payload: object) -> dict:
+    def litter(self, payload: object) -> dict[str, Any]:
         """A cover and its children, or its crosses with a mate.
 
         Args:
@@ -77,7 +78,7 @@ class Breed:
             "children": self.model.show(children),
         }
 
-    def fade(self, payload: object) -> dict:
+    def fade(self, payload: object) -> dict[str, Any]:
         """A cover with its faders moved, and, if asked for, each fader's picture at both ends.
 
         Args:
@@ -85,7 +86,7 @@ class Breed:
         """
         asked = payload if isinstance(payload, dict) else {}
         cover, amounts = self.model.read(asked.get("cover")), as_amounts(asked.get("amounts"), len(self.directions))
-        answer = {"cover": self.model.show([self.faded(cover, amounts)])[0]}
+        answer: dict[str, Any] = {"cover": self.model.show([self.faded(cover, amounts)])[0]}
         if asked.get("ends"):
             places = [(n, end) for n in range(len(amounts)) for end in (-1.0, 1.0)]
             ends = [self.faded(cover, [*amounts[:n], end, *amounts[n + 1 :]]) for n, end in places]

@@ -2,7 +2,9 @@
 
 import math
 from functools import cached_property, lru_cache
+from typing import Any
 
+import numpy as np
 from diffusers.utils import make_image_grid
 from PIL import Image
 
@@ -47,9 +49,13 @@ class Crate:
     def __init__(self, model: Model):
         self.model = model
         # all 298 choices of at most three colours fit: 128 kB each
-        self._ranked = lru_cache(maxsize=512)(lambda colours: self.model.survey.find(colours))
+        self._ranked = lru_cache(maxsize=512)(self._rank)
 
-    def look(self, payload: object) -> dict:
+    def _rank(self, colours: tuple[str, ...]) -> np.ndarray:
+        assert self.model.survey is not None
+        return self.model.survey.find(colours)
+
+    def look(self, payload: object) -> dict[str, Any]:
         """The cover at a place, and tiles around it.
 
         Args:
@@ -66,7 +72,7 @@ class Crate:
         if not isinstance(tiles, list) or len(tiles) > MOST_TILES:
             raise checks.Refused("at most {most} covers are drawn at once", tiles, most=MOST_TILES)
         addresses = [self.model.address(checks.seed(seed), truncation, **wanted) for seed in tiles]
-        answer = {}
+        answer: dict[str, Any] = {}
         if "x" in asked:
             x, y = (checks.number(asked.get(axis), "a place", -FARTHEST, FARTHEST) for axis in "xy")
             answer["cover"] = self.model.show([address_at(self.model, x, y, truncation, **wanted)])[0]
@@ -74,7 +80,7 @@ class Crate:
             answer["tiles"] = [tile["src"] for tile in self.model.show(addresses)]
         return answer
 
-    def find(self, colours: object, first: object = 0, count: object = FOUND) -> list[Address]:
+    def find(self, colours: Any, first: object = 0, count: object = FOUND) -> list[Address]:
         """The covers that have most of 1 to 3 colours, best first; `first` of them are passed over."""
         if self.model.survey is None:
             raise checks.Refused("this generator came without an index of colours", colours)
@@ -87,16 +93,16 @@ class Crate:
         count = checks.whole(count, "the number of covers", 1, MOST_TILES)
         return [self.model.address(int(seed)) for seed in seeds[first : first + count]]
 
-    def of_colours(self, payload: object) -> dict:
+    def of_colours(self, payload: object) -> dict[str, Any]:
         """The covers of `{"colours": [name, ...], "first": how many to pass over}`: `{"covers": [cover, ...]}`."""
         asked = payload if isinstance(payload, dict) else {}
         return {"covers": self.model.show(self.find(asked.get("colours"), asked.get("first", 0)))}
 
-    def open(self, payload: object) -> dict:
+    def open(self, payload: object) -> dict[str, Any]:
         """The cover of an address, as a link or another tab gives it."""
         return {"cover": self.model.show([self.model.read(payload)])[0]}
 
-    def kinds(self, payload: object) -> dict:
+    def kinds(self, payload: object) -> dict[str, Any]:
         """A row of covers for each kind, seeds 0 and on, none of them chosen, and the kind of a cover.
 
         Args:
@@ -116,7 +122,7 @@ class Crate:
             rows.append(data_uri(still_webp(make_image_grid(small, 1, IN_A_ROW)), "image/webp"))
         return rows
 
-    def colours(self, payload: object) -> dict:
+    def colours(self, payload: object) -> dict[str, Any]:
         """The colours of a cover, `{"cover": query}`, or of a picture, `{"file": base64}`: `{"colours": text}`."""
         asked = payload if isinstance(payload, dict) else {}
         if "file" in asked:

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from io import BytesIO
+from typing import Any
 
 import torch
 from PIL import Image
@@ -15,7 +16,7 @@ from gan.studio import checks
 from gan.studio.address import Address
 from gan.studio.files import FRAMES_PER_SECOND, cover_jpeg, cover_png, data_uri, loop_webp
 from gan.studio.model import Model
-from gan.studio.pool import Pool
+from gan.studio.pool import Pool, heavy
 from gan.studio.print.contrast import READABLE, Colour, Readable
 from gan.studio.print.layouts import INKS, LAYOUTS, POSITIONS, set_on
 from gan.studio.print.typeset import FACES, clean, unknown_letters
@@ -72,12 +73,14 @@ class Finish:
             self.model.read(asked.get("address")), artist, title, layout, font, _ink(asked.get("ink")), position
         )
 
+    @heavy
     def print(self, order: Order, kind: str = "png") -> bytes:
         """Return the cover for shops and print with its address inside: "jpeg" below 4 MB, or "png" below 10 MB."""
         picture = enlarge(self.model.draw([order.cover])[0], PRINT_SIZE)
         picture = order.set_on([picture]).pictures[0]
         return (cover_jpeg if kind == "jpeg" else cover_png)(picture, order.cover)
 
+    @heavy
     def loop(self, order: Order, kind: str = "webp") -> bytes:
         """Return the cover breathing: a round through two of its children and back, the text at rest.
 
@@ -95,12 +98,12 @@ class Finish:
 
     # ---- for the script
 
-    def preview(self, payload: object) -> dict:
+    def preview(self, payload: object) -> dict[str, Any]:
         """Do as `_preview`, one quick and one enlarged picture at a time. Raises Refused when too many wait."""
         quick = isinstance(payload, dict) and payload.get("quick")
         return (self._desk if quick else self._enlarger).run(self._preview, payload)
 
-    def _preview(self, payload: object) -> dict:
+    def _preview(self, payload: Any) -> dict[str, Any]:
         """The cover with its text at a small size, in the chosen layout; small cards of all layouts if asked for.
 
         Args:
@@ -119,7 +122,11 @@ class Finish:
         else:
             picture = self._enlarged(order.cover)
         done = order.set_on([picture])
-        answer = {"src": _webp(done.pictures[0]), "address": order.cover.query(), "contrast": _contrast(done, order)}
+        answer: dict[str, Any] = {
+            "src": _webp(done.pictures[0]),
+            "address": order.cover.query(),
+            "contrast": _contrast(done, order),
+        }
         if cards:
             small = picture.resize((2 * CARD_SIZE, 2 * CARD_SIZE), Image.Resampling.LANCZOS)
             artist = order.artist or letters(cards[0], "the artist", LONGEST_ARTIST)
@@ -128,7 +135,7 @@ class Finish:
             answer["cards"] = [[one.layout, _webp(one.set_on([small]).pictures[0])] for one in orders]
         return answer
 
-    def save(self, asked: object) -> dict:
+    def save(self, asked: Any) -> dict[str, Any]:
         """Make the file that was asked for, `"kind": "jpeg"`, `"print"` (a PNG), `"mp4"` or `"webp"`.
 
         Returns:
@@ -145,6 +152,7 @@ class Finish:
             made, media, name = self.print(order), "image/png", f"{name}-{PRINT_SIZE}.png"
         return {"file": data_uri(made, media), "name": name, "megabytes": round(len(made) / 1e6, 1)}
 
+    @heavy
     def _enlarge(self, cover: Address) -> Image.Image:
         return enlarge(self.model.draw([cover])[0], PREVIEW_SIZE)
 
@@ -167,7 +175,8 @@ def letters(text: object, name: str, most: int) -> str:
 def _ink(value: object) -> str | Colour:
     """`value` as a colour of text. Raises Refused unless it is one of `INKS`, such as #c03a2b, or "" for any."""
     if isinstance(value, str) and (parts := re.fullmatch("#([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})", value)):
-        return tuple(int(part, 16) for part in parts.groups())
+        red, green, blue = (int(part, 16) for part in parts.groups())
+        return red, green, blue
     return checks.one_of(value, "a colour", (*INKS, "#rrggbb"))
 
 

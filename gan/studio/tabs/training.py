@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Any
 
 from PIL import Image
 
@@ -69,7 +70,7 @@ class Training:
 
     # ---- for the script
 
-    def show(self, payload: object) -> Iterator[dict]:
+    def show(self, payload: object) -> Iterator[dict[str, Any]]:
         """Each snapshot's cover as it comes, and at the end all of them.
 
         Args:
@@ -86,7 +87,7 @@ class Training:
             yield {"film": asked.get("film"), "src": frames[-1][1], "progress": len(frames) / len(self.snapshots)}
         yield {"film": asked.get("film"), "address": address.query(), "frames": frames}
 
-    def save(self, payload: object) -> dict:
+    def save(self, payload: object) -> dict[str, Any]:
         """The film as a file, of the cover that the query `payload` names."""
         address = self.model.read(payload)
         file = data_uri(self.film(address), "image/webp")

@@ -1,6 +1,8 @@
 """The tab "Walk": the covers of the shelf as a film without a seam."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from PIL import Image
@@ -17,6 +19,7 @@ from gan.studio.files import (
     still_webp,
 )
 from gan.studio.model import Model
+from gan.studio.pool import heavy
 from gan.studio.shell.controls import answer, messenger, part, tab
 from gan.studio.shell.shelf import MOST_KEPT
 from gan.studio.tabs.learned import Learned, learned_part
@@ -27,7 +30,7 @@ FRAMES = 60
 FILM_SIZE = 512  # pixels a side of a film that is saved from the page
 FILM_QUALITY = 90  # of 100, of a WebP
 FRAMES_A_COVER = 20  # of a film through the shelf, unless the visitor chooses its length
-KINDS = {
+KINDS: dict[str, tuple[Callable[..., bytes], str]] = {
     "webp": (partial(loop_webp, quality=FILM_QUALITY), "image/webp"),
     "mp4": (mp4, "video/mp4"),
     "gif": (loop_gif, "image/gif"),
@@ -40,7 +43,8 @@ class Walk:
     def __init__(self, model: Model):
         self.model = model
 
-    def film(self, asked: object) -> dict:
+    @heavy
+    def film(self, asked: object) -> dict[str, Any]:
         """Every frame of the film as a still, along the round path and, to compare, along straight lines."""
         order = Order(self.model, asked)
         paths = [order.path(straight) for straight in ((False, True) if order.compare else (False,))]
@@ -48,7 +52,8 @@ class Walk:
         stills = [data_uri(still_webp(image), "image/webp") for image in images]
         return {"round": stills[: order.frames], "straight": stills[order.frames :]}
 
-    def save(self, asked: object) -> dict:
+    @heavy
+    def save(self, asked: object) -> dict[str, Any]:
         """Make the film as a file of at least `FILM_SIZE` pixels a side, `{"file": data address, "name"}`."""
         order = Order(self.model, asked)
         images = self.model.film(order.path(order.straight), order.like)
@@ -58,7 +63,7 @@ class Walk:
         name = f"film-{len(order.addresses)}-covers-{order.frames}-frames.{order.kind}"
         return {"file": data_uri(make(images, order.speed), media), "name": name}
 
-    def frame(self, payload: object) -> dict:
+    def frame(self, payload: Any) -> dict[str, Any]:
         """One frame as a cover of its own."""
         order = Order(self.model, payload)
         place = checks.whole(payload.get("frame"), "a frame", 0, order.frames - 1)

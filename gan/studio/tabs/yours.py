@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,7 +53,7 @@ class Yours:
             (cover,) = pipeline.synthesis.paint(pipeline.encode(_in_numbers(picture)[None]))
         return pipeline.image_processor.postprocess(cover[None].clamp(-1, 1))[0]
 
-    def project(self, payload: object) -> Iterator[dict]:
+    def project(self, payload: object) -> Iterator[dict[str, Any]]:
         """The search for the picture that the script sends as `{"file": base64, "search": any}`.
 
         Of a painter the first answer is `{"painted": data address, ...}`, the picture as it paints it.
@@ -66,7 +67,7 @@ class Yours:
                 shown = time.monotonic()
                 yield self.model.show([address])[0] | {"progress": progress, "search": asked.get("search")}
 
-    def copies(self, cover: Address) -> dict:
+    def copies(self, cover: Address) -> dict[str, Any]:
         """The training covers nearest to a cover.
 
         Raises:
@@ -90,7 +91,7 @@ class Yours:
             ],
         }
 
-    def check(self, payload: object) -> dict:
+    def check(self, payload: object) -> dict[str, Any]:
         """`copies` for the script, and the cover's picture."""
         address = self.model.read(payload)
         return self.copies(address) | self.model.show([address])[0]

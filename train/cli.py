@@ -88,7 +88,7 @@ def full_disk_in_one_line(folder: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        reason = error
+        reason: BaseException = error
         while reason.__context__ is not None and not isinstance(reason, OSError):
             reason = reason.__context__  # torch hides the system's error behind one of its own
         if not isinstance(reason, OSError) and type(reason).__name__ != "SafetensorError":

@@ -1,9 +1,10 @@
 """A dataset that is trained on as it comes from the Hub, without being kept on the disk."""
 
-import math
+import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from datasets import Dataset, IterableDataset, load_dataset
@@ -64,7 +65,7 @@ class StreamedCovers:
     ):
         self.dataset, self.column, self.resolution, self.seed, self.genres = dataset, column, resolution, seed, genres
         self.label, self.repository = label, repository
-        self._streams: dict[int, tuple[int, Iterator[tuple[int, dict]]]] = {}
+        self._streams: dict[int, tuple[int, Iterator[tuple[int, dict[str, Any]]]]] = {}
         self._labels: dict[int, torch.Tensor] = {}  # of the last batch of each stream
         if length is None:
             told = (dataset.info.splits or {}).get(str(dataset.split))
@@ -83,7 +84,7 @@ class StreamedCovers:
             CoversError: an image that cannot be decoded or is too small, a stream that breaks off, or one that has
                 not as many covers as its card tells.
         """
-        at, rows = self._streams.get(stream, (math.inf, iter(())))
+        at, rows = self._streams.get(stream, (sys.maxsize, iter(())))
         if position < at or position // len(self) > at // len(self):
             at, rows = position, self._rows(position, stream)
         mine = islice(rows, position - at, position - at + size)  # what lies between belongs to other processes
@@ -105,7 +106,7 @@ class StreamedCovers:
         """As `Covers.batch_labels`, of the batch that was read last: a stream comes by only once."""
         return None if self.genres is None else self._labels[stream]
 
-    def _rows(self, position: int, stream: int) -> Iterator[tuple[int, dict]]:
+    def _rows(self, position: int, stream: int) -> Iterator[tuple[int, dict[str, Any]]]:
         """The numbers and rows of all covers from `position` on, without end."""
         epoch, skip = divmod(position, len(self))
         while True:
@@ -165,7 +166,9 @@ def stream_covers(
         raise CoversError(f"--dataset_name {dataset_name}: {error}") from None
 
 
-def _stream_folder(parts: list[tuple[str, ...]], columns: tuple, genres: tuple) -> Iterator[dict]:
+def _stream_folder(
+    parts: list[tuple[str, ...]], columns: tuple[str | None, str | None], genres: tuple[str, ...]
+) -> Iterator[dict[str, Any]]:
     """The rows of a folder's parts; `datasets` takes each of a list of these for a shard."""
     for part in parts:
         yield from read_folder(part, columns, genres)

@@ -118,8 +118,8 @@ def _check_space(wanted: list[Remote], folder: Path) -> None:
     parts = [folder / f"{remote.name}.part" for remote in missing]
     needed = sum(remote.size for remote in missing) - sum(part.stat().st_size for part in parts if part.exists())
     if needed > (free := shutil.disk_usage(folder).free):
-        needed, free = (tqdm.format_sizeof(size, "B") for size in (needed, free))
-        raise UserError(f"{folder}: too full: {needed} are to be fetched, {free} are free", 1)
+        wants, has = (tqdm.format_sizeof(size, "B") for size in (needed, free))
+        raise UserError(f"{folder}: too full: {wants} are to be fetched, {has} are free", 1)
 
 
 def _fetch(remote: Remote, folder: Path, pause: float, timeout: float) -> Path:
@@ -233,9 +233,8 @@ class _Patience:
                 seconds = max(seconds, min(int(asked), LONGEST_ASKED_PAUSE))
             hopeless = problem.code < 500 and problem.code not in WORTH_A_TRY
         elif isinstance(problem, URLError):
-            problem = problem.reason
-            hopeless = isinstance(problem, ssl.SSLCertVerificationError)
-        why = f"{self.url}: {first_line(problem)}"
+            hopeless = isinstance(problem.reason, ssl.SSLCertVerificationError)
+        why = f"{self.url}: {first_line(problem.reason if type(problem) is URLError else problem)}"
         if hopeless:
             raise UserError(why, 1)
         if self.failures == TRIES:

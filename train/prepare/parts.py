@@ -78,7 +78,7 @@ def make_parts(
         All parts, in the order of `items`.
     """
     paths: list[Path] = []
-    waiting: deque[tuple[list[Item], Path, Future | None]] = deque()
+    waiting: deque[tuple[list[Item], Path, Future[None] | None]] = deque()
     with ExitStack() as stack:
 
         def start_pool() -> ProcessPoolExecutor:
@@ -223,7 +223,7 @@ def still_missing(paths: list[Path]) -> str:
 
 def _digest(chunk: list[Item], settings: Settings) -> str:
     """What a part is a function of, as 16 hex digits."""
-    facts = [asdict(settings), versions()]
+    facts: list[object] = [asdict(settings), versions()]
     for item in chunk:
         at = item.content
         stamp = [at.offset, at.stamp] if isinstance(at, Place) else zlib.crc32(at or b"")
@@ -278,5 +278,7 @@ def _start_worker() -> None:
 
 def _end_with_parent() -> None:
     """Otherwise workers would wait for ever for work from a process that was killed."""
-    connection.wait([multiprocessing.parent_process().sentinel])
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
     os._exit(1)

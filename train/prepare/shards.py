@@ -21,7 +21,7 @@ def schema(genres: list[str]) -> pyarrow.Schema:
     covers.
     """
     text = {"dtype": "string", "_type": "Value"}
-    features = {"image": {"_type": "Image"}, "source": text, "sha256": text, "phash": text}
+    features: dict[str, Any] = {"image": {"_type": "Image"}, "source": text, "sha256": text, "phash": text}
     types = dict.fromkeys(features, pyarrow.string())
     types["image"] = pyarrow.struct({"bytes": pyarrow.binary(), "path": pyarrow.string()})
     if genres:
@@ -43,8 +43,9 @@ class Shards:
         self.schema = schema(genres)
         self.folder, self.name, self.rows = folder, name, 0
         self.paths: list[Path] = []
-        self.writer = None
-        self.group, self.group_bytes, self.shard_bytes, self.picture_bytes = [], 0, 0, 0
+        self.writer: Any = None
+        self.group: list[dict[str, Any]] = []
+        self.group_bytes = self.shard_bytes = self.picture_bytes = 0
 
     def add(self, row: dict[str, Any], genre: int | None) -> None:
         """Add one cover, and write when a row group or a shard is full.

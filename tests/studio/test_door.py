@@ -7,6 +7,7 @@ import logging
 import os
 import resource
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -20,6 +21,7 @@ from PIL import Image
 
 from gan.pipeline import AlbumCoverPipeline
 from gan.studio import build_page
+from gan.studio.shell import housekeeping
 from gan.studio.shell.door import DEEPEST, SMALL
 from tests.helpers.drawn import encode
 from tests.helpers.serving import launched
@@ -351,3 +353,15 @@ def test_no_session_is_kept(page, visitor: httpx.Client):
         body = {"data": [f"seed={number}"], "session_hash": f"session{number}"}
         assert "event: complete" in outcome(visitor, "call/cover", body)[1]
     assert len(page.state_holder.session_data) == 0
+
+
+def test_answers_that_nobody_fetches_are_dropped(pipeline: AlbumCoverPipeline, monkeypatch):
+    monkeypatch.setattr(housekeeping, "EVERY", 0.2)
+    monkeypatch.setattr(housekeeping, "UNREAD", 0.5)
+    with launched(build_page(pipeline, "user/covers")) as address:
+        with httpx.Client(base_url=address, timeout=30, trust_env=False) as visitor:
+            asked = visitor.post("gradio_api/call/generate", json={"data": [7, 1, "", 0, ""]}).json()["event_id"]
+            time.sleep(6)
+            answer = visitor.get(f"gradio_api/call/generate/{asked}")
+            assert answer.status_code == 404 and "There is no such event" in answer.json()["error"]
+            assert "event: complete" in outcome(visitor, "call/generate", {"data": [7, 1, "", 0, ""]})[1]

@@ -27,15 +27,15 @@
     show();
   }
 
-  function hear({msg, event_id, rank, queue_size}, mine) {
+  function hear({msg, event_id, rank}, mine) {
     mine.add(event_id);
-    msg === "estimation" && rank !== null ? waiting.set(event_id, {place: rank + 1, of: queue_size}) : waiting.delete(event_id);
+    msg === "estimation" && rank !== null ? waiting.set(event_id, rank + 1) : waiting.delete(event_id);
     show();
   }
 
   function show() {
     const last = [...waiting.values()].pop();
-    if (last) line.textContent = word("queued", last);
+    if (last) line.textContent = word("queued", {place: last});
     line.classList.toggle("shown", Boolean(last));
   }
 })();

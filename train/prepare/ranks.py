@@ -7,6 +7,7 @@ died is simply started again.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from train.cli import UserError
 
@@ -37,7 +38,8 @@ def read_share(rank: int | None, world_size: int | None, environment: Mapping[st
     Raises:
         UserError: the numbers do not go together.
     """
-    place, numbers = "--rank, --world_size", [rank, world_size]
+    place = "--rank, --world_size"
+    numbers: list[Any] = [rank, world_size]
     if rank is None and world_size is None:
         for names in VARIABLES:
             if all(environment.get(name) for name in names):

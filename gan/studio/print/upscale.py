@@ -116,12 +116,20 @@ def lanczos(channels: torch.Tensor, size: int) -> torch.Tensor:
 
 
 def blur(channels: torch.Tensor, deviation: float) -> torch.Tensor:
-    """(C, H, W) through a Gaussian of `deviation` pixels."""
+    """(C, H, W) through a Gaussian of `deviation` pixels.
+
+    The shifted pictures are added up: torch's convolution of a single channel takes two to four times as long.
+    """
     reach = int(3 * deviation + 1)
     taps = torch.exp(-(torch.arange(-reach, reach + 1) ** 2) / (2 * deviation**2))
-    taps = (taps / taps.sum()).view(1, 1, 1, -1)
-    padded = F.pad(channels[:, None], (reach, reach, reach, reach), mode="reflect")
-    return F.conv2d(F.conv2d(padded, taps), taps.mT)[:, 0]
+    taps = (taps / taps.sum()).tolist()
+    for along, border in ((2, (reach, reach, 0, 0)), (1, (0, 0, reach, reach))):
+        padded, length = F.pad(channels[None], border, mode="reflect")[0], channels.shape[along]
+        channels = padded.narrow(along, reach, length) * taps[reach]
+        for step in range(reach):  # one to the left and its mirror image
+            pair = padded.narrow(along, step, length) + padded.narrow(along, 2 * reach - step, length)
+            channels.add_(pair, alpha=taps[step])
+    return channels
 
 
 def to_linear(srgb: torch.Tensor) -> torch.Tensor:
@@ -156,11 +164,12 @@ def _slopes(channels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 def _steepness(channels: torch.Tensor) -> torch.Tensor:
     """Length of the slope, 0 at tops and bottoms (minmod), so that sharpening adds no new extremes."""
     padded = F.pad(channels, (1, 1, 1, 1), mode="replicate")
-    middle = padded[:, 1:-1, 1:-1]
-    across = _minmod(padded[:, 1:-1, 2:] - middle, middle - padded[:, 1:-1, :-2])
-    down = _minmod(padded[:, 2:, 1:-1] - middle, middle - padded[:, :-2, 1:-1])
-    return (across**2 + down**2).sqrt()
+    right, below = padded[:, 1:-1].diff(dim=2), padded[:, :, 1:-1].diff(dim=1)
+    across = _minmod(right[..., 1:], right[..., :-1])
+    down = _minmod(below[:, 1:], below[:, :-1])
+    return across.square_().add_(down.square_()).sqrt_()
 
 
 def _minmod(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    return torch.where(a * b > 0, torch.where(a.abs() < b.abs(), a, b), torch.zeros(()))
+    """Return the smaller of two slopes where both go the same way, else 0."""
+    return torch.minimum(a, b).clamp_min_(0).add_(torch.maximum(a, b).clamp_max_(0))

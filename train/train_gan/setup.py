@@ -21,6 +21,7 @@ from train.train_gan.autoencoder import take_autoencoder
 from train.train_gan.averages import Averages
 from train.train_gan.data import Batches, genres_to_learn, in_memory, open_covers
 from train.train_gan.device import can_bf16, use_whole_device
+from train.train_gan.expectation import what_to_expect
 from train.train_gan.grow import grow, keep_sheets
 from train.train_gan.loop import Run
 from train.train_gan.monitor import Monitor
@@ -137,6 +138,8 @@ def open_run(args: argparse.Namespace, recipe: Recipe, accelerator: Accelerator,
     images, seconds = restore(args, gan, folder, accelerator)
     if accelerator.is_main_process and images < recipe.total_images:
         folder.write_config(config)
+        if not images and not args.streaming and (line := what_to_expect(len(covers))):
+            say(line)
 
     if accelerator.num_processes > 1:
         for network in gan.learning:

@@ -396,6 +396,10 @@ def test_from_the_opening_to_a_file_by_keys_alone(visit):
         ("walk", ('- button "Pause"', '- slider "Where in the film"', '- button "Save MP4"')),
         ("finish", ('- textbox "Artist"', '- radiogroup "Layout"', '- combobox "Font"', '- button "JPEG for shops"')),
         ("yours", ('- button "A picture of yours"', '- heading "Is it a copy?"')),
+        (
+            "learn",
+            ('- navigation "Lessons"', '- heading "Two networks and a game"', 'img "The plane', '- button "Step G"'),
+        ),
     ),
 )
 def test_a_screen_reader_is_told_what_there_is(visit, tab: str, lines: tuple[str, ...]):

@@ -9,7 +9,9 @@ import re
 import shutil
 import tempfile
 import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import diffusers
 import torch
@@ -20,12 +22,18 @@ from safetensors.torch import load_file
 from gan import pipeline as pipeline_file
 from gan.errors import explain, first_line
 from gan.networks import NETWORKS
+from gan.networks.dcgan import DCGANDiscriminator
+from gan.networks.latents import LatentDiscriminator, LatentFeatures
 from gan.networks.painter import Encoder
+from gan.networks.patch import PatchDiscriminator
+from gan.networks.projected import ProjectedDiscriminator
+from gan.networks.r3gan import R3GANDiscriminator
+from gan.networks.wgan_gp import WGANGPDiscriminator
 from gan.pipeline import AlbumCoverPipeline, genres_of
 from gan.untrusted import LARGEST_WEIGHTS, MOST_FILES, check_arguments, check_genres, read_json, read_shapes
 
 
-__all__ = ["check_genres", "load_pipeline", "save_pipeline"]
+__all__ = ["check_genres", "load_pipeline", "load_with_discriminators", "save_pipeline"]
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 GENERATORS = {generator.__name__: generator for generator, _ in NETWORKS.values()}
@@ -36,12 +44,24 @@ NEW = ".new-"  # begins the name of the folder in which a save writes, or in whi
 NOBODYS = (NEW, "lost+found")  # begin the names of what may lie in an empty folder, or on an empty disk
 SNAPSHOT = re.compile(r"images-\d{1,15}")  # tag of a run's weights, see `upload_model`
 GENERATOR, ENCODER = "synthesis", "encoder"  # the networks of a pipeline, each in a folder of its own
-WEIGHTS_AND_CONFIG = [
-    INDEX,
-    COVERS_INDEX,
-    SURVEY,
-    *(f"{part}/{name}" for part in (GENERATOR, ENCODER) for name in ("config.json", "*.safetensors")),
-]
+# What judged the generator while it learned, from which another run can begin: each in a folder of its own, too. The
+# index does not name them, so neither the page nor diffusers reads them.
+DISCRIMINATORS = {
+    "discriminator": (DCGANDiscriminator, WGANGPDiscriminator, R3GANDiscriminator, LatentDiscriminator),
+    "heads": (ProjectedDiscriminator,),
+    "student": (LatentFeatures,),
+    "patch_critic": (PatchDiscriminator,),
+}
+PARTS = (GENERATOR, ENCODER, *DISCRIMINATORS)
+
+
+def _files_of(*parts: str) -> list[str]:
+    return [f"{part}/{name}" for part in parts for name in ("config.json", "*.safetensors")]
+
+
+WEIGHTS_AND_CONFIG = [INDEX, COVERS_INDEX, SURVEY, *_files_of(GENERATOR, ENCODER)]
+
+Result = TypeVar("Result")
 
 
 _exporting = threading.Lock()  # the traced program is one for all threads
@@ -52,7 +72,11 @@ class PipelineError(Exception):
 
 
 def save_pipeline(
-    pipeline: AlbumCoverPipeline, folder: str | Path, for_strangers: bool = True, half: bool = False
+    pipeline: AlbumCoverPipeline,
+    folder: str | Path,
+    for_strangers: bool = True,
+    half: bool = False,
+    discriminators: Mapping[str, torch.nn.Module] | None = None,
 ) -> None:
     """Write `pipeline` into a folder. What fails before all of it is written changes nothing there.
 
@@ -66,6 +90,8 @@ def save_pipeline(
         for_strangers: also the code that `DiffusionPipeline.from_pretrained(..., trust_remote_code=True)` runs, and
             `generator.pt2`, which `torch.export.load` reads with torch alone.
         half: weights in float16, for `load_pipeline`: half as large, and covers differ by a fraction of a grey level.
+        discriminators: networks that judged the generator, by their names in `DISCRIMINATORS`, always in float16:
+            another run begins with them (`load_with_discriminators`), and nobody else reads them.
 
     Raises:
         PipelineError: the folder holds other files and no pipeline, or the generator is one that `load_pipeline`
@@ -77,8 +103,9 @@ def save_pipeline(
     if not is_new and not (folder / INDEX).exists() and any(not f.name.startswith(NOBODYS) for f in folder.iterdir()):
         raise PipelineError(f"{folder}: holds other files than a pipeline; name a new folder")
     networks = {GENERATOR: pipeline.synthesis} | ({ENCODER: pipeline.encoder} if pipeline.encoder else {})
+    discriminators = discriminators or {}
     try:
-        for network in networks.values():
+        for network in (*networks.values(), *discriminators.values()):
             check_arguments(type(network).__name__, json.loads(network.to_json_string()))
     except ValueError as error:
         raise PipelineError(f"{folder}: such a generator could not be loaded again: {error}") from error
@@ -98,6 +125,8 @@ def save_pipeline(
             index[part] = [module, type(network).__name__]
             if for_strangers:
                 shutil.copy(inspect.getsourcefile(type(network)), new / part / f"{module}.py")
+        for part, network in discriminators.items():
+            halved(network).save_pretrained(new / part, max_shard_size="9MB")
         (new / INDEX).write_text(json.dumps(index, indent=2) + "\n")
         if for_strangers:
             shutil.copy(pipeline_file.__file__, new / "pipeline.py")
@@ -118,25 +147,26 @@ def _move_in(new: Path, folder: Path) -> None:
         (folder / file).parent.mkdir(exist_ok=True)
         (new / file).replace(folder / file)
     before = [folder / name for name in ("pipeline.py", "generator.pt2", COVERS_INDEX, SURVEY)]
-    for left in [*before, *(folder / GENERATOR).glob("*"), *(folder / ENCODER).glob("*")]:
+    for left in [*before, *(file for part in PARTS for file in (folder / part).glob("*"))]:
         if left.relative_to(folder) not in files and not left.is_dir():
             left.unlink(missing_ok=True)
-    if (folder / ENCODER).is_dir() and not any((folder / ENCODER).iterdir()):
-        (folder / ENCODER).rmdir()
+    for part in PARTS:
+        if (folder / part).is_dir() and not any((folder / part).iterdir()):
+            (folder / part).rmdir()
     (new / INDEX).chmod(0o644)
     (new / INDEX).replace(folder / INDEX)
 
 
-def halved(generator: torch.nn.Module) -> torch.nn.Module:
+def halved(network: torch.nn.Module) -> torch.nn.Module:
     """Return a copy whose matrices and kernels are float16.
 
     Biases, gains and statistics stay float32: they are small, and a variance may be larger than float16 holds.
     """
-    generator = copy.deepcopy(generator)
-    for weight in generator.parameters():
+    network = copy.deepcopy(network)
+    for weight in network.parameters():
         if weight.ndim > 1:
             weight.data = weight.data.half()
-    return generator
+    return network
 
 
 def export_generator(generator: torch.nn.Module, file: Path) -> None:
@@ -191,16 +221,39 @@ def load_pipeline(folder_or_id: str | Path | None = None, revision: str | None =
         PipelineError: nothing is there, it is no pipeline of ours, or its weights are missing, strange or not finite.
     """
     name, folder = str(folder_or_id or PRETRAINED), find_pipeline(folder_or_id, revision)
-    for _ in range(3):  # a training run may replace it meanwhile
+    return _read_whole(folder, name, _read_pipeline)
+
+
+def load_with_discriminators(
+    folder_or_id: str | Path, revision: str | None = None
+) -> tuple[AlbumCoverPipeline, dict[str, torch.nn.Module]]:
+    """Load a pipeline as `load_pipeline` does, and what judged it while it learned, as far as it was shared.
+
+    Args:
+        folder_or_id, revision: as for `load_pipeline`.
+
+    Returns:
+        The pipeline, and networks by their names in `DISCRIMINATORS`; none where the owner shared none.
+
+    Raises:
+        PipelineError: as `load_pipeline`, of each of these networks.
+    """
+    name, folder = str(folder_or_id), find_pipeline(folder_or_id, revision, discriminators=True)
+    return _read_whole(folder, name, lambda *place: (_read_pipeline(*place), _read_discriminators(*place)))
+
+
+def _read_whole(folder: Path, name: str, read: Callable[[Path, str], Result]) -> Result:
+    """Return what `read(folder, name)` finds, all of it from one pipeline: a training run may replace it meanwhile."""
+    for _ in range(3):
         before = _written(folder)
         try:
-            pipeline = _read_pipeline(folder, name)
+            found = read(folder, name)
         except PipelineError:
             if _written(folder) == before:
                 raise
         else:
             if _written(folder) == before:
-                return pipeline
+                return found
     raise PipelineError(f"{name}: is replaced again and again while it is read")
 
 
@@ -215,6 +268,22 @@ def _read_pipeline(folder: Path, name: str) -> AlbumCoverPipeline:
             f"and its generator paints from {channels or 'no such numbers'}"
         )
     return AlbumCoverPipeline(generator, encoder)
+
+
+def _read_discriminators(folder: Path, name: str) -> dict[str, torch.nn.Module]:
+    discriminators = {}
+    for part, classes in DISCRIMINATORS.items():
+        if not (folder / part).is_dir():
+            continue
+        try:
+            config = read_json(folder / part / "config.json")
+            class_name = config.get("_class_name") if isinstance(config, dict) else None
+            network = {network.__name__: network for network in classes}[str(class_name)]
+        except (OSError, ValueError, KeyError) as error:
+            known = ", ".join(network.__name__ for network in classes)
+            raise PipelineError(f"{name}: {part}/config.json names none of {known}") from error
+        discriminators[part] = _read_network(folder, part, network, name)
+    return discriminators
 
 
 def _read_network(folder: Path, part: str, network: type[torch.nn.Module], name: str) -> torch.nn.Module:
@@ -252,14 +321,21 @@ def _written(folder: Path) -> tuple[int, int] | None:
     return status.st_ino, status.st_mtime_ns
 
 
-def find_pipeline(folder_or_id: str | Path | None = None, revision: str | None = None) -> Path:
-    """Return the folder of a pipeline, named as for `load_pipeline`; of a Hub id it is a copy.
+def find_pipeline(
+    folder_or_id: str | Path | None = None, revision: str | None = None, discriminators: bool = False
+) -> Path:
+    """Return the folder of a pipeline, named as for `load_pipeline`; of a Hub id it is a copy, with `discriminators`
+    or without.
 
     Raises:
         PipelineError: there is no such folder, or the Hub has none, or one too large.
     """
     wanted = folder_or_id or PRETRAINED
-    return Path(wanted) if _is_folder(wanted) else _download(str(wanted), revision)
+    if _is_folder(wanted):
+        return Path(wanted)
+    return _download(
+        str(wanted), revision, WEIGHTS_AND_CONFIG + (_files_of(*DISCRIMINATORS) if discriminators else [])
+    )
 
 
 def _is_folder(name: str | Path) -> bool:
@@ -283,24 +359,24 @@ def find_snapshots(folder_or_id: str | Path | None) -> list[str]:
     return sorted((tag for tag in tags if SNAPSHOT.fullmatch(tag)), key=lambda tag: int(tag.removeprefix("images-")))
 
 
-def _download(name: str, revision: str | None) -> Path:
+def _download(name: str, revision: str | None, files: list[str]) -> Path:
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise PipelineError(f"{name[:300]}: no such folder, and not a Hub id such as user/covers")
-    _check_sizes(name, revision)
+    _check_sizes(name, revision, files)
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=WEIGHTS_AND_CONFIG))
+        return Path(snapshot_download(name, revision=revision, allow_patterns=files))
     except Exception as error:  # the client raises its own, httpx's and the operating system's errors
         reason = explain(error, "model", name).removeprefix(f"{name}: ")
         raise PipelineError(f"{name}: cannot be loaded from the Hub: {reason}") from error
 
 
-def _check_sizes(name: str, revision: str | None) -> None:
+def _check_sizes(name: str, revision: str | None, files: list[str]) -> None:
     """Raise PipelineError where a repository's files are more than a generator has; nothing is downloaded."""
     try:
-        files = HfApi().model_info(name, revision=revision, files_metadata=True).siblings or []
+        there = HfApi().model_info(name, revision=revision, files_metadata=True).siblings or []
     except Exception:  # offline a copy may be there; whatever else it is, the download will say so
         return
-    wanted = list(filter_repo_objects(files, allow_patterns=WEIGHTS_AND_CONFIG, key=lambda file: file.rfilename))
+    wanted = list(filter_repo_objects(there, allow_patterns=files, key=lambda file: file.rfilename))
     if len(wanted) > MOST_FILES or sum(file.size or 0 for file in wanted) > LARGEST_WEIGHTS:
         most = f"more than {MOST_FILES} files, or {LARGEST_WEIGHTS:,} bytes"
         raise PipelineError(f"{name}: its generator has {most}, which is too much to load")

@@ -18,33 +18,55 @@ MOST_FILES, MOST_TENSORS = 250, 10_000
 MOST_GENRES, LONGEST_GENRE = 1000, 100  # characters
 LARGEST_MAP = 2**26  # numbers in a feature map at full size: StyleGAN2 at 1024 pixels has 2**25
 
-# The least and the most of each argument of a network that travels.
+# The least and the most of each argument of a network that travels; in a list, all that it may be.
 SIDES = (8, 1024)  # pixels
 CHANNELS = (1, 2048)
 LATENTS = (1, 4096)
+LATENT_CHANNELS, CLUSTERS, PALETTE = (1, 64), (0, 1000), (0, 64)
+R3GAN = {
+    "resolution": SIDES,
+    "width": CHANNELS,
+    "max_width": CHANNELS,
+    "blocks": (1, 16),
+    "group_size": (1, 2 * CHANNELS[1]),
+}
 BOUNDS = {
     "DCGANGenerator": {"resolution": SIDES, "width": CHANNELS, "latent_dim": LATENTS},
     "WGANGPGenerator": {"resolution": SIDES, "width": CHANNELS, "latent_dim": LATENTS},
-    "R3GANGenerator": {
-        "resolution": SIDES,
-        "width": CHANNELS,
-        "max_width": CHANNELS,
-        "blocks": (1, 16),
-        "group_size": (1, 2 * CHANNELS[1]),
-        "latent_dim": LATENTS,
-    },
+    "R3GANGenerator": R3GAN | {"latent_dim": LATENTS},
     "PainterGenerator": {
         "resolution": (32, SIDES[1]),
         "width": CHANNELS,
         "composer_width": CHANNELS,
         "composer_max_width": CHANNELS,
-        "latent_channels": (1, 64),
+        "latent_channels": LATENT_CHANNELS,
         "latent_dim": LATENTS,
         "attention": (0, 64),
-        "clusters": (0, 1000),
-        "palette": (0, 64),
+        "clusters": CLUSTERS,
+        "palette": PALETTE,
     },
-    "Encoder": {"width": (1, 256), "latent_channels": (1, 64)},
+    "Encoder": {"width": (1, 256), "latent_channels": LATENT_CHANNELS},
+    "DCGANDiscriminator": {
+        "resolution": SIDES,
+        "width": CHANNELS,
+        "normalisation": ["batch", "spectral", "none"],
+    },
+    "WGANGPDiscriminator": {"resolution": SIDES, "width": CHANNELS},
+    "R3GANDiscriminator": R3GAN,
+    "LatentDiscriminator": {
+        "latent_channels": LATENT_CHANNELS,
+        "positions": (4, SIDES[1] // 8),
+        "width": CHANNELS,
+        "clusters": CLUSTERS,
+        "palette": PALETTE,
+    },
+    "LatentFeatures": {"latent_channels": LATENT_CHANNELS, "positions": (16, SIDES[1] // 8), "width": CHANNELS},
+    "ProjectedDiscriminator": {
+        "channels": [[40, 112, 320], [24, 40, 112, 320]],  # of EfficientNet-lite0's maps
+        "sizes": [[side // 2**k for k in range(maps)] for maps in (3, 4) for side in (16, 32, 64, 128, 256)],
+        "width": [0.5, 1, 2],
+    },
+    "PatchDiscriminator": {"width": (1, 256)},
 }
 OWN_NOTES = ("_class_name", "_diffusers_version", "_name_or_path")  # diffusers writes them beside the arguments
 WEIGHTS = ("F16", "BF16", "F32", "F64", "I64")  # what safetensors calls the kinds of numbers that weights may be
@@ -104,7 +126,12 @@ def check_arguments(network: str, config: object) -> dict[str, object]:
     arguments = {name: value for name, value in config.items() if name not in OWN_NOTES}
     if unknown := sorted(arguments.keys() - BOUNDS[network].keys() - {"genres"}):
         raise ValueError(f"its config names {unknown[0][:80]!r}, which {network} does not take")
-    for name, (least, most) in BOUNDS[network].items():
+    for name, bounds in BOUNDS[network].items():
+        if isinstance(bounds, list):
+            if name in arguments and arguments[name] not in bounds:
+                raise ValueError(f"{name} in its config is {str(arguments[name])[:80]!r}, which {network} cannot have")
+            continue
+        least, most = bounds
         value = arguments.get(name, least)
         if type(value) is not int:  # a bool is none
             raise ValueError(f"{name} in its config is no integer, but {str(value)[:80]!r}")

@@ -13,7 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
-from gan.pipeline_folder import COVERS_INDEX, PRETRAINED, SURVEY, PipelineError, halved, load_pipeline, save_pipeline
+from gan.pipeline_folder import (
+    COVERS_INDEX,
+    PRETRAINED,
+    SURVEY,
+    PipelineError,
+    halved,
+    load_with_discriminators,
+    save_pipeline,
+)
 from gan.survey import SEEDS
 from train.cli import Parser, UserError, run
 from train.metrics.best import is_best
@@ -24,8 +32,10 @@ from train.train_gan.run_folder import draw_sheet
 OF_THE_ONE_BEFORE = ("scores.json", "copies.json", "film.webp", COVERS_INDEX, SURVEY)
 
 
-def ship(run_folder: Path, target: Path, seeds: int = SEEDS) -> tuple[int, float]:
+def ship(run_folder: Path, target: Path, seeds: int = SEEDS, no_discriminator: bool = False) -> tuple[int, float]:
     """Replace the generator in `target` by the best one of a run, and survey its first `seeds` for the page.
+
+    What judged it comes with it, unless `no_discriminator`.
 
     Returns:
         How many covers that one was shown, and by how many grey levels float16 changes its own, on average.
@@ -34,7 +44,7 @@ def ship(run_folder: Path, target: Path, seeds: int = SEEDS) -> tuple[int, float
         UserError: it is not the folder of a run, or one that measured nothing.
     """
     try:
-        pipeline = load_pipeline(run_folder / "best")
+        pipeline, discriminators = load_with_discriminators(run_folder / "best")
         lines = [json.loads(line) for line in (run_folder / "metrics.jsonl").read_text().splitlines()]
         config = (run_folder / "config.json").read_bytes()
     except (PipelineError, OSError, ValueError) as error:
@@ -46,7 +56,8 @@ def ship(run_folder: Path, target: Path, seeds: int = SEEDS) -> tuple[int, float
     images = best[-1]
     sheets = [draw_sheet(drawn) for drawn in (pipeline.synthesis, halved(pipeline.synthesis).float())]
     gap = float(np.abs(np.subtract(*(np.asarray(sheet, np.int16) for sheet in sheets))).mean())
-    save_pipeline(pipeline, target, for_strangers=False, half=True)
+    discriminators = {} if no_discriminator else discriminators
+    save_pipeline(pipeline, target, for_strangers=False, half=True, discriminators=discriminators)
     for name in OF_THE_ONE_BEFORE:
         (target / name).unlink(missing_ok=True)
     (target / "config.json").write_bytes(config)
@@ -62,8 +73,11 @@ def main() -> str:
     """Run the program; return its last line."""
     parser = Parser(prog="train.ship", description=__doc__.strip().splitlines()[0])
     parser.add_argument("run_folder", type=Path, help="folder of a run that has ended")
+    parser.add_argument(
+        "--no_discriminator", action="store_true", help="leave out what judged it, with which others could go on"
+    )
     args = parser.parse_args()
-    images, gap = ship(args.run_folder, PRETRAINED)
+    images, gap = ship(args.run_folder, PRETRAINED, no_discriminator=args.no_discriminator)
     size = sum(file.stat().st_size for part in ("synthesis", "encoder") for file in PRETRAINED.glob(f"{part}/*"))
     return (
         f"{PRETRAINED}: the generator after {images:,} covers, {size / 1e6:.1f} MB, "

@@ -119,6 +119,12 @@ class DCGANDiscriminator(ModelMixin, ConfigMixin):
                 spectral_norm(layer)
         self.genre_embedding = GenreEmbedding(genres, channels[-1]) if genres else None
 
+    @property
+    def stages(self) -> list[nn.Module]:
+        """Its layers but the last, which gives the logit, from the picture on: one convolution, and one size, each."""
+        starts = [i for i, layer in enumerate(self.layers) if isinstance(layer, nn.Conv2d)]
+        return [self.layers[start:end] for start, end in pairwise(starts)]
+
     def forward(self, covers: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
         """Turn (N, 3, resolution, resolution) covers in -1..1 into (N,) logits; `labels` as in `DCGANGenerator`."""
         features = self.layers[:-1](covers)

@@ -7,6 +7,7 @@ batch, and the cover of a seed never depends on its neighbours. The two networks
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -196,6 +197,13 @@ class R3GANDiscriminator(ModelMixin, ConfigMixin):
         self.to_logit = nn.Linear(widths[0], 1, bias=False)
         nn.init.normal_(self.to_logit.weight, 0.0, 1 / math.sqrt(widths[0]))
         self.genre_embedding = GenreEmbedding(genres, widths[0]) if genres else None
+
+    @property
+    def stages(self) -> list[nn.Module]:
+        """Its layers but the last, which give the logit, from the picture on: one size each."""
+        ends = [i + 1 for i, layer in enumerate(self.layers) if isinstance(layer, Downsample)]
+        first, *others = [self.layers[start:end] for start, end in pairwise([0, *ends, len(self.layers)])]
+        return [nn.Sequential(self.from_rgb, first), *others]
 
     def forward(self, covers: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
         """Turn (N, 3, resolution, resolution) covers into (N,) logits; `labels` as in `R3GANGenerator`."""

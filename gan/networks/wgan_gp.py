@@ -133,6 +133,11 @@ class WGANGPDiscriminator(ModelMixin, ConfigMixin):
         _initialise(self)
         self.genre_embedding = GenreEmbedding(genres, channels[-1]) if genres else None
 
+    @property
+    def stages(self) -> list[nn.Module]:
+        """Its layers but the last, which gives the score, from the picture on: one size each."""
+        return [nn.Sequential(self.first, self.blocks[0]), *self.blocks[1:]]
+
     def forward(self, covers: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
         """Turn (N, 3, resolution, resolution) covers in -1..1 into (N,) scores; `labels` as in `WGANGPGenerator`."""
         features = self.blocks(self.first(covers))

@@ -55,8 +55,8 @@ def test_a_disk_that_fills_up_is_told_in_one_line_and_leaves_what_was_there(writ
         "write_config": lambda: run.write_config(RunConfig(training.recipe)),
         "forget_after": lambda: run.forget_after(8),
         "log": lambda: run.log("training", 16, loss_g=1.0),
-        "save_samples": lambda: run.save_samples(pipeline, 16),
-        "save_best": lambda: run.save_best(pipeline),
+        "save_samples": lambda: run.save_samples(pipeline, {}, 16),
+        "save_best": lambda: run.save_best(pipeline, {}),
         "checkpoint": lambda: run.checkpoints.save(training.gan, 16, 2.0),
     }[written]
     before = {file: file.read_bytes() for file in run.folder.rglob("*") if file.is_file()}
@@ -226,7 +226,7 @@ def test_folders_that_were_deleted_meanwhile_are_made_again(tmp_path: Path) -> N
     run.open(RunConfig(training.recipe))
     run.samples.rmdir()
     run.checkpoints.folder.rmdir()
-    run.save_samples(AlbumCoverPipeline(with_standing_statistics(training.gan.ema[0])), 8)
+    run.save_samples(AlbumCoverPipeline(with_standing_statistics(training.gan.ema[0])), {}, 8)
     run.checkpoints.save(training.gan, 8, 1.0)
     assert len(list(run.samples.iterdir())) == len(list(run.checkpoints.folder.iterdir())) == 1
 

@@ -55,6 +55,9 @@ def parse_arguments() -> argparse.Namespace:
     model.add_argument(
         "--onnx", action="store_true", help="send an ONNX file too; needs the packages onnx onnxscript onnxruntime"
     )
+    model.add_argument(
+        "--no_discriminator", action="store_true", help="leave out what judged it, with which others could go on"
+    )
     dataset = kinds.add_parser("dataset", help="prepared covers", description="Share covers that train.prepare wrote.")
     dataset.add_argument("folder", type=Path, help="dataset folder, e.g. covers-64")
     dataset.add_argument("--license", help="licence that the card names, e.g. cc-by-nc-4.0; without it, what it named")

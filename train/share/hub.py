@@ -9,7 +9,7 @@ from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
 
 from gan.errors import HubError, check_id, errors_in_one_line
 from gan.nearest import CopiesError, load_index
-from gan.pipeline_folder import COVERS_INDEX, SURVEY, load_pipeline, save_pipeline
+from gan.pipeline_folder import COVERS_INDEX, DISCRIMINATORS, SURVEY, load_with_discriminators, save_pipeline
 from gan.survey import SurveyError, load_survey
 from gan.untrusted import own_file
 from train.share.commit import Files, Upload, commit_files, is_ours, open_repo
@@ -30,6 +30,7 @@ MODEL_FILES = (
     COVERS_INDEX,
     SURVEY,
     "covers.png",
+    *(f"{part}/*.{ending}" for part in DISCRIMINATORS for ending in ("json", "safetensors")),
     "encoder/*.json",
     "encoder/*.py",
     "encoder/*.safetensors",
@@ -71,6 +72,7 @@ def upload_model(
     tag: str | None = None,
     onnx: bool = False,
     move_tag: bool = False,
+    no_discriminator: bool = False,
 ) -> Upload:
     """Upload a generator to the Hub, so that others load it with diffusers or with torch alone.
 
@@ -88,6 +90,7 @@ def upload_model(
         tag: name of this snapshot; None is `images-<covers shown>` where the run tells how many.
         onnx: upload a generator.onnx too.
         move_tag: move an existing tag; a resumed run needs this, as it reaches the same number of covers again.
+        no_discriminator: leave out what judged the generator, with which others could go on.
 
     Raises:
         HubError: the folder does not exist, repo_id is malformed, or the Hub cannot be reached or refuses.
@@ -104,7 +107,8 @@ def upload_model(
     check_id(repo_id)  # before the export, which takes seconds
     if onnx:
         check_onnx_packages()
-    pipeline = load_pipeline(folder)
+    pipeline, discriminators = load_with_discriminators(folder)
+    discriminators = {} if no_discriminator else discriminators
     images = int(tag.removeprefix("images-")) if tag and tag.removeprefix("images-").isdecimal() else None
     run = read_run(folder, type(pipeline.synthesis), images)
     if tag is None and run.images:
@@ -115,7 +119,7 @@ def upload_model(
         # Written anew, from weights that were read and code that stands here: a folder may be somebody else's, and
         # its files a stranger's programs, or links to what is nobody's business.
         written = Path(temporary) / "pipeline"
-        save_pipeline(pipeline, written)
+        save_pipeline(pipeline, written, discriminators=discriminators)
         files = _matching(written, MODEL_FILES) | run.files
         files |= _sound(folder)
         if onnx:
@@ -125,7 +129,7 @@ def upload_model(
         if own_card:
             files["README.md"] = own_card
         else:
-            files["README.md"] = model_card(pipeline, repo_id, run, license, onnx).encode()
+            files["README.md"] = model_card(pipeline, repo_id, run, license, onnx, bool(discriminators)).encode()
         upload = commit_files(
             "model", repo_id, files, MODEL_FILES, private, commit_message, dry_run, force, tag, move_tag, decided
         )

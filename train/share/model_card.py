@@ -10,7 +10,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from gan.pipeline import AlbumCoverPipeline
 from train.metrics.schema import Copies
-from train.share.run_facts import Run
+from train.share.run_facts import HUB_ID, Run
 
 
 SHOWN_SEEDS = 16
@@ -47,8 +47,24 @@ For looking, playing, learning how a GAN works, and as a start for a cover of yo
 """
 
 
+STARTING = """## Go on with it
+
+What judged the generator lies beside it, in float16. So a training of this project on covers of your own can begin
+where this one ended:
+
+```
+python -m train.train_gan --start_from {repo_id} --config RECIPE --dataset_name my-covers --output_dir runs/mine
+```
+"""
+
+
 def model_card(
-    pipeline: AlbumCoverPipeline, repo_id: str, run: Run | None = None, license: str | None = None, onnx: bool = False
+    pipeline: AlbumCoverPipeline,
+    repo_id: str,
+    run: Run | None = None,
+    license: str | None = None,
+    onnx: bool = False,
+    discriminator: bool = False,
 ) -> str:
     """Return the card of a generator in Markdown: what it draws, the lines that load it, how it was trained if known.
 
@@ -58,6 +74,7 @@ def model_card(
         run: what `read_run` found out about its training; None is nothing.
         license: identifier of the licence that its owner chose, as the Hub spells it.
         onnx: whether generator.onnx lies beside the weights.
+        discriminator: whether what judged the generator lies there, too.
     """
     run = run or Run()
     network = pipeline.synthesis
@@ -106,6 +123,7 @@ covers = generator({inputs})  # (4, 3, {side}, {side}), about -1 to 1
 """,
         _onnx(repo_id, latent_dim, side, len(pipeline.genres)) if onnx else "",
         _training(run),
+        STARTING.format(repo_id=repo_id) if discriminator else "",
         _scores(scores, run),
         LIMITS.format(but=" but a genre" if pipeline.genres else ""),
         _copies(run.copies),
@@ -160,6 +178,7 @@ def _training(run: Run) -> str:
         "loss": run.config.get("loss"),
         "covers shown": run.images,
         "before that": _grown_from(run.config.get("grown_from")),
+        "began with": _started_from(run.config.get("started_from")),
         "batch size": run.config.get("train_batch_size"),
         "precision": {"bf16": "bfloat16", "no": "float32"}.get(str(run.config.get("mixed_precision"))),
         "device": run.config.get("device"),
@@ -185,6 +204,14 @@ def _grown_from(smaller: object) -> str | None:
     if not all(isinstance(value, int | float) and math.isfinite(value) for value in (resolution, images, seconds)):
         return None
     return f"{images:,} at {resolution} pixels, in {seconds / 3600:.2f} hours"
+
+
+def _started_from(start: object) -> str | None:
+    """Return the model of others that the run began with, or None."""
+    model = start.get("model") if isinstance(start, dict) else None
+    if not isinstance(model, str) or not model:
+        return None
+    return f"[{model}](https://huggingface.co/{model})" if HUB_ID.fullmatch(model) else model
 
 
 def _scores(scores: dict[str, float], run: Run) -> str:

@@ -20,6 +20,8 @@ def main() -> str:
     started_by = launcher()  # before anything takes long
     args = options()
     chosen = {name: getattr(args, name) for name in OVERRIDES}
+    if args.start_from:  # decided when it is known what that has learned
+        del chosen["total_images"]
     recipe = load_recipe(args.config, chosen | {"class_conditional": args.class_conditional or None})
 
     # here and not above, because torch takes seconds to import: --help and mistakes are answered at once
@@ -32,10 +34,11 @@ def main() -> str:
 
     with no_memory_in_one_line():
         accelerator = setup.start(args, recipe)
+        start, recipe = setup.open_start(args, recipe, accelerator)
         if args.dry_run:
-            gan, _, _ = setup.build_networks(args, recipe, accelerator)
+            gan, _, _ = setup.build_networks(args, recipe, accelerator, start)
             return describe(gan, recipe) if accelerator.is_main_process else ""
-        training = setup.open_run(args, recipe, accelerator, started_by)
+        training = setup.open_run(args, recipe, accelerator, started_by, start)
         try:
             line = loop(training)
             end_tracker(accelerator, setup.say)

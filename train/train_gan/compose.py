@@ -48,6 +48,7 @@ class Composing:
         painted: looks at what is painted from the latents, while tuning; None: nobody does.
         painted_every: so many covers a batch for each one that it sees: a painted one costs as much as five composed.
         painted_weight: of its verdict.
+        waits: whether the composer learns nothing yet, because those who judge it are new.
     """
 
     generator: nn.Module
@@ -66,6 +67,7 @@ class Composing:
     painted: PaintedJudge | None = None
     painted_every: int = 4
     painted_weight: float = 0.5
+    waits: bool = False
     _shown: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def step(
@@ -88,7 +90,7 @@ class Composing:
         Returns:
             What `metrics.jsonl` shows: the losses, the penalty, the share of pairs told apart.
         """
-        with self.autocast():
+        with self.autocast(), torch.set_grad_enabled(not self.waits):
             fake = self.generator.compose(latents, **conditions).float()
         self._shown = {}
         self._teach_critic(real, fake.detach(), conditions)
@@ -97,7 +99,8 @@ class Composing:
         if self.painted is not None:
             some = slice(None, None, self.painted_every)
             self._shown |= self.painted.teach(real[some], fake.detach()[some], draw, self.learning_rate / 2)
-        self._teach_composer(real, fake, shifts, conditions, draw)
+        if not self.waits:
+            self._teach_composer(real, fake, shifts, conditions, draw)
         return self._shown
 
     def _teach_critic(self, real: torch.Tensor, fake: torch.Tensor, conditions: Conditions) -> None:

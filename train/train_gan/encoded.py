@@ -62,7 +62,13 @@ class Encoded:
 
 
 @torch.no_grad()
-def encode(painter: Painter, covers: Covers, features: EfficientNetLite | None, autocast: Callable) -> Encoded:
+def encode(
+    painter: Painter,
+    covers: Covers,
+    features: EfficientNetLite | None,
+    autocast: Callable,
+    scale: tuple[torch.Tensor, torch.Tensor] | None = None,
+) -> Encoded:
     """Encode all covers, and look at each once with the frozen network.
 
     Args:
@@ -70,6 +76,8 @@ def encode(painter: Painter, covers: Covers, features: EfficientNetLite | None, 
         covers: N real ones.
         features: EfficientNet-lite0; None does without clusters.
         autocast: the context in which networks compute.
+        scale: (latent_channels,) mean and deviation that latents are given in, of a composer that has learned with
+            these; None: their own.
     """
     config, device = painter.generator.config, painter.generator.latent_mean.device
     latents, seen, colours, count, sums, squares = [], [], [], 0, 0.0, 0.0
@@ -90,6 +98,8 @@ def encode(painter: Painter, covers: Covers, features: EfficientNetLite | None, 
             count += len(pixels)
     latents = torch.cat(latents)
     deviation, mean = torch.std_mean(latents, (0, 2, 3))
+    if scale is not None:
+        mean, deviation = scale
     map_means = sums / count if count else torch.zeros(0)
     map_deviations = (squares / count - map_means.square()).clamp_min(1e-8).sqrt() if count else torch.zeros(0)
     clusters, centres, *scale = torch.zeros(0, dtype=torch.int64), *(torch.zeros(0) for _ in range(3))

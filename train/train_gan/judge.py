@@ -9,6 +9,7 @@ from gan.errors import first_line
 from gan.pipeline import AlbumCoverPipeline
 from train.metrics.best import best_of, is_best
 from train.train_gan.run_folder import SHEET_SEEDS
+from train.train_gan.start import discriminators_of
 
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 def evaluate(run: "Run") -> None:
     """Measure every average of the generator; keep the best that there ever was in best/."""
-    if not run.is_main or run.evaluation is None or run.stop.asked() or not run.trainer.recipe.draws(run.images):
+    if not run.is_main or run.evaluation is None or run.stop.asked() or not run.draws:
         return
     with run.monitor.pause():
         run.measured = run.images
@@ -26,7 +27,7 @@ def evaluate(run: "Run") -> None:
             run.averages.choose(scores["ema_sigma"])
             run.averages.keep(average, run.images)
             if is_best(scores, run.evaluations):
-                run.folder.save_best(pipeline_of(run, average))
+                run.folder.save_best(*pipeline_of(run, average))
             run.evaluations.append(scores)
             run.monitor.evaluated(run.images, scores)
 
@@ -55,17 +56,22 @@ def draw(run: "Run") -> None:
     """
     if run.is_main:
         with run.monitor.pause():
-            if not run.trainer.recipe.draws(run.images):
+            if not run.draws:
                 covers = run.evaluation.real[: SHEET_SEEDS // 2]
                 run.folder.save_repainted(covers, run.trainer.repaint(covers), run.images)
             else:
-                run.folder.save_samples(pipeline_of(run, run.averages.ready(run.images)), run.images)
+                run.folder.save_samples(*pipeline_of(run, run.averages.ready(run.images)), run.images)
         run.drawn = run.images, run.averages.chosen
 
 
-def pipeline_of(run: "Run", average: nn.Module) -> AlbumCoverPipeline:
-    """Return the pipeline of an average; a painter's encoder travels with it."""
-    return AlbumCoverPipeline(average, getattr(run.trainer.gan, "encoder", None))
+def pipeline_of(run: "Run", average: nn.Module) -> tuple[AlbumCoverPipeline, dict[str, nn.Module]]:
+    """Return the pipeline of an average, and what judges it, unless that is not to be shared.
+
+    A painter's encoder travels with it.
+    """
+    gan = run.trainer.gan
+    judged = discriminators_of(gan, run.trainer.recipe) if run.shares_discriminator else {}
+    return AlbumCoverPipeline(average, getattr(gan, "encoder", None)), judged
 
 
 def look_for_copies(run: "Run") -> None:

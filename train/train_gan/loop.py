@@ -41,6 +41,8 @@ class Run:
         evaluation_images: covers shown between two evaluations.
         push: sends the generator to the Hub; None where nobody asked for it.
         images: covers shown so far.
+        draws_at_start: whether the generator had learned to draw before the run began.
+        shares_discriminator: whether what judges the generator lies beside it in pipeline/ and best/.
     """
 
     trainer: Trainer | PhaseTrainer
@@ -53,6 +55,8 @@ class Run:
     evaluation_images: int = 50_000
     push: Push | None = None
     images: int = 0
+    draws_at_start: bool = False
+    shares_discriminator: bool = True
 
     def __post_init__(self):
         self.start = self.saved = self.images  # covers shown at the start, and when the last checkpoint was written
@@ -69,6 +73,11 @@ class Run:
         # after how many covers, and with which average, the newest sheet and pipeline were drawn
         drawn = self.is_main and self.folder.has_samples(self.start)
         self.drawn = (self.start, self.averages.chosen) if drawn else None
+
+    @property
+    def draws(self) -> bool:
+        """Whether the generator draws covers of its own by now."""
+        return self.trainer.recipe.draws(self.images) or (self.images == 0 and self.draws_at_start)
 
 
 def steps(
@@ -144,10 +153,14 @@ def is_due(images: int, size: int, interval: int) -> bool:
 
 
 def catch_up(run: Run) -> None:
-    """Before the first step, measure and draw what a run that was ended in the middle of it still lacks."""
-    if not run.is_main or not 0 < run.start < run.trainer.recipe.total_images:
+    """Before the first step, measure and draw what a run that was ended in the middle of it still lacks.
+
+    A run that starts from a model begins with a measurement and a sheet of that.
+    """
+    if not run.is_main or run.start >= run.trainer.recipe.total_images or (not run.start and not run.draws):
         return
-    if run.start // run.evaluation_images > max(run.measured, 0) // run.evaluation_images:
+    since = run.start // run.evaluation_images - max(run.measured, 0) // run.evaluation_images
+    if since or (not run.start and run.measured < 0):
         evaluate(run)
     if run.drawn != (run.start, run.averages.chosen):
         draw(run)

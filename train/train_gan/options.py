@@ -40,6 +40,19 @@ def options() -> argparse.Namespace:
         type=Path,
         help="folder of a painter's run, whose autoencoder this one takes",
     )
+    what.add_argument(
+        "--start_from",
+        metavar="MODEL",
+        help="a generator that others trained, to go on with: pipeline folder or Hub id",
+    )
+    what.add_argument("--revision", help="branch, tag or commit of that model")
+    what.add_argument(
+        "--freeze_discriminator",
+        type=int,
+        default=0,
+        metavar="N",
+        help="its first N stages, those next to the picture, learn no more",
+    )
     what.add_argument("--resume_from_checkpoint", default="latest", help="a checkpoint file, or latest")
     what.add_argument(
         "--dry_run", action="store_true", help="print recipe, parameters and layer shapes, train nothing"
@@ -81,6 +94,11 @@ def options() -> argparse.Namespace:
     hub.add_argument("--push_to_hub", action="store_true", help="share the generator at every checkpoint")
     hub.add_argument("--hub_model_id", help="user/name on the Hub")
     hub.add_argument("--hub_private_repo", action="store_true", help="visible to its owner alone")
+    hub.add_argument(
+        "--no_discriminator",
+        action="store_true",
+        help="leave out of the generator's folders what judged it, with which others could go on",
+    )
 
     args = parser.parse_args()
     _check(args)
@@ -92,6 +110,14 @@ def _check(args: argparse.Namespace) -> None:
         value = getattr(args, flag)
         if value is not None and value < 1:
             raise UserError(f"--{flag} must be at least 1, not {value}")
+    if args.start_from is None:
+        if args.revision or args.freeze_discriminator:
+            flag = "revision" if args.revision else "freeze_discriminator"
+            raise UserError(f"--{flag} is for --start_from, which is missing")
+    elif args.grow_from or args.autoencoder or args.resume_from_checkpoint != "latest":
+        raise UserError("--start_from: a run begins with one thing, so not with another run's networks, too")
+    if args.freeze_discriminator < 0:
+        raise UserError(f"--freeze_discriminator must be at least 0, not {args.freeze_discriminator}")
     if args.resume_from_checkpoint != "latest" and not Path(args.resume_from_checkpoint).is_file():
         raise UserError(f"--resume_from_checkpoint {args.resume_from_checkpoint}: no such file")
     if args.push_to_hub and args.hub_model_id is None:

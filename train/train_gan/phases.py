@@ -61,6 +61,8 @@ class PhaseTrainer:
         accelerator: the processes that share a batch.
         bf16: activations in bfloat16; weights, losses and penalties stay float32.
         features: EfficientNet-lite0, frozen, on the same device; None does without.
+        warm_up: composed covers at the beginning for which only the discriminators learn, see start.py.
+        started: whether the generator has been told the scale of latents by the run that it comes from.
     """
 
     gan: Painter
@@ -68,6 +70,8 @@ class PhaseTrainer:
     accelerator: Accelerator
     bf16: bool
     features: EfficientNetLite | None = None
+    warm_up: int = 0
+    started: bool = False
     learning: str = field(default="", init=False)  # the phase whose networks may learn
 
     def __post_init__(self):
@@ -114,12 +118,14 @@ class PhaseTrainer:
         """
         recipe = self.recipe
         self._let_learn(batch.phase)
+        composed = images - recipe.before_composing
         for composing in (self.phases["compose"], self.phases["tune"]):
             composing.learning_rate = recipe.at("learning_rate", images)
             composing.penalty_weight = recipe.at("gradient_penalty_weight", images)
+            composing.waits = composed < self.warm_up
         measured = self.phases[batch.phase].step(**batch.arguments)
-        if batch.phase in ("compose", "tune"):
-            update_averages(self.gan.ema, self.gan.generator, recipe, images - recipe.before_composing)
+        if batch.phase in ("compose", "tune") and composed >= self.warm_up:
+            update_averages(self.gan.ema, self.gan.generator, recipe, composed)
         return measured
 
     def _let_learn(self, phase: str) -> None:
@@ -267,7 +273,9 @@ class PhaseBatches:
             if self.cache is not None:
                 self.encoded = read(self.cache, digest)
             if self.encoded is None:
-                self.encoded = encode(trainer.gan, self.covers, trainer.features, trainer.autocast)
+                told = trainer.gan.generator if trainer.started else None
+                scale = told and (told.latent_mean.cpu(), told.latent_deviation.cpu())
+                self.encoded = encode(trainer.gan, self.covers, trainer.features, trainer.autocast, scale)
                 if self.cache is not None and trainer.accelerator.is_main_process:
                     write(self.encoded, self.cache, digest)
         self.encoded.tell(trainer.gan)

@@ -114,7 +114,8 @@ class Recipe:
             raise ValueError("augmentation is of pixels, which a painter's discriminator never sees")
         if "paint" not in self.phases:
             raise ValueError("network: painter needs phases: {paint: covers, ...}")
-        if (self.features == "none") != (not self.phases.get("distil")):
+        begun = not self.phases["paint"] and not self.phases.get("distil")  # by another's networks, see start.py
+        if (self.features == "none") != (not self.phases.get("distil")) and not (begun and self.features != "none"):
             raise ValueError("features and phases.distil go together: the one is what the other teaches")
         if self.phases.get("tune") and self.features == "none":
             raise ValueError("phases.tune is judged by features, which are none")
@@ -216,6 +217,11 @@ def load_recipe(config: str, overrides: dict) -> Recipe:
     return _checked(config, dataclasses.asdict(recipe) | chosen)
 
 
+def changed(recipe: Recipe, **values: object) -> Recipe:
+    """Return a recipe in which some values are others. Raises UserError where that makes no sense."""
+    return _checked("", dataclasses.asdict(recipe) | values)
+
+
 def names() -> list[str]:
     """Return the names of the recipes in train/configs."""
     return sorted(path.stem for path in CONFIGS.glob("*.yaml"))
@@ -225,7 +231,7 @@ def _checked(config: str, values: dict) -> Recipe:
     try:
         return Recipe(**values)
     except ValidationError as error:
-        raise UserError(f"--config {config}: {_first_mistake(error)}") from error
+        raise UserError(f"{f'--config {config}' if config else 'recipe'}: {_first_mistake(error)}") from error
 
 
 def _first_mistake(error: ValidationError) -> str:

@@ -27,6 +27,8 @@ class RunConfig:
         streaming: whether the covers are read from the Hub while training.
         genres: names of the genres that are learned, in the order of their labels.
         grown_from: `resolution`, `images` and `seconds` of the smaller run whose networks this one began with.
+        started_from: the model of others that this run began with, see `start.Start`; None of none.
+        freeze_discriminator: stages of the discriminator that learn nothing.
         mixed_precision: "bf16" or "no".
         device: name of the GPU, or of the kind of CPU.
         processes: that share a batch.
@@ -42,6 +44,8 @@ class RunConfig:
     streaming: bool = False
     genres: list[str] = field(default_factory=list)
     grown_from: dict[str, float] | None = None
+    started_from: dict[str, object] | None = None
+    freeze_discriminator: int = 0
     mixed_precision: str = "no"
     device: str = ""
     processes: int = 1

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -135,14 +136,16 @@ class RunFolder:
         except (OSError, ValueError, LookupError, TypeError):
             return False
 
-    def save_samples(self, pipeline: AlbumCoverPipeline, images: int) -> None:
-        """Write the sheet of the first 64 seeds (no choosing) and the pipeline folder."""
+    def save_samples(
+        self, pipeline: AlbumCoverPipeline, discriminators: Mapping[str, torch.nn.Module], images: int
+    ) -> None:
+        """Write the sheet of the first 64 seeds (no choosing) and the pipeline folder, with what judges it."""
         sheet = draw_sheet(pipeline.synthesis)
         with full_disk_in_one_line(self.folder):
             self.samples.mkdir(exist_ok=True)
             with replacing(self.samples / f"images-{images:010d}.png") as file:
                 sheet.save(file, "PNG")
-            save_pipeline(pipeline, self.folder / "pipeline")
+            save_pipeline(pipeline, self.folder / "pipeline", discriminators=discriminators)
 
     def save_repainted(self, covers: torch.Tensor, repainted: torch.Tensor, images: int) -> None:
         """Write a sheet of (N, H, W, 3) uint8 covers, each row of them above what an autoencoder makes of it.
@@ -158,10 +161,10 @@ class RunFolder:
         """Return whether there is a sheet of what was drawn, or painted, after `images` covers."""
         return any((self.samples / f"{kind}-{images:010d}.png").exists() for kind in ("images", "painted"))
 
-    def save_best(self, pipeline: AlbumCoverPipeline) -> None:
-        """Write the generator that measured best so far, as a pipeline folder."""
+    def save_best(self, pipeline: AlbumCoverPipeline, discriminators: Mapping[str, torch.nn.Module]) -> None:
+        """Write the generator that measured best so far, as a pipeline folder, with what judges it."""
         with full_disk_in_one_line(self.folder):
-            save_pipeline(pipeline, self.folder / "best")
+            save_pipeline(pipeline, self.folder / "best", discriminators=discriminators)
 
 
 def kind_of(line: dict) -> str:

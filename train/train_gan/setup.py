@@ -31,6 +31,7 @@ from train.train_gan.push import Push
 from train.train_gan.recipes import Recipe
 from train.train_gan.run_config import RunConfig, name_of, public_dataset_name
 from train.train_gan.run_folder import RunFolder
+from train.train_gan.start import Start, begin, find_start, freeze
 from train.train_gan.state import GAN, build
 from train.train_gan.steps import Trainer
 from train.train_gan.stop import Stop
@@ -61,10 +62,24 @@ def start(args: argparse.Namespace, recipe: Recipe) -> Accelerator:
     return accelerator
 
 
+def open_start(args: argparse.Namespace, recipe: Recipe, accelerator: Accelerator) -> tuple[Start | None, Recipe]:
+    """Return the model that the run begins with, None for none, and the recipe without what that has learned.
+
+    Raises:
+        UserError: as `find_start`; or there is no discriminator whose layers could be frozen.
+    """
+    before = RunFolder(args.output_dir).previous_config() if args.output_dir else {}
+    with accelerator.local_main_process_first():  # which downloads it
+        start, recipe = find_start(args, recipe, before)
+    if args.freeze_discriminator and not start.told["discriminator"]:
+        raise UserError(f"--freeze_discriminator: {args.start_from} brings no discriminator")
+    return start, recipe
+
+
 def build_networks(
-    args: argparse.Namespace, recipe: Recipe, accelerator: Accelerator
+    args: argparse.Namespace, recipe: Recipe, accelerator: Accelerator, start: Start | None = None
 ) -> tuple[GAN | Painter, list[str], dict[str, float] | None]:
-    """Build new networks, grown from those of a smaller run, or with another's autoencoder, where that was asked for.
+    """Build new networks, with the weights of others, of a smaller run, or of another's autoencoder, where asked for.
 
     Returns:
         The networks and optimisers, the genres that they learn, and what is known of the smaller run; None without.
@@ -86,10 +101,21 @@ def build_networks(
         grown_from = grow(gan, args.grow_from)
     if args.autoencoder and not before:
         take_autoencoder(gan, args.autoencoder)
+    if start and start.pipeline:
+        taken = begin(gan, recipe, start)
+        if accelerator.is_main_process:
+            print(taken, file=sys.stderr)
+    freeze(gan.discriminator, args.freeze_discriminator)
     return gan, genres, grown_from
 
 
-def open_run(args: argparse.Namespace, recipe: Recipe, accelerator: Accelerator, started_by: int | None) -> Run:
+def open_run(
+    args: argparse.Namespace,
+    recipe: Recipe,
+    accelerator: Accelerator,
+    started_by: int | None,
+    start: Start | None = None,
+) -> Run:
     """Open covers and run folder, and restore the last checkpoint.
 
     Args:
@@ -97,11 +123,12 @@ def open_run(args: argparse.Namespace, recipe: Recipe, accelerator: Accelerator,
         recipe: what to compute.
         accelerator: see `start`.
         started_by: process id of the launcher, see `Stop`.
+        start: the model that the run begins with; None: with none.
 
     Raises:
         UserError: anything that was asked for is not there, does not fit, or cannot be written.
     """
-    gan, genres, grown_from = build_networks(args, recipe, accelerator)
+    gan, genres, grown_from = build_networks(args, recipe, accelerator, start)
     frozen = load_features(recipe, accelerator.device)
     push = None
     if args.push_to_hub and accelerator.is_main_process:  # first, because a large dataset takes hours to decode
@@ -125,6 +152,8 @@ def open_run(args: argparse.Namespace, recipe: Recipe, accelerator: Accelerator,
         streaming=args.streaming,
         genres=genres,
         grown_from=grown_from,
+        started_from=start and start.told,
+        freeze_discriminator=args.freeze_discriminator,
         mixed_precision=precision(args.mixed_precision, before, accelerator.device),
         device=name_of(accelerator.device),
         processes=accelerator.num_processes,
@@ -146,10 +175,12 @@ def open_run(args: argparse.Namespace, recipe: Recipe, accelerator: Accelerator,
             synchronise(network)
     bf16 = config.mixed_precision == "bf16"
     if recipe.phases:
-        trainer = PhaseTrainer(gan, recipe, accelerator, bf16, frozen)
+        warm_up = start.warm_up if start else 0
+        trainer = PhaseTrainer(gan, recipe, accelerator, bf16, frozen, warm_up, started=start is not None)
         batches = PhaseBatches(trainer, covers, folder.encoded)
     else:
-        trainer = Trainer(gan, recipe, accelerator, bf16, args.gradient_accumulation_steps)
+        parts = args.gradient_accumulation_steps
+        trainer = Trainer(gan, recipe, accelerator, bf16, parts, start.warm_up if start else 0)
         batches = Batches(trainer, covers, held_out)
     evaluation = None
     if accelerator.is_main_process:
@@ -171,6 +202,8 @@ def open_run(args: argparse.Namespace, recipe: Recipe, accelerator: Accelerator,
         args.evaluation_images or recipe.checkpointing_images,
         push,
         images,
+        draws_at_start=start is not None,
+        shares_discriminator=not args.no_discriminator,
     )
 
 
@@ -220,9 +253,11 @@ def check_phases(args: argparse.Namespace, recipe: Recipe) -> None:
         return
     if args.autoencoder and recipe.phases["paint"]:
         raise UserError("--autoencoder: the recipe would learn one of its own; say phases: {paint: 0, ...} in it")
-    learned = args.autoencoder or recipe.phases["paint"] or args.resume_from_checkpoint != "latest"
+    learned = args.autoencoder or recipe.phases["paint"] or args.resume_from_checkpoint != "latest" or args.start_from
     if not learned and not args.dry_run and not RunFolder(args.output_dir).previous_config():
         raise UserError("phases.paint is 0; name --autoencoder, the folder of a run that has learned to paint")
+    if recipe.features != "none" and not recipe.phases.get("distil") and not args.start_from:
+        raise UserError("phases.distil is 0; name --start_from, a model whose student has learned to see")
     for flag, why in {
         "streaming": "looks at all covers at once when it has learned to paint",
         "grow_from": "begins with the autoencoder of its own resolution",

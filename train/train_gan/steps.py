@@ -66,6 +66,7 @@ class Trainer:
         bf16: activations in bfloat16; weights, losses and penalties stay float32, so nothing needs scaling.
         micro_batches: in how many parts each process computes its share, to need less memory. By hand, because
             accelerate's `accumulate()` counts for one network alone: of two, one would never be updated.
+        warm_up: covers at the beginning for which only the discriminator learns, see start.py.
     """
 
     gan: GAN
@@ -73,6 +74,7 @@ class Trainer:
     accelerator: Accelerator
     bf16: bool
     micro_batches: int = 1
+    warm_up: int = 0
 
     def step(self, batch: Batch, images: int) -> dict[str, torch.Tensor]:
         """Teach the discriminator and, once in `discriminator_steps`, the generator.
@@ -86,7 +88,7 @@ class Trainer:
         """
         recipe, gan, parts = self.recipe, self.gan, batch.split(self.micro_batches)
         every = recipe.discriminator_steps
-        generator_too = (images // recipe.train_batch_size) % every == every - 1
+        generator_too = (images // recipe.train_batch_size) % every == every - 1 and images >= self.warm_up
         # Covers drawn once serve both steps. The graphs of several parts would need the memory of the whole batch, and
         # beside other real covers generated ones have other genres.
         draw_once = generator_too and len(parts) == 1 and batch.other_labels is None

@@ -1,0 +1,253 @@
+"""Start from a generator that others trained, with what judged it, where they shared that: then one's own few hundred
+covers begin where theirs ended (Wang et al. 2018, "Transferring GANs"; Karras et al. 2020, "Training Generative
+Adversarial Networks with Limited Data", section 4.2).
+"""
+
+import argparse
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from gan.networks.projected import FeatureDiscriminator
+from gan.pipeline import AlbumCoverPipeline, genres_of
+from gan.pipeline_folder import PipelineError, load_with_discriminators
+from gan.untrusted import BOUNDS
+from train.cli import UserError
+from train.train_gan.device import is_no_memory
+from train.train_gan.grow import GROW
+from train.train_gan.painter import Painter
+from train.train_gan.recipes import Recipe, changed
+from train.train_gan.run_config import public_dataset_name
+from train.train_gan.state import GAN
+
+
+# Covers shown to a new discriminator while the generator waits: from one that knows nothing it would only unlearn.
+WARM_UP = 4000
+# Arguments of a network in which the new one may differ: each stands for an embedding that begins anew.
+CONDITIONS = ("genres", "clusters", "palette")
+# Where a recipe says the size of a network; the others follow from these.
+IN_RECIPE = {"generator": "generator", "discriminator": "discriminator", "student": "discriminator: student_width"}
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run begins with.
+
+    Args:
+        model: a folder or a Hub id, as the user named it.
+        told: what config.json tells of it: `model`, `revision`, whether its `discriminator` was there, and
+            `warm_up_images`, covers for which only a new discriminator learns.
+        pipeline: its generator and, of a painter, encoder; None where the run goes on, which needs it no more.
+        discriminators: what judged it, see `load_with_discriminators`.
+    """
+
+    model: str
+    told: dict[str, object]
+    pipeline: AlbumCoverPipeline | None = None
+    discriminators: dict[str, nn.Module] = field(default_factory=dict)
+
+    @property
+    def warm_up(self) -> int:
+        """Covers for which only a new discriminator learns."""
+        return self.told["warm_up_images"]
+
+
+def find_start(args: argparse.Namespace, recipe: Recipe, before: dict) -> tuple[Start | None, Recipe]:
+    """Load the model that `--start_from` names, unless the run has begun already.
+
+    Args:
+        args: the command line, see options.py.
+        recipe: what to compute.
+        before: `RunFolder.previous_config`.
+
+    Returns:
+        What the run begins with, None for nothing; and the recipe without what it need not learn any more.
+
+    Raises:
+        UserError: there is no such model, or it cannot be loaded; or the run has begun with another.
+    """
+    if before or args.start_from is None:
+        told = before.get("started_from")
+        model = told and told["model"]
+        if args.start_from is not None and _public_name(args.start_from) != model:
+            began = f"began with {model}" if model else "did not start from a model"
+            raise UserError(f"--start_from {args.start_from}: the run in {args.output_dir} {began}; name a new folder")
+        start = Start(model, told) if told else None
+        return start, _without_lessons(recipe, told["discriminator"], args.total_images) if told else recipe
+    try:
+        pipeline, discriminators = load_with_discriminators(args.start_from, args.revision)
+    except PipelineError as error:
+        raise UserError(f"--start_from {error}") from error
+    judged = _needed(recipe) <= discriminators.keys()
+    recipe = _without_lessons(recipe, judged, args.total_images)
+    told = {
+        "model": _public_name(args.start_from),
+        "revision": args.revision,
+        "discriminator": judged,
+        "warm_up_images": 0 if judged else min(WARM_UP, recipe.length("compose") // 10),
+    }
+    return Start(args.start_from, told, pipeline, discriminators), recipe
+
+
+def begin(gan: GAN | Painter, recipe: Recipe, start: Start) -> str:
+    """Make new networks and averages begin where those of `start` ended; optimisers begin anew.
+
+    What can be asked for is that of the new covers: genres of the same name keep what was learned, new ones begin as
+    "any", kinds begin anew.
+
+    Returns:
+        What was taken, in one line.
+
+    Raises:
+        UserError: the networks are others than the recipe's.
+    """
+    theirs, ours = start.pipeline.synthesis, gan.generator
+    if type(theirs) is not type(ours):
+        what = f"its generator is {type(theirs).__name__}, that of network: {recipe.network} is {type(ours).__name__}"
+        raise UserError(f"--start_from {start.model}: {what}")
+    sides = theirs.config.resolution, recipe.resolution
+    grows = recipe.network in GROW and 2 * sides[0] == sides[1]
+    if sides[0] != sides[1] and not grows:
+        raise UserError(
+            f"--start_from {start.model}: it draws {sides[0]} pixels, the recipe {sides[1]}; they must be equal, or "
+            f"the recipe's twice as many (network: {', '.join(GROW)})"
+        )
+    if isinstance(gan, Painter) and start.pipeline.encoder is None:
+        raise UserError(f"--start_from {start.model}: a painter without its encoder, which the covers need")
+    mine, judged = discriminators_of(gan, recipe), start.told["discriminator"]
+    pairs = {"generator": (theirs, ours)}
+    if judged:
+        pairs |= {part: (start.discriminators[part], mine[part]) for part in mine if part in start.discriminators}
+    if isinstance(gan, Painter):
+        pairs["encoder"] = start.pipeline.encoder, gan.encoder
+    if grows:
+        _grow(start, recipe, pairs)
+    else:
+        for part, pair in pairs.items():
+            _check_sizes(start.model, part, *pair)
+        for pair in pairs.values():
+            _take(*pair)
+    for average in gan.ema:
+        average.load_state_dict(ours.state_dict())
+    taken = f"starts from {start.told['model']}, its generator" + (" and discriminator" if judged else "")
+    if not judged:
+        taken += f"; it brings no discriminator, so for {start.warm_up:,} covers only a new one learns"
+    if lost := [genre for genre in genres_of(theirs) if genre not in genres_of(ours)]:
+        taken += f"; {len(lost)} of its genres are no more asked for"
+    return taken
+
+
+def freeze(discriminator: nn.Module, stages: int) -> None:
+    """Let the first layers of a discriminator, those next to the picture, learn no more (Mo et al. 2020, "Freeze the
+    Discriminator: a Simple Baseline for Fine-Tuning GANs", section 3).
+
+    Args:
+        discriminator: with `stages`, from the picture on.
+        stages: how many of them are frozen.
+
+    Raises:
+        UserError: it has fewer.
+    """
+    if not stages:
+        return
+    layers = getattr(discriminator, "stages", ())
+    if stages > len(layers):
+        raise UserError(
+            f"--freeze_discriminator {stages}: this discriminator has {len(layers)} stages that can be frozen"
+        )
+    for layer in layers[:stages]:
+        for weight in layer.parameters():
+            # not requires_grad_(False): behind it torch 2.13 crashes in the backward of GroupNorm (channels_last, CPU)
+            weight.register_post_accumulate_grad_hook(_forget)
+
+
+def _forget(weight: torch.Tensor) -> None:
+    weight.grad = None
+
+
+def discriminators_of(gan: GAN | Painter, recipe: Recipe) -> dict[str, nn.Module]:
+    """Return what judges a generator and travels with it, by the names of `gan.pipeline_folder.DISCRIMINATORS`."""
+    if isinstance(gan, Painter):
+        return {part: getattr(gan, part) for part in ("patch_critic", *sorted(_needed(recipe)))}
+    if isinstance(gan.discriminator, FeatureDiscriminator):
+        return {"heads": gan.discriminator.judge}
+    return {"discriminator": gan.discriminator}
+
+
+def _needed(recipe: Recipe) -> set[str]:
+    """Return what must be there for a discriminator to go on as it was; a critic of patches joins for a while only."""
+    if recipe.network == "projected":
+        return {"heads"}
+    return {"discriminator"} | ({"student", "heads"} if recipe.features != "none" else set())
+
+
+def _without_lessons(recipe: Recipe, judged: bool, total_images: int | None) -> Recipe:
+    """Return the recipe of a painter that has learned to paint and, with what judged it, to see."""
+    learned = {"paint"} | ({"distil"} if judged else set())
+    phases = {name: 0 if name in learned else length for name, length in recipe.phases.items()}
+    left_out = sum(recipe.phases.values()) - sum(phases.values())
+    return changed(recipe, phases=phases, total_images=total_images or recipe.total_images - left_out)
+
+
+def _public_name(model: str) -> str:
+    """Return a Hub id as it is, of a folder its name alone: that of its run where it is the run's pipeline."""
+    folder = Path(model)
+    inside = folder.resolve().parent if folder.is_dir() and folder.name in ("pipeline", "best") else folder
+    return public_dataset_name(str(inside))
+
+
+def _arguments(network: nn.Module) -> dict[str, object]:
+    return {name: network.config[name] for name in BOUNDS[type(network).__name__] if name not in CONDITIONS}
+
+
+def _check_sizes(model: str, part: str, theirs: nn.Module, ours: nn.Module) -> None:
+    """Raise UserError where two networks differ in more than in what can be asked of them."""
+    wanted, there = _arguments(ours), _arguments(theirs)
+    different = [name for name in wanted if _plain(wanted[name]) != _plain(there[name])]
+    if not different:
+        return
+    say = ", ".join(f"{name} {there[name]}, not {wanted[name]}" for name in different)
+    mend = f"; say so in a copy of the recipe ({IN_RECIPE[part]})" if part in IN_RECIPE else ""
+    raise UserError(f"--start_from {model}: its {part} has {say}{mend}")
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
+
+
+@torch.no_grad()
+def _take(theirs: nn.Module, ours: nn.Module) -> None:
+    """Copy all weights but those of what the new covers are asked for by other names."""
+    before, now = genres_of(theirs), genres_of(ours)
+    weights, taken = theirs.state_dict(), ours.state_dict()
+    for name in taken:
+        if name == "genre_embedding.weight":
+            if before:
+                rows = [before.index(genre) if genre in before else len(before) for genre in now]
+                taken[name] = weights[name][[*rows, len(before)]]
+        elif name == "palette_embedding.weight":
+            if name in weights and weights[name].shape == taken[name].shape:
+                taken[name] = weights[name]
+        elif name != "cluster_embedding.weight":
+            taken[name] = weights[name]
+    ours.load_state_dict(taken)
+
+
+def _grow(start: Start, recipe: Recipe, pairs: dict[str, tuple[nn.Module, nn.Module]]) -> None:
+    """Make networks of twice the resolution begin as those of `start`, see grow.py."""
+    try:
+        for part, grow in zip(("generator", "discriminator"), GROW[recipe.network], strict=True):
+            if part in pairs:
+                theirs, large = pairs[part]
+                small = type(theirs)(**_arguments(theirs), genres=genres_of(large))
+                _take(theirs, small)
+                grow(small, large)
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        if is_no_memory(error):
+            raise
+        raise UserError(
+            f"--start_from {start.model}: to twice the resolution an r3gan grows at the same or half the width, with "
+            "the same max_width, blocks and latents; these networks differ otherwise"
+        ) from error

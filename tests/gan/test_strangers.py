@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import gan
+from gan.networks.dcgan import DCGANDiscriminator
 from tests.helpers.tiny import TINY, tiny_pipeline
 
 
@@ -65,6 +66,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         gan.save_pipeline(tiny_pipeline(name), parent / name)
         gan.save_pipeline(tiny_pipeline(name, genres=["rock", "jazz"]), parent / f"{name}-genres")
     gan.save_pipeline(tiny_pipeline("painter", encoder=True), parent / "painter-encoder")
+    judge = DCGANDiscriminator(resolution=16, width=4)  # which none of them reads
+    gan.save_pipeline(tiny_pipeline("dcgan"), parent / "dcgan", discriminators={"discriminator": judge})
     return {folder.name: folder for folder in sorted(parent.iterdir())}
 
 

@@ -21,6 +21,7 @@ from datasets import Dataset
 
 import gan
 from gan.networks.efficientnet_lite import EfficientNetLite
+from gan.pipeline import AlbumCoverPipeline
 from tests.helpers import programs
 from tests.helpers.drawn import draw_cover
 from tests.helpers.trainers import in_two_processes, run_of
@@ -34,6 +35,7 @@ from train.train_gan.painter import Painter, build_painter
 from train.train_gan.phases import PhaseBatches, PhaseTrainer
 from train.train_gan.recipes import PHASES, Recipe, load_recipe
 from train.train_gan.run_folder import RunFolder
+from train.train_gan.start import Start, begin, discriminators_of, find_start, freeze
 
 
 # in the last of three steps of painting a critic joins
@@ -148,6 +150,62 @@ def test_each_network_learns_in_its_phase_alone():
         "compose": {"composer", "discriminator", "heads"},
         "tune": {"composer", "discriminator", "heads", "painted_heads"},
     }
+
+
+def published(painter: Painter, folder: Path, *parts: str) -> SimpleNamespace:
+    """Save what somebody shares of a painter; return the arguments of a run that starts from it."""
+    judged = discriminators_of(painter, RECIPE)
+    pipeline = AlbumCoverPipeline(painter.ema[0], painter.encoder)
+    gan.save_pipeline(pipeline, folder, False, discriminators={part: judged[part] for part in parts or judged})
+    return SimpleNamespace(start_from=str(folder), revision=None, total_images=None, output_dir=folder.parent / "run")
+
+
+def test_a_painter_that_starts_from_another_only_composes(whole: Painter, tmp_path: Path):
+    """It has generator, encoder and what judges them; its latents keep the scale in which they were learned."""
+    start, recipe = find_start(published(whole, tmp_path / "theirs"), RECIPE, {})
+    assert recipe.phases == {"paint": 0, "distil": 0, "tune": 8} and recipe.total_images == 24 and start.warm_up == 0
+    trainer = new_trainer(recipe)
+    trainer.started = True
+    begin(trainer.gan, recipe, start)
+    assert same(trainer.gan, whole, "encoder") and same(trainer.gan.generator, whole.ema[0], "composer", "decoder")
+    for name in ("discriminator", "generator"):
+        embeddings = getattr(trainer.gan, name)
+        assert not embeddings.cluster_embedding.weight.any() and embeddings.palette_embedding.weight.any()
+    for part in ("discriminator", "student", "heads", "patch_critic"):
+        theirs = getattr(whole, part).state_dict()
+        for name, weight in getattr(trainer.gan, part).named_parameters():
+            assert "cluster" in name or (weight - theirs[name]).abs().max() < 1e-3, (part, name)
+    freeze(trainer.gan.discriminator, 1)
+    before = copy.deepcopy(trainer.gan)
+    assert train(trainer, 0, 16) == ["compose"] * 2
+    assert same(before, trainer.gan, "encoder", "patch_critic") and same(
+        before.generator, trainer.gan.generator, "decoder"
+    )
+    assert torch.equal(trainer.gan.generator.latent_mean, whole.generator.latent_mean)
+    parts = zip(before.discriminator.stages, trainer.gan.discriminator.stages, strict=True)
+    held = [all(map(torch.equal, old.parameters(), new.parameters())) for old, new in parts]
+    assert held == [True, False, False] and not same(before.generator, trainer.gan.generator, "composer")
+
+
+def test_a_painter_without_what_judged_it_distils_and_warms_up(whole: Painter, tmp_path: Path):
+    args = published(whole, tmp_path / "theirs", "patch_critic")
+    start, recipe = find_start(args, replace(RECIPE, total_images=264), {})
+    assert recipe.phases == {"paint": 0, "distil": 16, "tune": 8} and recipe.total_images == 240
+    assert start.warm_up == 21 and not start.told["discriminator"]
+    trainer = new_trainer(recipe)
+    trainer.started, trainer.warm_up = True, 16
+    begin(trainer.gan, recipe, start)
+    before = copy.deepcopy(trainer.gan)
+    assert train(trainer, 0, 32) == ["distil"] * 2 + ["compose"] * 2
+    composers = [painter.generator.composer for painter in (before, trainer.gan)]
+    assert all(map(torch.equal, *(list(composer.parameters()) for composer in composers)))
+    assert not same(before, trainer.gan, "discriminator") and not same(before, trainer.gan, "heads")
+    train(trainer, 32, 40)
+    assert not all(map(torch.equal, *(list(composer.parameters()) for composer in composers)))
+
+    alone = Start("a", start.told, AlbumCoverPipeline(whole.ema[0]))
+    with pytest.raises(UserError, match="without its encoder"):
+        begin(trainer.gan, recipe, alone)
 
 
 def test_averages_paint_as_was_learned_and_follow_the_composer():
@@ -333,6 +391,12 @@ def test_the_program_goes_through_all_phases_and_damage_is_mended(drawn: Path, t
     for pipeline in ("pipeline", "best"):  # the encoder travels with both
         encoder = gan.load_pipeline(tmp_path / "run" / pipeline).encoder.state_dict()
         assert all(torch.equal(encoder[name], a["encoder"][name]) for name in a["encoder"])
+
+    short = ("--total_images", "32", "--checkpointing_images", "16")  # of which 16 are composed and 16 tuned
+    started = run(drawn, tmp_path / "started", "--start_from", str(tmp_path / "run/pipeline"), *short)
+    assert started.returncode == 0 and "its generator and discriminator" in started.stderr, started.stderr
+    sheets = sorted(sheet.name for sheet in (tmp_path / "started/samples").iterdir())
+    assert sheets == [f"images-{images:010d}.png" for images in (0, 16, 32)]
 
 
 def test_what_phases_do_not_do_is_said_at_once(drawn: Path, tmp_path: Path):

@@ -18,7 +18,7 @@ from gan.nearest import CopiesError, build_index, load_index
 from gan.networks import NETWORKS
 from gan.networks.painter import Encoder
 from gan.pipeline import AlbumCoverPipeline
-from gan.pipeline_folder import COVERS_INDEX, GENERATORS
+from gan.pipeline_folder import COVERS_INDEX, DISCRIMINATORS, GENERATORS
 from gan.untrusted import BOUNDS, check_arguments
 from tests.helpers.drawn import draw_cover
 from tests.helpers.tiny import tiny_pipeline
@@ -226,7 +226,12 @@ def test_bfloat16_weights_load(folder: Path) -> None:
 
 
 def test_every_generator_has_bounds_and_every_recipe_is_within_them() -> None:
-    assert BOUNDS.keys() == GENERATORS.keys() | {"Encoder"}
+    judges = {kind.__name__: kind for kinds in DISCRIMINATORS.values() for kind in kinds}
+    assert BOUNDS.keys() == GENERATORS.keys() | {"Encoder"} | judges.keys()
+    for name, network in judges.items():
+        arguments = dict(network().config).keys() - {"_use_default_values", "genres"}
+        assert BOUNDS[name].keys() == arguments, name
+        assert check_arguments(name, json.loads(network().to_json_string())).keys() >= arguments
     assert BOUNDS["Encoder"].keys() == dict(Encoder().config).keys() - {"_use_default_values"}
     for name, (generator, _) in NETWORKS.items():
         arguments = dict(generator(resolution=32, width=4).config)

@@ -12,7 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save
 from torch import nn
 
 from gan import load_pipeline, save_pipeline
@@ -302,9 +302,9 @@ def weights_file(folder: Path) -> Path:
 def changed_weights(change: Callable[[dict[str, torch.Tensor]], object]) -> Callable[[Path], None]:
     def damage(folder: Path) -> None:
         file = weights_file(folder)
-        found = load_file(file)
+        found = load(file.read_bytes())  # and not the mapped file, which is written anew
         change(found)
-        save_file(found, file)
+        file.write_bytes(save(found))
 
     return damage
 
@@ -323,7 +323,7 @@ def endless_header(folder: Path) -> None:
 
 def a_pickle(folder: Path) -> None:
     file = weights_file(folder)
-    torch.save(load_file(file), file)
+    torch.save(load(file.read_bytes()), file)
 
 
 HOSTILE = {

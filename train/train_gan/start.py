@@ -19,7 +19,6 @@ from train.train_gan.device import is_no_memory
 from train.train_gan.grow import GROW
 from train.train_gan.painter import Painter
 from train.train_gan.recipes import Recipe, changed
-from train.train_gan.run_config import public_dataset_name
 from train.train_gan.state import GAN
 
 
@@ -71,7 +70,7 @@ def find_start(args: argparse.Namespace, recipe: Recipe, before: dict) -> tuple[
     if before or args.start_from is None:
         told = before.get("started_from")
         model = told and told["model"]
-        if args.start_from is not None and _public_name(args.start_from) != model:
+        if args.start_from is not None and model not in (args.start_from, _name_of_folder(args.start_from)):
             began = f"began with {model}" if model else "did not start from a model"
             raise UserError(f"--start_from {args.start_from}: the run in {args.output_dir} {began}; name a new folder")
         start = Start(model, told) if told else None
@@ -192,10 +191,14 @@ def _without_lessons(recipe: Recipe, judged: bool, total_images: int | None) -> 
 
 
 def _public_name(model: str) -> str:
-    """Return a Hub id as it is, of a folder its name alone: that of its run where it is the run's pipeline."""
-    folder = Path(model)
-    inside = folder.resolve().parent if folder.is_dir() and folder.name in ("pipeline", "best") else folder
-    return public_dataset_name(str(inside))
+    """Return a Hub id as it is, of a folder its name alone: whose disk it lies on is nobody's business."""
+    return _name_of_folder(model) if Path(model).is_dir() else model
+
+
+def _name_of_folder(model: str) -> str:
+    """Return the name of a folder, which may be gone by now; of a run's pipeline that of the run."""
+    folder = Path(model).absolute()
+    return folder.parent.name if folder.name in ("pipeline", "best") else folder.name
 
 
 def _arguments(network: nn.Module) -> dict[str, object]:

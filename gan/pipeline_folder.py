@@ -49,6 +49,7 @@ GENERATOR, ENCODER = "synthesis", "encoder"  # the networks of a pipeline, each 
 DISCRIMINATORS = {
     "discriminator": (DCGANDiscriminator, WGANGPDiscriminator, R3GANDiscriminator, LatentDiscriminator),
     "heads": (ProjectedDiscriminator,),
+    "painted_heads": (ProjectedDiscriminator,),
     "student": (LatentFeatures,),
     "patch_critic": (PatchDiscriminator,),
 }

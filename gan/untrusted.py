@@ -7,6 +7,7 @@ files that never end, or for lists in lists in lists; here stands what is let in
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from safetensors import safe_open
 
@@ -30,7 +31,7 @@ R3GAN = {
     "blocks": (1, 16),
     "group_size": (1, 2 * CHANNELS[1]),
 }
-BOUNDS = {
+BOUNDS: dict[str, dict[str, Any]] = {
     "DCGANGenerator": {"resolution": SIDES, "width": CHANNELS, "latent_dim": LATENTS},
     "WGANGPGenerator": {"resolution": SIDES, "width": CHANNELS, "latent_dim": LATENTS},
     "R3GANGenerator": R3GAN | {"latent_dim": LATENTS},

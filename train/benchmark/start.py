@@ -13,6 +13,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from datasets import Dataset, load_dataset
 
@@ -78,7 +79,7 @@ def write_covers(folder: Path, training: Dataset, held_out: Dataset) -> Path:
     return folder
 
 
-def train(args: argparse.Namespace, covers: Path, run: Path, more: list[str]) -> list[dict]:
+def train(args: argparse.Namespace, covers: Path, run: Path, more: list[str]) -> list[dict[str, Any]]:
     """Train in a process of its own; return the lines of its evaluations. A run that is done is not done again."""
     every = max(1, args.total_images // MEASURED)
     command = [sys.executable, "-m", "train.train_gan", "--config", args.config, "--dataset_name", covers]

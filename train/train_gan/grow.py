@@ -6,7 +6,7 @@ that change nothing: the idea is Net2Net's (Chen et al. 2016, section 2).
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -132,4 +132,6 @@ def _copy(layers: Sequence[nn.Module | None], to: Sequence[nn.Module | None]) ->
 
 # By a recipe's `network:`, the generator's and the discriminator's; where something is normalised there is no such
 # beginning.
-GROW = {"r3gan": (grow_r3gan_generator, grow_r3gan_discriminator)}
+GROW: dict[str, tuple[Callable[..., None], Callable[..., None]]] = {
+    "r3gan": (grow_r3gan_generator, grow_r3gan_discriminator)
+}

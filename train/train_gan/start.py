@@ -6,8 +6,10 @@ Adversarial Networks with Limited Data", section 4.2).
 import argparse
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
+from diffusers import ModelMixin
 from torch import nn
 
 from gan.networks.projected import FeatureDiscriminator
@@ -43,7 +45,7 @@ class Start:
     """
 
     model: str
-    told: dict[str, object]
+    told: dict[str, Any]
     pipeline: AlbumCoverPipeline | None = None
     discriminators: dict[str, nn.Module] = field(default_factory=dict)
 
@@ -53,7 +55,7 @@ class Start:
         return self.told["warm_up_images"]
 
 
-def find_start(args: argparse.Namespace, recipe: Recipe, before: dict) -> tuple[Start | None, Recipe]:
+def find_start(args: argparse.Namespace, recipe: Recipe, before: dict[str, Any]) -> tuple[Start | None, Recipe]:
     """Load the model that `--start_from` names, unless the run has begun already.
 
     Args:
@@ -73,7 +75,7 @@ def find_start(args: argparse.Namespace, recipe: Recipe, before: dict) -> tuple[
         if args.start_from is not None and model not in (args.start_from, _name_of_folder(args.start_from)):
             began = f"began with {model}" if model else "did not start from a model"
             raise UserError(f"--start_from {args.start_from}: the run in {args.output_dir} {began}; name a new folder")
-        start = Start(model, told) if told else None
+        start = Start(told["model"], told) if told else None
         return start, _without_lessons(recipe, told["discriminator"], args.total_images) if told else recipe
     try:
         pipeline, discriminators = load_with_discriminators(args.start_from, args.revision)
@@ -102,25 +104,27 @@ def begin(gan: GAN | Painter, recipe: Recipe, start: Start) -> str:
     Raises:
         UserError: the networks are others than the recipe's.
     """
-    theirs, ours = start.pipeline.synthesis, gan.generator
+    pipeline, ours = start.pipeline, gan.generator
+    assert pipeline is not None  # a run that goes on has begun
+    theirs = pipeline.synthesis
     if type(theirs) is not type(ours):
         what = f"its generator is {type(theirs).__name__}, that of network: {recipe.network} is {type(ours).__name__}"
         raise UserError(f"--start_from {start.model}: {what}")
-    sides = theirs.config.resolution, recipe.resolution
+    sides = int(_arguments(theirs)["resolution"]), recipe.resolution
     grows = recipe.network in GROW and 2 * sides[0] == sides[1]
     if sides[0] != sides[1] and not grows:
         raise UserError(
             f"--start_from {start.model}: it draws {sides[0]} pixels, the recipe {sides[1]}; they must be equal, or "
             f"the recipe's twice as many (network: {', '.join(GROW)})"
         )
-    if isinstance(gan, Painter) and start.pipeline.encoder is None:
+    if isinstance(gan, Painter) and pipeline.encoder is None:
         raise UserError(f"--start_from {start.model}: a painter without its encoder, which the covers need")
     mine, judged = discriminators_of(gan, recipe), start.told["discriminator"]
     pairs = {"generator": (theirs, ours)}
     if judged:
         pairs |= {part: (start.discriminators[part], mine[part]) for part in mine if part in start.discriminators}
     if isinstance(gan, Painter):
-        pairs["encoder"] = start.pipeline.encoder, gan.encoder
+        pairs["encoder"] = pipeline.encoder, gan.encoder
     if grows:
         _grow(start, recipe, pairs)
     else:
@@ -169,7 +173,8 @@ def _forget(weight: torch.Tensor) -> None:
 def discriminators_of(gan: GAN | Painter, recipe: Recipe) -> dict[str, nn.Module]:
     """Return what judges a generator and travels with it, by the names of `gan.pipeline_folder.DISCRIMINATORS`."""
     if isinstance(gan, Painter):
-        return {part: getattr(gan, part) for part in ("patch_critic", *sorted(_needed(recipe)))}
+        parts = ["patch_critic", *sorted(_needed(recipe)), *(["painted_heads"] if recipe.phases.get("tune") else [])]
+        return {part: getattr(gan, part) for part in parts}
     if isinstance(gan.discriminator, FeatureDiscriminator):
         return {"heads": gan.discriminator.judge}
     return {"discriminator": gan.discriminator}
@@ -201,13 +206,13 @@ def _name_of_folder(model: str) -> str:
     return folder.parent.name if folder.name in ("pipeline", "best") else folder.name
 
 
-def _arguments(network: nn.Module) -> dict[str, object]:
+def _arguments(network: Any) -> dict[str, Any]:
     return {name: network.config[name] for name in BOUNDS[type(network).__name__] if name not in CONDITIONS}
 
 
-def _check_sizes(model: str, part: str, theirs: nn.Module, ours: nn.Module) -> None:
+def _check_sizes(model: str, part: str, theirs: ModelMixin, ours: ModelMixin) -> None:
     """Raise UserError where two networks differ in more than in what can be asked of them."""
-    wanted, there = _arguments(ours), _arguments(theirs)
+    wanted, there = (_arguments(network) for network in (ours, theirs))
     different = [name for name in wanted if _plain(wanted[name]) != _plain(there[name])]
     if not different:
         return
@@ -216,7 +221,7 @@ def _check_sizes(model: str, part: str, theirs: nn.Module, ours: nn.Module) -> N
     raise UserError(f"--start_from {model}: its {part} has {say}{mend}")
 
 
-def _plain(value: object) -> object:
+def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 

@@ -21,6 +21,7 @@ from tests.helpers.serving import free_port, serving
 
 
 pytestmark = pytest.mark.slow
+TIMES = 1 if os.environ.get("CI") else 4  # that what takes seconds is tried; a median needs several
 LOAD_SECONDS = float(os.environ.get("LOAD_SECONDS", "4"))  # 60 for the manual's figures
 FIRST = "performance.getEntriesByName('first-cover').at(-1).startTime / 1000"
 
@@ -125,9 +126,9 @@ def test_what_leaves_the_page(shipped, browser, tmp_path: Path):
         way = [f"seed={seed}", f"seed={seed + 1}"]
         return seconds("/film", addresses=way, frames=120, kind="mp4")
 
-    print(line("JPEG of 3000 px (wanted: 3 s)", [shop(seed) for seed in range(4)]))
-    print(line("MP4 of 120 frames at 512 px (wanted: 3 s)", [film(seed) for seed in range(3)]))
-    print(line("cover of 1024 px", [seconds("/large", address=f"seed={seed}") for seed in range(4)]))
+    print(line("JPEG of 3000 px (wanted: 3 s)", [shop(seed) for seed in range(TIMES)]))
+    print(line("MP4 of 120 frames at 512 px (wanted: 3 s)", [film(seed) for seed in range(TIMES)]))
+    print(line("cover of 1024 px", [seconds("/large", address=f"seed={seed}") for seed in range(TIMES)]))
 
 
 def test_many_visitors_at_once(shipped):

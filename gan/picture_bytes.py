@@ -17,6 +17,7 @@ PNG_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"acTL", b"fcTL", b"fdAT", b"IDAT", b"I
 WEBP_CHUNKS = (b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF")
 WEBP_ALPHA_ANIMATION = 0x12  # the flags of VP8X whose chunks are among these
 DQT, SOS, COMMENT, JFIF, ADOBE = 0xDB, 0xDA, 0xFE, 0xE0, 0xEE
+WHOLE_ADOBE = 16  # bytes of Adobe's segment with its head; of a shorter one libjpeg reads nothing, and Pillow fails
 FRAMES = (0xC0, 0xC1, 0xC2)  # sequential, extended sequential, progressive
 LAST_BYTES = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
 MOST_LAST_BYTES = 64
@@ -100,7 +101,8 @@ def _essential_jpeg(content: bytes) -> bytes | None:
         begin = -begin
     parts = [b"\xff\xd8"]
     for marker, start, end in segments:
-        if (JFIF <= marker <= 0xEF and marker != ADOBE) or marker == COMMENT:
+        short = marker == ADOBE and end - start < WHOLE_ADOBE
+        if (JFIF <= marker <= 0xEF and marker != ADOBE) or short or marker == COMMENT:
             parts.append(content[begin:start])
             begin = end
     return b"".join([*parts, content[begin:]])
@@ -143,7 +145,7 @@ def mended(warning: str, content: bytes) -> bytes | None:
     elif "Unknown Adobe color transform code" in warning:
         colours = next((content[begin + 9] for marker, begin, _ in segments if marker in FRAMES), 3)
         for marker, begin, end in segments:
-            if marker == ADOBE and content[begin + 4 : begin + 9] == b"Adobe" and end - begin >= 16:
+            if marker == ADOBE and content[begin + 4 : begin + 9] == b"Adobe" and end - begin >= WHOLE_ADOBE:
                 mend[begin + 15] = 2 if colours == 4 else 1  # as libjpeg takes it after the warning
     elif "Invalid SOS parameters for sequential JPEG" in warning:
         place = 0

@@ -120,6 +120,7 @@ HARMLESS_JPEGS = {
     "two views of nonsense": with_segment(0xE2, b"MPF\0nonsense"),
     "Photoshop's nonsense": with_segment(0xED, b"Photoshop 3.0\x008BIM\x03\xed\0\0\0\0\0\x05\0nonsense"),
     "Adobe's colours": with_segment(0xEE, b"Adobe\0\x64\0\0\0\0\x09"),
+    "a piece of Adobe's colours": with_segment(0xEE, b"Adobe"),
     "a wrong length": with_segment(0xE5, b"short", 65_000),
     "a comment": with_segment(0xFE, b"\xff" * 60_000),
 }

@@ -1,5 +1,6 @@
 """What visitors of the page see, read from a real browser."""
 
+import base64
 import re
 
 from playwright.sync_api import Page, expect
@@ -27,3 +28,8 @@ NAMELESS = """[...document.querySelectorAll('button, input, a, img, canvas')]
 def details(page: Page, text: str | re.Pattern[str], tab: str = "#crate") -> None:
     """Wait until a tab says this of its cover."""
     expect(page.locator(f"{tab} .details")).to_have_text(text)
+
+
+def shown(page: Page) -> bytes:
+    """The PNG in the sleeve."""
+    return base64.b64decode(page.locator("#crate .sleeve img").get_attribute("src").partition(",")[2])

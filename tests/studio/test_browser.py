@@ -14,7 +14,7 @@ from gan import load_pipeline
 from gan.studio.files import cover_png
 from gan.studio.model import Model
 from gan.studio.tabs.crate import address_at
-from tests.helpers.visiting import CUT_OFF, NAMELESS, PAINTED, details
+from tests.helpers.visiting import CUT_OFF, NAMELESS, PAINTED, details, shown
 
 
 DROP = """([bytes, name]) => {
@@ -28,11 +28,6 @@ DROP = """([bytes, name]) => {
 @pytest.fixture(scope="module")
 def model(tiny_pipeline_folder: Path) -> Model:
     return Model(load_pipeline(tiny_pipeline_folder), "gan/pretrained")
-
-
-def shown(page) -> bytes:
-    """The PNG in the sleeve."""
-    return base64.b64decode(page.locator("#crate .sleeve img").get_attribute("src").partition(",")[2])
 
 
 def drag(page, tiles_right: float, tiles_down: float, across: int = 3) -> None:

@@ -174,13 +174,13 @@ def open_run(
         for network in gan.learning:
             synchronise(network)
     bf16 = config.mixed_precision == "bf16"
+    warm_up = start.warm_up if start else 0
     if recipe.phases:
-        warm_up = start.warm_up if start else 0
         trainer = PhaseTrainer(gan, recipe, accelerator, bf16, frozen, warm_up, started=start is not None)
         batches = PhaseBatches(trainer, covers, folder.encoded)
     else:
         parts = args.gradient_accumulation_steps
-        trainer = Trainer(gan, recipe, accelerator, bf16, parts, start.warm_up if start else 0)
+        trainer = Trainer(gan, recipe, accelerator, bf16, parts, warm_up)
         batches = Batches(trainer, covers, held_out)
     evaluation = None
     if accelerator.is_main_process:

@@ -1,6 +1,5 @@
 """Genres as programs ask for them and as a visitor chooses one: the real program in a real Chromium."""
 
-import base64
 import shutil
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from gan.studio.files import cover_png
 from gan.studio.model import Model
 from tests.helpers.pictures import same
 from tests.helpers.tiny import GENRES
-from tests.helpers.visiting import CUT_OFF, NAMELESS, PAINTED, details
+from tests.helpers.visiting import CUT_OFF, NAMELESS, PAINTED, details, shown
 
 
 seen = pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium")
@@ -48,11 +47,6 @@ def test_programs_ask_for_a_genre(client: Client, pipeline: AlbumCoverPipeline, 
 
 
 # ---- the page
-
-
-def shown(page) -> bytes:
-    """The PNG in the sleeve."""
-    return base64.b64decode(page.locator("#crate .sleeve img").get_attribute("src").partition(",")[2])
 
 
 @seen

@@ -22,7 +22,7 @@ from gan.studio.tabs.crate import IN_A_ROW, ROW_SIDE, Crate
 from gan.studio.tabs.walk import Order
 from tests.helpers.pictures import same
 from tests.helpers.tiny import tiny_pipeline
-from tests.helpers.visiting import CUT_OFF, NAMELESS, PAINTED, details
+from tests.helpers.visiting import CUT_OFF, NAMELESS, PAINTED, details, shown
 
 
 seen = pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium")
@@ -123,11 +123,6 @@ def test_programs_steer(client: Client, pipeline: AlbumCoverPipeline, model: Mod
 
 
 # ---- the page
-
-
-def shown(page) -> bytes:
-    """The PNG in the sleeve."""
-    return base64.b64decode(page.locator("#crate .sleeve img").get_attribute("src").partition(",")[2])
 
 
 @seen

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from gan.fingerprints import perceptual_hash
-from gan.untrusted import read_shapes
+from gan.untrusted import named_in_utf8, read_shapes
 
 
 SIDE = 64  # pixels at which a cover is described
@@ -99,7 +99,8 @@ class Index:
         """Write the index as a safetensors file."""
         arrays = {name: getattr(self, name) for name in ("features", "hashes", "names", "mean", "nearest")}
         arrays |= {"basis": self.basis.astype(np.float16), "scale": np.array([self.scale], np.float32)}
-        save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, file, {"format": json.dumps(FORMAT)})
+        arrays = {k: np.ascontiguousarray(v) for k, v in arrays.items()}
+        Path(file).write_bytes(save(arrays, {"format": json.dumps(FORMAT)}))
 
 
 # What an index was made with; another one would compare what cannot be compared.
@@ -115,7 +116,7 @@ def load_index(file: str | Path) -> Index:
     file = Path(file)
     try:
         shapes = read_shapes([file], LARGEST_INDEX, ("I8", "U8", "F16", "F32"))
-        with safe_open(file, "numpy") as stored:
+        with named_in_utf8(file) as path, safe_open(path, "numpy") as stored:
             if (stored.metadata() or {}).get("format") != json.dumps(FORMAT):
                 raise CopiesError(f"{file.name}: made by another version; build it anew")
             size = (shapes.get("features") or [0])[0]

@@ -30,7 +30,15 @@ from gan.networks.projected import ProjectedDiscriminator
 from gan.networks.r3gan import R3GANDiscriminator
 from gan.networks.wgan_gp import WGANGPDiscriminator
 from gan.pipeline import AlbumCoverPipeline, genres_of
-from gan.untrusted import LARGEST_WEIGHTS, MOST_FILES, check_arguments, check_genres, read_json, read_shapes
+from gan.untrusted import (
+    LARGEST_WEIGHTS,
+    MOST_FILES,
+    check_arguments,
+    check_genres,
+    named_in_utf8,
+    read_json,
+    read_shapes,
+)
 
 
 __all__ = ["check_genres", "load_pipeline", "load_with_discriminators", "save_pipeline"]
@@ -302,7 +310,8 @@ def _read_network(folder: Path, part: str, network: type[torch.nn.Module], name:
                 raise ValueError(f"the weight {key[:80]} is {shapes[0]} in its files and {shapes[1]} by its config")
         made, weights = network(**arguments), {}
         for file in files:
-            weights |= load_file(file)
+            with named_in_utf8(file) as path:
+                weights |= load_file(path)
         made.load_state_dict(weights)  # strict: diffusers' own loader leaves a missing weight on the meta device
     except Exception as error:  # damaged files make libraries raise nearly anything
         what = "generator" if part == GENERATOR else part

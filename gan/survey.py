@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 from tqdm import tqdm
 
 from gan.latents import moved, semantic_directions
 from gan.palettes import palettes
 from gan.pipeline import COLOURS, LARGEST_SEED, AlbumCoverPipeline, latents_from_seeds
-from gan.untrusted import read_shapes
+from gan.untrusted import named_in_utf8, read_shapes
 
 
 SEEDS = 16_384
@@ -63,7 +63,7 @@ class Survey:
     def save(self, file: str | Path) -> None:
         """Write the survey as a safetensors file."""
         told = {"colours": ",".join(COLOURS), "faders": json.dumps(self.faders), "opening": json.dumps(self.opening)}
-        save_file({"colours": np.ascontiguousarray(self.colours)}, file, told)
+        Path(file).write_bytes(save({"colours": np.ascontiguousarray(self.colours)}, told))
 
 
 def load_survey(file: str | Path) -> Survey:
@@ -77,7 +77,7 @@ def load_survey(file: str | Path) -> Survey:
         shape = read_shapes([file], LARGEST_SURVEY, ("U8",)).get("colours", [])
         if len(shape) != 2 or shape[0] < 1 or shape[1] != len(COLOURS):
             raise SurveyError(f"{file.name}: is not as a survey is")
-        with safe_open(file, "numpy") as stored:
+        with named_in_utf8(file) as path, safe_open(path, "numpy") as stored:
             told, colours = stored.metadata() or {}, stored.get_tensor("colours")
         faders, opening = json.loads(told.get("faders", "[]")), json.loads(told.get("opening", "null"))
     except FileNotFoundError:

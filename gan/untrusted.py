@@ -5,7 +5,10 @@ files that never end, or for lists in lists in lists; here stands what is let in
 """
 
 import json
-from collections.abc import Iterable, Sequence
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +161,18 @@ def check_genres(genres: object) -> None:
         raise ValueError("two genres have the same name")
 
 
+@contextmanager
+def named_in_utf8(file: Path) -> Iterator[Path]:
+    """A path to `file` that safetensors opens: of one that is no UTF-8, which it refuses, a link with another name."""
+    if os.fsencode(file).decode("utf-8", "replace") == str(file):
+        yield file
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder, "tensors")
+        link.symlink_to(file.absolute())
+        yield link
+
+
 def read_shapes(
     files: Iterable[Path], most: int = LARGEST_WEIGHTS, kinds: Sequence[str] = WEIGHTS
 ) -> dict[str, list[int]]:
@@ -181,7 +196,7 @@ def read_shapes(
         with open(file, "rb") as opened:
             if int.from_bytes(opened.read(8), "little") > LARGEST_HEADER:
                 raise ValueError(f"{file.name} is no safetensors file, or lists more than {LARGEST_HEADER:,} bytes")
-        with safe_open(file, "pt") as weights:
+        with named_in_utf8(file) as path, safe_open(path, "pt") as weights:
             names = weights.keys()
             if len(shapes) + len(names) > MOST_TENSORS:
                 raise ValueError(f"its files hold more than {MOST_TENSORS:,} weights")

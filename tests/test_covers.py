@@ -232,6 +232,23 @@ def test_links_that_lead_out_are_named_and_those_inside_are_followed(tmp_path: P
             read(str(folder), 16)
         (folder / name).unlink()
     assert len(read(str(folder), 16)) == 2
+    (tmp_path / "disk").mkdir()
+    (folder / "rock").symlink_to(tmp_path / "disk")  # which nobody would miss, as it is not looked into
+    with pytest.raises(CoversError, match="rock are links that lead out of it"):
+        read(str(folder), 16)
+
+
+@pytest.mark.parametrize("read", (load_covers, stream_covers))
+def test_titles_may_begin_with_dots_and_junk_is_left_aside(tmp_path: Path, read: Callable) -> None:
+    png = [encode(draw_cover(seed, 16), "PNG") for seed in range(4)]
+    loose = {"...Title.png": png[0], "...And Justice/a.png": png[1], "._a.png": b"x", ".thumbnails/a.png": b"x"}
+    write_files(tmp_path / "loose", loose)
+    assert len(read(str(tmp_path / "loose"), 16)) == 2
+    read(str(tmp_path / "loose"), 16).batch(0, 2)
+    (tmp_path / "table" / "...And Justice").mkdir(parents=True)
+    for name in ("...And Justice/...covers.parquet", "._a.parquet"):
+        parquet.write_table(pyarrow.table({"image": png[:3]}), tmp_path / "table" / name)
+    assert len(read(str(tmp_path / "table"), 16)) == 3
 
 
 @pytest.mark.parametrize("name", ["My Music [FLAC]", "a*b?", "a::b", "caf\udce9", "{x}", "100%"])

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gan.errors import Parser, first_line
-from train.files import NO_ROOM, NOBODYS
+from train.files import NO_ROOM, is_empty
 
 
 __all__ = ["Parser", "UserError", "check_output_dir", "run"]
@@ -72,8 +72,7 @@ def check_output_dir(folder: Path, ours: str) -> None:
         UserError: `folder` is a file, or holds files but not `ours`, or cannot be written to.
     """
     if folder.is_dir():
-        others = (file for file in folder.iterdir() if not file.name.startswith(NOBODYS))
-        if any(others) and not (folder / ours).exists():
+        if not is_empty(folder) and not (folder / ours).exists():
             raise UserError(f"--output_dir {folder} holds other files; name an empty or a new folder")
     elif folder.exists():
         raise UserError(f"--output_dir {folder} is a file; name a folder")

@@ -27,7 +27,7 @@ from PIL import ImageOps
 
 from gan.errors import first_line
 from gan.pictures import PictureError, read_picture
-from train.files import NO_ROOM
+from train.files import NO_ROOM, is_junk
 from train.parquet import (
     SPLITS,
     Elsewhere,
@@ -276,7 +276,7 @@ def open_folder(dataset_name: str, split: str, label_column: str | None = None) 
     folder = Path(dataset_name)
     try:
         tables = find_tables(folder)
-        _check_links(folder, [path for paths in tables.values() for path in paths])
+        _check_links(folder, [*(path for paths in tables.values() for path in paths), *_linked_folders(folder)])
         if tables:
             paths = tables.get(split, [])
             table = open_table(paths)
@@ -307,11 +307,17 @@ def open_folder(dataset_name: str, split: str, label_column: str | None = None) 
 def _pictures(folder: Path) -> list[Path]:
     found: list[Path] = []
     for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not is_junk(name))
         paths = (Path(parent, name) for name in sorted(files) if name.lower().endswith(PICTURE_SUFFIXES))
-        found += [path for path in paths if path.is_file()]  # a FIFO or a device is none
+        found += [path for path in paths if path.is_file() and not is_junk(path.name)]  # a FIFO or a device is none
     _check_links(folder, found)
     return found
+
+
+def _linked_folders(folder: Path) -> list[Path]:
+    """Return the links to folders in a folder, below which nothing is looked for."""
+    walked = os.walk(folder)
+    return [path for parent, names, _ in walked for name in names if (path := Path(parent, name)).is_symlink()]
 
 
 def _check_links(folder: Path, paths: list[Path]) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,37 @@ except ImportError:  # Windows
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what the system says of a full disk, a quota, a limit
 NEW = ".new-"  # begins the names of files that are being written, or that a killed process was writing
-NOBODYS = (NEW, "lost+found")  # begin the names of what may lie in an empty folder, or on an empty disk
+# What systems and programs leave among people's files, in lower case. A closed list, because a title may begin with
+# dots: "...And Justice".
+JUNK = {
+    *(
+        ".appledouble",
+        ".ds_store",
+        ".fseventsd",
+        ".spotlight-v100",
+        ".temporaryitems",
+        ".trashes",
+        "__macosx",
+        "icon\r",
+    ),
+    *("$recycle.bin", "desktop.ini", "ehthumbs.db", "system volume information", "thumbs.db"),
+    *(".cache", ".directory", ".nomedia", ".picasa.ini", ".thumbnails", ".trash", "#recycle", "@eadir"),
+    *(".git", ".gitattributes", ".gitignore", ".gitkeep", ".hg", ".ipynb_checkpoints", ".svn"),
+    *(".dropbox", ".dropbox.cache", ".prepare-unfinished", ".snapshot", ".stfolder", ".sync", "lost+found"),
+}
+JUNK_PATTERN = re.compile(
+    r"\._.*|\.trash-.*|\.syncthing\..*|\.new-.*|\.nfs[0-9a-f]+|\.push-.*|\..*\.sw[a-z]|~\$.*", re.DOTALL
+)
+
+
+def is_junk(path: str) -> bool:
+    """Return whether a path is, or lies in, what a system or program leaves behind."""
+    return any(part in JUNK or JUNK_PATTERN.fullmatch(part) for part in path.lower().split("/"))
+
+
+def is_empty(folder: Path) -> bool:
+    """Return whether a folder, or a disk, holds nothing of anybody's, but perhaps what its system put there."""
+    return all(is_junk(path.name) for path in folder.iterdir())
 
 
 def lock(opened: int | IO[bytes], shared: bool = False) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow
 from pyarrow import parquet
 
+from train.files import is_junk
 from train.parquet_pages import LARGEST_FOOTER, check_pages
 
 
@@ -102,10 +103,10 @@ def find_tables(folder: Path) -> dict[str, list[Path]]:
     """Return the Parquet files in a folder and below it by split; what names none is `train`."""
     found: dict[str, list[Path]] = {}
     for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not is_junk(name))
         for name in sorted(files):
             path = Path(parent, name)
-            if name.lower().endswith(".parquet") and not name.startswith(".") and path.is_file():
+            if name.lower().endswith(".parquet") and not is_junk(name) and path.is_file():
                 found.setdefault(split_of(path.relative_to(folder)), []).append(path)
     return found
 

@@ -15,9 +15,12 @@ from safetensors.torch import load_file, save_file
 
 import gan
 from gan import pipeline_folder
+from gan.nearest import build_index, load_index
 from gan.networks import NETWORKS
 from gan.pipeline import AlbumCoverPipeline, latents_from_seeds
-from gan.pipeline_folder import export_generator
+from gan.pipeline_folder import COVERS_INDEX, SURVEY, export_generator
+from gan.survey import load_survey, survey
+from tests.helpers.drawn import draw_cover
 from tests.helpers.pictures import drawn
 from tests.helpers.tiny import TINY, changed_config, tiny_pipeline
 
@@ -146,6 +149,17 @@ def test_latents_instead_of_seeds_and_the_kinds_of_output(pipe: AlbumCoverPipeli
 def test_a_wrong_call_is_refused(pipe: AlbumCoverPipeline, call: dict):
     with pytest.raises(ValueError):
         pipe(**call)
+
+
+def test_a_folder_may_have_a_name_that_is_no_utf8(tmp_path: Path):
+    pipe = tiny_pipeline("painter", encoder=True)
+    folder = tmp_path / os.fsdecode(b"caf\xe9") / "pipeline"
+    folder.parent.mkdir()
+    gan.save_pipeline(pipe, folder)
+    np.testing.assert_array_equal(drawn(gan.load_pipeline(folder), seeds=[1]), drawn(pipe, seeds=[1]))
+    build_index((draw_cover(seed, 64), f"{seed:064x}") for seed in range(2)).save(folder / COVERS_INDEX)
+    survey(pipe, 16).save(folder / SURVEY)
+    assert len(load_index(folder / COVERS_INDEX)) == 2 and len(load_survey(folder / SURVEY).colours) == 16
 
 
 @pytest.mark.parametrize("name", TINY)

@@ -79,14 +79,57 @@ def test_a_flat_pile_that_lay_elsewhere_is_known_by_its_names(tmp_path: Path) ->
     assert report["labels"]["rows_that_match_nothing"] == ["D:\\x\\b.png", "/mnt/y/b.png", "/mnt/old/covers/c.png"]
 
 
-@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16-le", "utf-32"])
 def test_a_table_in_another_encoding_is_told_in_one_line(tmp_path: Path, encoding: str) -> None:
     table = tmp_path / "t.csv"
     table.write_bytes("file,genre\na.png,Caf\u00e9\n".encode(encoding))
     code, line = program(
         pile(tmp_path / "pile", "a.png"), "--output_dir", tmp_path / "out", *OPTIONS, "--labels", table
     )
-    assert code == 2 and "is not in UTF-8" in line and not (tmp_path / "out").exists()
+    said = "has no columns `file` and `genre`" if encoding == "utf-32" else "is not in UTF-8"
+    assert code == 2 and said in line and line.isprintable() and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        b'file,genre\r12" mix.png,rock\r"a, b.png",jazz\r',
+        b'\n \nfile|genre\n12" mix.png|rock\na, b.png|jazz\n',
+        b'sep=;\r\nfile;genre\r\n12" mix.png;rock\r\na, b.png;jazz\r\n',
+        b'"note, note, note";"Genre";"File"\n;rock;"12"" mix.png"\n;jazz;a, b.png\n',
+        b',file_name,label,label\n0,12" mix.png,rock,x\n1,"a, b.png",jazz\n',
+        b'\xef\xbb\xbf\xef\xbb\xbffilename\tgenre\n12" mix.png\trock\na, b.png\tjazz\n',
+        'path\tgenre\r\n12" mix.png\trock\r\na, b.png\tjazz\r\n'.encode("utf-16"),
+    ],
+)
+def test_tables_of_many_programs_are_read(tmp_path: Path, table: bytes) -> None:
+    (tmp_path / "t.txt").write_bytes(table)
+    report, _ = prepare(tmp_path / "out", pile(tmp_path / "pile", '12" mix.png', "a, b.png"), tmp_path / "t.txt")
+    assert report["genres"] == {"jazz": 1, "rock": 1}
+    assert report["labels"]["rows"] == report["labels"]["rows_matched"] == 2
+
+
+def test_quotation_marks_in_titles_swallow_no_row(tmp_path: Path) -> None:
+    source = pile(tmp_path / "pile", '"Heroes".png', "b.png", "c, d.png")
+    table = tmp_path / "t.tsv"
+    table.write_text('file\tgenre\n"Heroes".png\trock\nb.png\tjazz\n')
+    assert prepare(tmp_path / "tsv", source, table)[0]["genres"] == {"jazz": 1, "rock": 1}
+    table.write_text('file,genre\n"nowhere.png,rock\nb.png,jazz\n')
+    report, _ = prepare(tmp_path / "open", source, table)
+    assert report["genres"] == {"jazz": 1} and report["labels"]["rows_that_match_nothing"] == ['"nowhere.png']
+    table.write_text('file,genre\n"c, d.png",rock\n"b.png,jazz\n')
+    code, line = program(source, "--output_dir", tmp_path / "no", *OPTIONS, "--labels", table)
+    assert code == 2 and "a quotation mark is missing" in line
+
+
+def test_covers_without_a_genre_are_named(tmp_path: Path) -> None:
+    source = pile(tmp_path / "pile", "rock/a.png", "b.png", "\u200b/c.png")
+    report, _ = prepare(tmp_path / "out", source, "folder")
+    assert report["labels"] == {
+        "covers_with_a_genre": 1,
+        "covers_without": 2,
+        "names_without": ["pile/b.png", "pile/\u200b/c.png"],
+    }
 
 
 def test_a_zip_from_windows_has_folders(tmp_path: Path) -> None:

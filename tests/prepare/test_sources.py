@@ -194,6 +194,20 @@ def test_every_folder_on_the_way_may_have_any_name(tmp_path: Path, name: str) ->
     prepare(tmp_path / "single", pile / "cover-0000.png")
 
 
+@pytest.mark.parametrize("name", ["My Music [FLAC]", "...And Justice", "a*b?", "caf\udce9"])
+def test_patterns_find_titles_with_dots_in_folders_of_any_name(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"...Title.png": PNG[0], "sub/.5 The Number.png": PNG[1], "._junk.png": b"x", ".git/y.png": PNG[2]}
+    write_files(tmp_path / name, files)
+    report, _ = prepare(tmp_path / "out", tmp_path / name / "**" / "*.png")
+    assert report["covers"] == {"train": 2} and report["reasons"] == {}
+    assert prepare(tmp_path / "one", tmp_path / name / "...[Tt]itle*")[0]["covers"] == {"train": 1}
+    monkeypatch.chdir(tmp_path / name)
+    assert prepare(tmp_path / "here", "*.png")[0]["covers"] == {"train": 1}
+    assert "nothing matches" in prepare(tmp_path / "none", tmp_path / name / "*.jpg", code=2)[1]
+
+
 def test_files_may_have_names_that_are_no_utf8(tmp_path: Path) -> None:
     write_files(tmp_path / "pile", {"caf\udce9.png": PNG[0], "\udcff[x].png": PNG[1]})
     prepare(tmp_path / "out", tmp_path / "pile")

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self, cast
 
 from gan.pictures import without_quotes
-from train.prepare.items import MAX_BYTES, Item, Place, is_junk, text, too_large
+from train.files import is_junk
+from train.prepare.items import MAX_BYTES, Item, Place, text, too_large
 
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".cbt")

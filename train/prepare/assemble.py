@@ -112,6 +112,7 @@ def write_dataset(folder: Path, candidates: Candidates, report: Report, labels: 
     shown = _shown(clusters, prints)
     pictures: dict[int, bytes] = {}
     names: dict[int, str] = {}
+    without: list[str] = []
     for row in read_rows(candidates.parts, ["name"]):
         if row.get("cover") in named:
             names[row["cover"]] = row["name"]
@@ -125,6 +126,8 @@ def write_dataset(folder: Path, candidates: Candidates, report: Report, labels: 
             continue
         elif stays[cover]:
             genre = genre_of[cover]
+            if genre is None and labels.source is not None:
+                without.append(row["name"])
             shards[SPLITS[int(held_back[cover])]].add(row, genre if genre is None else genres.index(genre))
         else:
             report.refuse(_copy(row["name"], names[of[cover]], cover, of[cover], candidates))
@@ -133,7 +136,7 @@ def write_dataset(folder: Path, candidates: Candidates, report: Report, labels: 
     report.covers = {split: written.rows for split, written in shards.items() if written.rows}
     report.picture_bytes = {split: shards[split].picture_bytes for split in report.covers}
     report.genres = {genre: int((genre_of[stays] == genre).sum()) for genre in genres}
-    report.labels = labels.report(report.kept, sum(report.genres.values()))
+    report.labels = labels.report(report.kept, without)
     report.clusters = [[names[kept], *(names[copy] for copy in cluster)] for kept, cluster in clusters.items()]
     report.shown_clusters = [
         [(names[cover], pictures[cover]) for cover in (kept, *clusters[kept][:SHOWN_COPIES])]

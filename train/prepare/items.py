@@ -1,29 +1,9 @@
 """One file of a pile: what it is called, and its bytes or the place where they lie."""
 
-import re
 from dataclasses import dataclass
 
 
 MAX_BYTES = 128 * 1024**2
-# What systems and programs leave among people's files, in lower case. A closed list, because a title may begin with
-# dots: "...And Justice".
-JUNK = {
-    *(
-        ".appledouble",
-        ".ds_store",
-        ".fseventsd",
-        ".spotlight-v100",
-        ".temporaryitems",
-        ".trashes",
-        "__macosx",
-        "icon\r",
-    ),
-    *("$recycle.bin", "desktop.ini", "ehthumbs.db", "system volume information", "thumbs.db"),
-    *(".cache", ".directory", ".nomedia", ".picasa.ini", ".thumbnails", ".trash", "#recycle", "@eadir"),
-    *(".git", ".gitattributes", ".gitignore", ".gitkeep", ".hg", ".ipynb_checkpoints", ".svn"),
-    *(".dropbox", ".dropbox.cache", ".prepare-unfinished", ".stfolder", ".sync"),
-}
-JUNK_PATTERN = re.compile(r"\._.*|\.trash-.*|\.syncthing\..*|\.new-.*|\..*\.sw[a-z]|~\$.*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -73,11 +53,6 @@ class Item:
     def size(self) -> int:
         """In bytes."""
         return self.content.size if isinstance(self.content, Place) else len(self.content or b"")
-
-
-def is_junk(path: str) -> bool:
-    """Return whether a path is, or lies in, what a system or program leaves behind."""
-    return any(part in JUNK or JUNK_PATTERN.fullmatch(part) for part in path.lower().split("/"))
 
 
 def too_large(name: str, size: int) -> Item:

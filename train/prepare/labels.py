@@ -4,8 +4,11 @@ Tables are written on other systems than the pile lies on, so names are compared
 make: Unicode's two ways to write an accent, backslashes, `./`, capital letters. What a table says in vain is counted.
 """
 
+import codecs
 import csv
+import io
 import json
+import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -18,7 +21,9 @@ from train.prepare.items import Item
 
 FOLDER = "folder"
 LARGEST_TABLE = 512 * 1024**2
-SHOWN_NAMES = 20
+SEPARATORS = ",;\t|"
+# What the two columns of a table are called; `datasets` calls them `file_name` and, often, `label`.
+FILES, GENRES = ("file", "file_name", "filename", "path"), ("genre", "label")
 
 
 def genre_name(text: str) -> str | None:
@@ -97,11 +102,13 @@ class Labels:
                 fitting.append((common, same_case, -number))
         return -max(fitting)[2] if fitting else None
 
-    def report(self, covers: int, with_genre: int) -> dict[str, object] | None:
-        """Return what the report tells of labels: rows that named files, those that did not, and covers without."""
+    def report(self, covers: int, without: list[str]) -> dict[str, object] | None:
+        """Return what the report tells of labels: rows that named files, those that did not, and covers `without`."""
         if self.source is None:
             return None
-        told: dict[str, object] = {"covers_with_a_genre": with_genre, "covers_without": covers - with_genre}
+        told: dict[str, object] = {"covers_with_a_genre": covers - len(without), "covers_without": len(without)}
+        if len(without) < covers:  # where no cover has one, that is every name of the pile
+            told["names_without"] = without
         if self.source != FOLDER:
             unused = [path for number, (path, _) in enumerate(self.rows) if number not in self.uses]
             several = {self.rows[number][0]: uses for number, uses in self.uses.items() if uses > 1}
@@ -162,7 +169,7 @@ def read_labels(source: str | None, level: int | None = None) -> Labels:
             contradictions.append(file)
         found.setdefault(key, (file, genre))
     if not found:
-        raise UserError(f"--labels {source}: holds no rows")
+        raise UserError(f"--labels {source}: holds no row with a file and a genre")
     try:
         check_genres(sorted({genre for _, genre in found.values()}))
     except ValueError as problem:
@@ -171,17 +178,30 @@ def read_labels(source: str | None, level: int | None = None) -> Labels:
 
 
 def _read_csv(path: Path) -> Iterator[tuple[str, str]]:
-    """The columns `file` and `genre`, separated by commas, semicolons or tabs."""
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        head = file.readline()
-        file.seek(0)
-        separator = max(",;\t", key=head.count)
-        rows = csv.DictReader(file, delimiter=separator)
-        names = {name.strip().lower(): name for name in rows.fieldnames or ()}
-        if not {"file", "genre"} <= set(names):
-            raise UserError(f"--labels {path}: has no columns `file` and `genre`")
-        for row in rows:
-            yield (row[names["file"]] or "").strip(), row[names["genre"]] or ""
+    """The columns `file` and `genre`, separated by what the head is separated by."""
+    lines = path.read_bytes()
+    text = lines.decode("utf-16" if lines.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
+    text = re.sub(r"\A(sep=.)?\s*\n", "", text.lstrip("\ufeff"))  # as Excel says how it separates
+    for separator in SEPARATORS:
+        head = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])
+        names = [name.strip().lower() for name in head]
+        columns = [next((names.index(name) for name in wanted if name in names), -1) for wanted in (FILES, GENRES)]
+        if -1 not in columns:
+            break
+    else:
+        found = ", ".join(names)[:100]
+        only = f", only {found}" if found.isprintable() and found else ""
+        raise UserError(f"--labels {path}: has no columns `file` and `genre`{only}")
+    try:
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+    except csv.Error as problem:
+        # Written by a program that quotes nothing, so that a quotation mark is one: "Heroes".jpg
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, quoting=csv.QUOTE_NONE))
+        if any(len(row) not in (0, len(names)) for row in rows):
+            raise UserError(f"--labels {path}: cannot be read ({problem}); a quotation mark is missing") from None
+    for row in rows[1:]:
+        cells = [row[column] if column < len(row) else "" for column in columns]
+        yield cells[0].strip(), cells[1]
 
 
 def _read_json(path: Path) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from train.cli import UserError
-from train.files import NEW, NOBODYS, lock
+from train.files import NEW, is_junk, lock
 from train.prepare.assemble import NothingLeft
 from train.prepare.report import is_report
 
@@ -39,7 +39,7 @@ def check_output(output_dir: Path, overwrite: bool) -> None:
         raise UserError(f"--output_dir {output_dir} is a file; name a folder")
     try:
         names = {path.name for path in output_dir.iterdir()} if output_dir.is_dir() else set()
-        names = {name for name in names if not name.startswith(NOBODYS)}
+        names = {name for name in names if name == WORK or not is_junk(name)}
         if "report.json" in names:
             if not is_report(output_dir / "report.json"):
                 raise UserError(f"--output_dir {output_dir} holds the report of another program; name a new folder")

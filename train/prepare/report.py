@@ -89,7 +89,11 @@ class Report:
         """Return why there is no dataset, in one line with the three main reasons."""
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in list(self.reasons.items())[:3])
         reasons = reasons or f"{len(self.skipped):,} were skipped"
-        what = "".join(f". {REASONS[reason]}" for reason in list(self.reasons)[:1]) if len(self.reasons) == 1 else ""
+        what = ""
+        if len(self.reasons) == 1:
+            details = {file.detail for file in self.refused}
+            said = f" ({details.pop()})" if len(details) == 1 and "" not in details else ""
+            what = f". {REASONS[next(iter(self.reasons))]}{said}"
         return f"no cover is left of {self.files:,} files ({reasons}); nothing was written{what}"
 
     def summary(self) -> str:

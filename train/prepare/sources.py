@@ -12,10 +12,11 @@ from typing import Any
 from gan.errors import first_line
 from gan.pictures import without_quotes
 from train.cli import UserError
+from train.files import is_junk
 from train.parquet import Elsewhere, Table, TableError, cell_bytes, find_tables, open_table, read_rows, split_of
 from train.prepare.archives import ARCHIVE_SUFFIXES, is_archive, read_archive, why_unreadable
 from train.prepare.clean import IMAGE_SUFFIXES
-from train.prepare.items import MAX_BYTES, Item, Place, is_junk, text, too_large
+from train.prepare.items import MAX_BYTES, Item, Place, text, too_large
 
 
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")  # not ../covers
@@ -24,6 +25,8 @@ HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")  # not ../covers
 def expand(sources: list[str]) -> list[str]:
     """The sources with every pattern, such as `covers/*.jpg`, replaced by what matches it, in order of the alphabet.
 
+    Folders on the way to it may hold brackets, and titles may begin with dots.
+
     Raises:
         UserError: nothing matches a pattern.
     """
@@ -31,11 +34,22 @@ def expand(sources: list[str]) -> list[str]:
     for source in sources:
         matches = [source]
         if not Path(source).exists() and glob.has_magic(source):
-            matches = sorted(glob.glob(source, recursive=True))
+            begin, pattern = _pattern(source)
+            found_there = glob.glob(pattern, root_dir=begin or None, recursive=True, include_hidden=True)
+            matches = sorted(os.path.join(begin, match) for match in found_there if not is_junk(match))
         if not matches:
             raise UserError(f"{source}: nothing matches this pattern")
         found += matches
     return found
+
+
+def _pattern(source: str) -> tuple[str, str]:
+    """A pattern after the folder, perhaps "", that stands before it: the longest that is there."""
+    begin = ""
+    for place in (place for place, letter in enumerate(source, 1) if letter == "/"):
+        if os.path.isdir(source[:place]):
+            begin = source[:place]
+    return begin, source[len(begin) :]
 
 
 def check_source(source: str, output_dir: Path, alone: bool = True) -> None:
@@ -55,6 +69,8 @@ def check_source(source: str, output_dir: Path, alone: bool = True) -> None:
             raise UserError(f"{source}: no such folder or archive, and no Hub dataset either (those read user/name)")
         return
     if path.is_dir():
+        if not os.access(path, os.R_OK | os.X_OK):
+            raise UserError(f"{source}: cannot be read (no permission)")
         if output_dir.resolve().is_relative_to(path.resolve()) and output_dir.resolve() != path.resolve():
             raise UserError(f"--output_dir {output_dir} lies inside {source}, which is read; name a folder outside it")
         linked = (os.path.islink(os.path.join(parent, name)) for parent, names, _ in os.walk(path) for name in names)

@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 
 from gan.networks.efficientnet_lite import EfficientNetLite
 from gan.palettes import palettes
+from gan.untrusted import named_in_utf8
 from train.cli import full_disk_in_one_line
 from train.covers import Covers, seeded, to_float
 from train.files import write_atomically
@@ -141,7 +142,7 @@ def write(encoded: Encoded, file: Path, digest: str) -> None:
 def read(file: Path, digest: str) -> Encoded | None:
     """Return what `write` wrote; None where there is none, or it is damaged, or of other covers or weights."""
     try:
-        with safe_open(file, "pt") as opened:
+        with named_in_utf8(file) as path, safe_open(path, "pt") as opened:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
             known = opened.metadata() or {}
         if known.get("covers") == digest and known.get("contents") == _contents(tensors):

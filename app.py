@@ -56,12 +56,21 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="where a reverse proxy shows the page, such as /covers or https://example.org/covers; without it at /",
     )
     parser.add_argument("--share", action="store_true", help="also open a public link")
+    parser.add_argument(
+        "--run",
+        nargs="+",
+        type=Path,
+        metavar="FOLDER",
+        help="watch runs instead, while they train or later: folders that train_gan writes, or a folder of such",
+    )
     args = parser.parse_args(arguments)
     if args.auth is None and (login := os.environ.get("PAGE_AUTH")):
         try:
             args.auth = _auth(login)
         except argparse.ArgumentTypeError as mistake:
             parser.error(f"PAGE_AUTH {mistake}")
+    if args.run and args.share:
+        parser.error("--share opens a link to the page of a generator; --run is watched at --host and --port")
     return args
 
 
@@ -70,6 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parse(arguments)
     if mistake := why_not_listen(args.host, args.port):
         return _say(mistake, 2)
+    if args.run:
+        return watch(args)
 
     # here and not above, because they take seconds: --help and mistakes are answered at once
     gc.disable()  # of what imports make nothing is thrown away, and to look for rubbish among it takes a second
@@ -103,6 +114,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gc.freeze()  # nor is it looked through again and again while visitors wait
     print(f"Album Cover GAN is at {public or local} (Ctrl+C stops it)", flush=True)
     page.block_thread()
+    return 0
+
+
+def watch(args: argparse.Namespace) -> int:
+    """Show the page of runs until it is interrupted. Returns the exit code."""
+    from gan.run_page.runs import Runs, RunsError
+    from gan.run_page.server import serve
+
+    try:
+        runs = Runs(args.run)
+    except RunsError as error:
+        return _say(str(error), 2)
+
+    def ready(address: str) -> None:
+        count = len(runs.list())
+        shown = "a run" if count == 1 else f"{count} runs"
+        print(f"Album Cover GAN: the page of {shown} is at {address} (Ctrl+C stops it)", flush=True)
+
+    serve(runs, args.host, args.port, args.auth, ready)
     return 0
 
 

@@ -11,11 +11,12 @@ import torch
 from tqdm.auto import tqdm
 
 from gan.errors import first_line
+from gan.health import Health
 from train.cli import UserError
 from train.train_gan.device import peak_memory
-from train.train_gan.health import Health, SkippedUpdates
 from train.train_gan.phases import PhaseTrainer
 from train.train_gan.run_folder import EVALUATION, TRAINING, RunFolder
+from train.train_gan.skipped import SkippedUpdates
 from train.train_gan.steps import Trainer
 from train.train_gan.stop import Stop
 from train.train_gan.trackers import report

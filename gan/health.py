@@ -1,12 +1,9 @@
-"""What goes wrong with GANs, in words: what is seen, and what to change."""
+"""What goes wrong with GANs, in words: what is seen, and what to change. The trainer and the page of runs say it."""
 
 import math
 from collections import deque
+from collections.abc import Mapping
 from statistics import median
-
-import torch
-
-from train.cli import UserError
 
 
 LINES = 20  # of metrics.jsonl that something must last before it is said
@@ -15,12 +12,6 @@ FEWEST = 4  # that tell what is usual of a gradient, and that a loss is far off
 FAR = 100
 ALL_PAIRS = 0.99  # share of pairs that the discriminator tells apart when it has won
 FEW_DIFFERENCES = 0.5  # of what held-out covers differ from one another
-IN_A_ROW = 10  # skipped updates after which no good one is to be expected any more
-NO_GRADIENT = (
-    "{} updates in a row had no finite gradient and were skipped; start again in a new --output_dir, or go on there "
-    "from a checkpoint from before it went wrong (--resume_from_checkpoint), with a lower --learning_rate or "
-    "--mixed_precision no"
-)
 
 
 class Health:
@@ -81,36 +72,23 @@ class Health:
             }
         )
 
+    def replay(self, line: Mapping[str, float]) -> list[str]:
+        """Return what the trainer complained of when it wrote this line of metrics.jsonl, all of them read in order.
+
+        Args:
+            line: its finite numbers, by name.
+        """
+        found = []
+        if line.keys() >= {"loss_g", "pair_accuracy", "gradient_norm_d"}:
+            found += self.look(dict(line))
+        if line.keys() >= {"pairwise_distance", "real_pairwise_distance"}:
+            found += self.look_at_covers(line["pairwise_distance"], line["real_pairwise_distance"])
+        if skipped := line.get("skipped_updates"):
+            found.append(f"{skipped:.0f} updates had no finite gradient and were skipped")
+        return found
+
     def _new(self, complaints: dict[str, bool]) -> list[str]:
         new = [line for line, holds in complaints.items() if holds and line not in self.said]
         for line, holds in complaints.items():
             (self.said.add if holds else self.said.discard)(line)
         return new
-
-
-class SkippedUpdates:
-    """Count updates that were skipped because their gradient was not finite.
-
-    On the device: to ask at every step whether a number there is finite would make the program wait for the GPU.
-    """
-
-    def __init__(self, device: torch.device):
-        # since `pop_count`, in a row until now, in a row at most
-        self.count, self.in_a_row, self.longest = torch.zeros(3, dtype=torch.int64, device=device)
-
-    def take(self, measured: dict[str, torch.Tensor]) -> None:
-        """Count a step by what it measured: its update was skipped where the norm of a gradient is not finite."""
-        if norms := [norm for name, norm in measured.items() if name.startswith("gradient_norm")]:
-            bad = ~torch.stack(norms).isfinite().all()
-            self.count, self.in_a_row = self.count + bad, (self.in_a_row + 1) * bad
-            self.longest = torch.maximum(self.longest, self.in_a_row)
-
-    def pop_count(self) -> int:
-        """Return how many there were since the last call."""
-        count, self.count = int(self.count), torch.zeros_like(self.count)
-        return count
-
-    def check(self) -> None:
-        """Raise UserError where so many in a row were skipped that the run learns no more."""
-        if (longest := int(self.longest)) >= IN_A_ROW:
-            raise UserError(NO_GRADIENT.format(longest), 1)

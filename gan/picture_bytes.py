@@ -13,12 +13,15 @@ from collections.abc import Iterator
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # tRNS says what is transparent; acTL and the frames' chunks say that it is an animation.
-PNG_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"acTL", b"fcTL", b"fdAT", b"IDAT", b"IEND")
+PNG_ANIMATION = (b"acTL", b"fcTL", b"fdAT")
+PNG_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", *PNG_ANIMATION, b"IDAT", b"IEND")
 WEBP_CHUNKS = (b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF")
-WEBP_ALPHA_ANIMATION = 0x12  # the flags of VP8X whose chunks are among these
+WEBP_ALPHA, WEBP_ANIMATION = 0x10, 0x02  # the flags of VP8X whose chunks are among these
 DQT, SOS, COMMENT, JFIF, ADOBE = 0xDB, 0xDA, 0xFE, 0xE0, 0xEE
 WHOLE_ADOBE = 16  # bytes of Adobe's segment with its head; of a shorter one libjpeg reads nothing, and Pillow fails
 FRAMES = (0xC0, 0xC1, 0xC2)  # sequential, extended sequential, progressive
+# An AVIF lists its parts; one of another kind than these is left alone (ISO/IEC 14496-12, section 8.11.6).
+AVIF_NOTES = re.compile(rb"(infe(?:\x02.{7}|\x03.{9}))(?:Exif|mime)", re.DOTALL)
 LAST_BYTES = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
 MOST_LAST_BYTES = 64
 
@@ -34,6 +37,8 @@ def essential(content: bytes) -> bytes | None:
             return _essential_jpeg(content)
         if content.startswith(b"\0\0\0\x0cjP  ") and b"jp2c" in content:
             return content[content.index(b"jp2c") + 4 :]  # the codestream without its boxes
+        if content[4:8] == b"ftyp":
+            return AVIF_NOTES.sub(rb"\1skip", content)
     except (struct.error, IndexError):
         pass
     return None
@@ -41,15 +46,17 @@ def essential(content: bytes) -> bytes | None:
 
 def _essential_png(content: bytes) -> bytes:
     parts, position = [PNG_SIGNATURE], len(PNG_SIGNATURE)
+    # What tells of frames that are not there is no more than a text.
+    needed = [kind for kind in PNG_CHUNKS if kind not in PNG_ANIMATION or b"fdAT" in content]
     while position + 12 <= len(content):
         (length,) = struct.unpack_from(">I", content, position)
         kind, end = content[position + 4 : position + 8], position + 12 + length
-        if kind in PNG_CHUNKS:
+        if kind in needed:
             parts.append(content[position:end])
             if kind == b"IEND":
                 break
         elif end + 12 > len(content) or not content[end + 4 : end + 8].isalpha():  # a wrong length: find the next one
-            places = (content.find(kind, position + 8) - 4 for kind in PNG_CHUNKS)
+            places = (content.find(kind, position + 8) - 4 for kind in needed)
             end = min((place for place in places if _is_png_chunk(content, place)), default=len(content))
         position = end
     return b"".join(parts)
@@ -71,7 +78,7 @@ def _essential_webp(content: bytes) -> bytes:
         if kind in WEBP_CHUNKS:
             chunk = bytearray(content[position:end])
             if kind == b"VP8X":
-                chunk[8] &= WEBP_ALPHA_ANIMATION
+                chunk[8] &= WEBP_ALPHA | (WEBP_ANIMATION if b"ANMF" in content else 0)
             parts.append(bytes(chunk))
         elif end > len(content):
             places = (content.find(kind, position + 8) for kind in WEBP_CHUNKS)
@@ -82,7 +89,7 @@ def _essential_webp(content: bytes) -> bytes:
 
 
 def _essential_jpeg(content: bytes) -> bytes | None:
-    """Without comments and application segments, but for Adobe's, which says what the numbers mean."""
+    """Without comments, application and reserved segments, but for Adobe's, which says what the numbers mean."""
     begin, segments = 2, list(_segments(content, 2))
     if not segments or segments[-1][0] != SOS:  # a wrong length: begin at the largest frame that is whole
         chains = []
@@ -102,7 +109,7 @@ def _essential_jpeg(content: bytes) -> bytes | None:
     parts = [b"\xff\xd8"]
     for marker, start, end in segments:
         short = marker == ADOBE and end - start < WHOLE_ADOBE
-        if (JFIF <= marker <= 0xEF and marker != ADOBE) or short or marker == COMMENT:
+        if (JFIF <= marker <= COMMENT and marker != ADOBE) or short:
             parts.append(content[begin:start])
             begin = end
     return b"".join([*parts, content[begin:]])

@@ -35,6 +35,7 @@ SIGNATURES = (
     (b"\0\0\0\x0cjP  ", "JPEG2000"),
 )
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+JPEG_XL = "in JPEG XL; convert it to JPEG or PNG first"
 # What people put among covers beside pictures. Reports name the kind and never quote the content.
 KINDS = (
     (b"<!doctype html", "a web page"),
@@ -49,7 +50,16 @@ KINDS = (
     (b"rar!", "a RAR archive; unpack it first"),
     (b"7z\xbc\xaf", "a 7z archive; unpack it first"),
     (b"pk\3\4", "a zip archive; unpack it first"),
+    (b"\x1f\x8b", "packed by gzip; unpack it first"),
+    (b"bzh", "packed by bzip2; unpack it first"),
+    (b"\xfd7zxz\0", "packed by xz; unpack it first"),
+    (b"\x28\xb5\x2f\xfd", "packed by zstd; unpack it first"),
     (b"\0\0\1\0", "an icon"),
+    (b"\xff\x0a", JPEG_XL),
+    (b"\0\0\0\x0cjxl ", JPEG_XL),
+    (b"qoif", "in QOI; convert it to PNG first"),
+    (b"dds ", "in DDS; convert it to PNG first"),
+    (b"oggs", "an Ogg file"),
 )
 PROFILE_SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 EXIF_ORIENTATION = 0x0112
@@ -169,7 +179,8 @@ def open_picture(content: bytes, formats: tuple[str, ...] = FORMATS, frames: boo
     if image.format in ("JPEG", "MPO") and (scans := count_scans(content)) > MAX_SCANS:
         raise PictureError("decompression-bomb", f"{scans:,} scans")
     if not frames and image.format not in STILL_FORMATS and (count := getattr(image, "n_frames", 1)) > 1:
-        raise PictureError("animated", f"{count} frames")
+        if image.format != "PNG" or b"fdAT" in content:  # or else a chunk tells of frames that are not there
+            raise PictureError("animated", f"{count:,} frames")
     return image
 
 
@@ -181,6 +192,10 @@ def _unidentified(content: bytes, formats: tuple[str, ...]) -> PictureError:
         return PictureError("cannot-be-decoded", "the header is broken")
     if content[4:8] == b"ftyp" and content[8:12] in HEIF_BRANDS:
         return PictureError("heic", "convert it to JPEG or PNG first")
+    if content[4:8] == b"ftyp":
+        return PictureError("not-an-image", "a film or a sound")
+    if content[257:262] == b"ustar":
+        return PictureError("not-an-image", "a tar archive; name it as a source, or let it end in .tar")
     begin = content[:64].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     return PictureError("not-an-image", next((kind for start, kind in KINDS if begin.startswith(start)), ""))
 

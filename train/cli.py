@@ -42,11 +42,18 @@ def run(main: Callable[[], str], program: str) -> None:
     except UserError as mistake:
         sys.exit(_say(program, str(mistake), mistake.code))
     except OSError as problem:
-        if problem.errno not in OF_NAMES or not isinstance(problem.filename, str | bytes):
-            raise
-        name = os.fsdecode(problem.filename)
+        name = os.fsdecode(problem.filename) if isinstance(problem.filename, str | bytes) else ""
         name = name if len(name) <= 80 else f"{name[:40]}...{name[-30:]}"
+        if problem.errno in NO_ROOM:
+            sys.exit(_say(program, f"{name}{': ' * bool(name)}{problem.strerror}; make room, and start it again", 1))
+        if problem.errno not in OF_NAMES or not name:
+            raise
         sys.exit(_say(program, f"{name}: {problem.strerror}", 2))
+    except RuntimeError as problem:
+        loop = problem.__context__  # as Python before 3.13 tells of links in a circle
+        if not isinstance(loop, OSError) or loop.errno != errno.ELOOP:
+            raise
+        sys.exit(_say(program, f"{os.fsdecode(loop.filename)}: {loop.strerror}", 2))
     except KeyboardInterrupt:
         sys.exit(_say(program, "interrupted", 130))
 

@@ -28,7 +28,7 @@ from gan.pipeline_folder import COVERS_INDEX, PRETRAINED, PipelineError, load_pi
 from train.cli import Parser, UserError, check_output_dir, run
 from train.covers import Covers, CoversError, load_covers, open_folder
 from train.evaluate import shown_images
-from train.files import replacing
+from train.files import replacing, write_atomically
 from train.metrics.copies import QUANTILES, Nearest, nearest, summary
 from train.metrics.evaluation import draw
 from train.metrics.features import load_features
@@ -131,8 +131,9 @@ def main() -> str:
     generated, held_out = near[: len(drawn)], near[len(drawn) :]
     found = summary(generated, held_out, len(train), shown_images(args.model, args.revision, type(generator)))
     args.output_dir.mkdir(parents=True, exist_ok=True)
-    draw_pairs(drawn, train, generated).save(args.output_dir / "pairs.png")
-    (args.output_dir / "copies.json").write_text(json.dumps(found.as_dict(), indent=2) + "\n")
+    with replacing(args.output_dir / "pairs.png") as pairs:
+        draw_pairs(drawn, train, generated).save(pairs, "PNG")
+    write_atomically(args.output_dir / "copies.json", (json.dumps(found.as_dict(), indent=2) + "\n").encode())
     print(table(found))
     if args.index:
         print(write_index(folder, args.dataset_name, args.dataset_config_name))

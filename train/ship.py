@@ -24,6 +24,7 @@ from gan.pipeline_folder import (
 )
 from gan.survey import SEEDS
 from train.cli import Parser, UserError, run
+from train.files import replacing, write_atomically
 from train.metrics.best import is_best
 from train.survey import write_survey
 from train.train_gan.run_folder import draw_sheet
@@ -60,11 +61,13 @@ def ship(run_folder: Path, target: Path, seeds: int = SEEDS, no_discriminator: b
     save_pipeline(pipeline, target, for_strangers=False, half=True, discriminators=discriminators)
     for name in OF_THE_ONE_BEFORE:
         (target / name).unlink(missing_ok=True)
-    (target / "config.json").write_bytes(config)
+    write_atomically(target / "config.json", config)
     if (run_folder / "film.webp").is_file():
         shutil.copy(run_folder / "film.webp", target)
-    (target / "metrics.jsonl").write_text("".join(f"{json.dumps(s)}\n" for s in lines if s["images"] <= images))
-    sheets[1].save(target / "sheet.png")
+    kept = "".join(f"{json.dumps(line)}\n" for line in lines if line["images"] <= images)
+    write_atomically(target / "metrics.jsonl", kept.encode())
+    with replacing(target / "sheet.png") as sheet:
+        sheets[1].save(sheet, "PNG")
     write_survey(target, seeds)
     return images, gap
 

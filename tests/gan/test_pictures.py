@@ -117,6 +117,7 @@ HARMLESS_JPEGS = {
     "no density": JPEG[:JFIF] + b"\1\1\1\0\0\0\0" + JPEG[JFIF + 7 :],
     "EXIF of nonsense": with_segment(0xE1, b"Exif\0\0MM\0*\xff\xff\xff\xff"),
     "a profile of nonsense": with_segment(0xE2, b"ICC_PROFILE\0\1\1nonsense"),
+    "a reserved segment": with_segment(0xF3, b"nonsense"),
     "two views of nonsense": with_segment(0xE2, b"MPF\0nonsense"),
     "Photoshop's nonsense": with_segment(0xED, b"Photoshop 3.0\x008BIM\x03\xed\0\0\0\0\0\x05\0nonsense"),
     "Adobe's colours": with_segment(0xEE, b"Adobe\0\x64\0\0\0\0\x09"),
@@ -160,6 +161,8 @@ CHUNKS = {
     "gamma": (b"gAMA", b"1"),
     "a date": (b"tIME", b""),
     "intent": (b"sRGB", b""),
+    "frames that are not there": (b"acTL", struct.pack(">II", 7, 0)),
+    "no frames": (b"acTL", b"\xff"),
 }
 
 
@@ -182,3 +185,29 @@ def test_a_sound_webp_with_a_strange_chunk_is_a_picture() -> None:
         content = webp[:at] + b"\xff\xff\xff\x7f" + webp[at + 4 :]
         assert gap(read_picture(content).convert("L"), COVER.convert("L")) < 60  # with the other profile or without
     assert Image.open(io.BytesIO(webp)).size == COVER.size
+    animated = bytearray(encode(COVER, "WEBP", lossless=True, exif=exif(1)))
+    animated[20] |= 2  # VP8X says so, and there are no frames
+    assert gap(read_picture(bytes(animated)), COVER) == 0
+
+
+def test_a_sound_avif_with_strange_notes_is_a_picture() -> None:
+    head = b"II*\0\x08\0\0\0"
+    avif = encode(COVER, "AVIF", quality=95, exif=b"Exif\0\0" + head + bytes(30), xmp=b"<x/>")
+    assert avif.count(head) == 1
+    assert gap(read_picture(avif.replace(head, b"nonsense")), read_picture(avif)) == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"Rar!\x1a\7\1\0", "a RAR archive; unpack it first"),
+        (b"\x1f\x8b\x08", "packed by gzip; unpack it first"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "in JPEG XL; convert it to JPEG or PNG first"),
+        (b"\0\0\0\x20ftypisom", "a film or a sound"),
+        (bytes(257) + b"ustar", "a tar archive"),
+    ],
+)
+def test_what_people_keep_beside_pictures_is_named(content: bytes, said: str) -> None:
+    with pytest.raises(PictureError) as refused:
+        read_picture(content + bytes(300))
+    assert refused.value.reason == "not-an-image" and said in refused.value.detail

@@ -1,5 +1,6 @@
 """Archives of strangers: whatever is wrong with one, what came before is used, and it ends as one refusal."""
 
+import bz2
 import gzip
 import random
 import struct
@@ -68,7 +69,7 @@ def test_archives_in_folders_and_archives_become_covers(tmp_path: Path) -> None:
     ]
 
 
-def test_names_in_a_zip_are_read_as_they_were_meant(tmp_path: Path) -> None:
+def test_names_in_a_zip_are_read_as_they_were_meant(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     names = ["Björk/a.png".encode(), b"Bj?rk/b.png", b"rock\\c.png", "ü/d.png".encode("cp437")]
     path = tmp_path / "names.zip"
     with zipfile.ZipFile(path, "w") as archive:
@@ -83,6 +84,65 @@ def test_names_in_a_zip_are_read_as_they_were_meant(tmp_path: Path) -> None:
         content = content.replace(b"%d" % number * len(raw), raw)
     path.write_bytes(content)
     assert {"a/Björk/a.png", "a/Björk/b.png", "a/rock/c.png", "a/ü/d.png"} == set(contents(path))
+    assert "a: 1 names are in a code page that it does not tell, and read as cp437" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("encoding", "names"),
+    [
+        ("cp932", ["ロック/アルバム.png", "ソ/表.png"]),  # whose last bytes are backslashes in cp437
+        ("gbk", ["摇滚/封面.png"]),
+        ("cp866", ["Рок/обложка.png"]),
+        ("euc-kr", ["록/표지.png"]),
+    ],
+)
+def test_names_in_zips_of_other_countries_are_read_with_the_encoding_that_is_given(
+    tmp_path: Path, encoding: str, names: list[str]
+) -> None:
+    path = tmp_path / "names.zip"
+    raw = [name.encode(encoding) for name in names]
+    marks = [f"{number}" * len(name) for number, name in enumerate(raw)]
+    inner = write_zip(path, {mark: encode(draw_cover(seed), "PNG") for seed, mark in enumerate(marks)}).read_bytes()
+    for mark, name in zip(marks, raw, strict=True):
+        inner = inner.replace(mark.encode(), name)
+    write_zip(path, {"in.zip": inner})
+    out = tmp_path / "out"
+    options = ("--output_dir", out, "--resolution", 32, "--labels", "folder", "--validation_fraction", 0)
+    code, line = program(path, *options, "--zip_encoding", encoding)
+    assert code == 0, line
+    assert sorted(rows_of(out)["source"]) == sorted(f"names.zip/in.zip/{name}" for name in names)
+    assert f"{len(names)} of {len(names)} covers have a genre" in line
+    code, line = program(path, *options, "--zip_encoding", "hex")
+    assert code == 2 and "--zip_encoding hex: no such encoding" in line
+
+
+def test_what_follows_the_end_of_a_tar_is_read(tmp_path: Path) -> None:
+    parts = [write_tar(tmp_path / f"{n}.tar", {f"{n}.txt": b"content"}).read_bytes() for n in range(3)]
+    together = b"".join(parts)
+    packed = {"tar": together, "tar.gz": b"".join(map(gzip.compress, parts)), "tar.bz2": bz2.compress(together)}
+    for suffix, content in packed.items():
+        (tmp_path / f"together.{suffix}").write_bytes(content)
+        expected = {f"a/{n}.txt": b"content" for n in range(3)}
+        assert contents(tmp_path / f"together.{suffix}") == expected, suffix
+        (tmp_path / f"behind.{suffix}").write_bytes(content + b"no tar" * 1000)
+        assert contents(tmp_path / f"behind.{suffix}") == expected, suffix
+        inside = write_tar(tmp_path / f"inside-{suffix}", {f"x.{suffix}": content})
+        assert contents(inside) == {f"a/x.{suffix}/{n}.txt": b"content" for n in range(3)}, suffix
+    (tmp_path / "broken.tar").write_bytes(parts[0] + parts[1][:515])
+    assert [item.reason for item in read_archive(tmp_path / "broken.tar", "a")] == [None, "damaged-archive"]
+
+
+def test_a_zip_behind_a_program_and_encrypted_members_are_told_apart(tmp_path: Path) -> None:
+    plain = write_zip(tmp_path / "a.zip", {"a.txt": b"content", "b.txt": b"content"}).read_bytes()
+    (tmp_path / "unpacks-itself.zip").write_bytes(b"MZ" + bytes(700) + plain)
+    items = read_archive(tmp_path / "unpacks-itself.zip", "unpacks-itself.zip")
+    assert [item.read() for item in items] == [b"content"] * 2
+    locked = bytearray(plain)
+    for mark, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        locked[locked.index(mark) + flags] |= 1
+    (tmp_path / "locked.zip").write_bytes(locked)
+    first, second = read_archive(tmp_path / "locked.zip", "a")
+    assert (first.reason, first.detail, second.read()) == ("unreadable", "encrypted; unpack it first", b"content")
 
 
 def pax(records: list[tuple[bytes, bytes]], size: int = 3) -> bytes:

@@ -136,6 +136,54 @@ def test_a_run_killed_after_its_last_move_finishes_when_called_again(pile: Path,
     assert written(out) == before
 
 
+def test_what_cannot_be_replaced_is_told_before_a_cover_is_read(pile: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert program(pile, "--output_dir", out, *OPTIONS)[0] == 0
+    (out / "data").rename(tmp_path / "elsewhere")
+    (out / "data").symlink_to(tmp_path / "elsewhere")
+    before = written(tmp_path / "elsewhere")
+    assert program(pile, "--output_dir", out, *OPTIONS, "--overwrite")[0] == 0
+    assert written(tmp_path / "elsewhere") == before and not (out / "data").is_symlink() and len(rows_of(out)) == 3
+    mounted = ["mount", "-t", "tmpfs", "tmpfs", out / "data"]
+    if not shutil.which("mount") or subprocess.run(mounted, capture_output=True).returncode:
+        pytest.skip("nothing may be mounted here")
+    code, line = program(pile, "--output_dir", out, *OPTIONS, "--overwrite")
+    subprocess.run(["umount", out / "data"], check=True)
+    assert code == 2 and "data is a disk of its own" in line and not (out / WORK).exists()
+
+
+def test_links_in_a_circle_are_told_in_one_line(pile: Path, tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    code, line = program(pile, "--output_dir", tmp_path / "a", *OPTIONS)
+    assert code == 2 and "a: Too many levels of symbolic links" in line
+    code, line = program(tmp_path / "a", "--output_dir", tmp_path / "out", *OPTIONS)
+    assert code == 2 and f"{tmp_path / 'a'}: " in line and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("left", [".DS_Store", "System Volume Information", ".Trash-1000", ".snapshot", "._x"])
+def test_what_a_system_puts_on_an_empty_disk_is_nobodys(pile: Path, tmp_path: Path, left: str) -> None:
+    (tmp_path / "out" / left).mkdir(parents=True)
+    assert program(pile, "--output_dir", tmp_path / "out", *OPTIONS)[0] == 0
+    assert (tmp_path / "out" / left).is_dir()
+
+
+def test_a_full_disk_is_a_failure_in_one_line(pile: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    mounted = ["mount", "-t", "tmpfs", "-o", "size=20k", "tmpfs", out]
+    if not shutil.which("mount") or subprocess.run(mounted, capture_output=True).returncode:
+        pytest.skip("nothing may be mounted here")
+    try:
+        code, line = program(pile, "--output_dir", out, *OPTIONS)
+        assert code == 1 and line.endswith("No space left on device; the same command goes on where it stopped")
+        assert not (out / "report.json").exists()
+        subprocess.run(["mount", "-o", "remount,size=20m", out], check=True)
+        assert program(pile, "--output_dir", out, *OPTIONS)[0] == 0
+    finally:
+        subprocess.run(["umount", out], check=True)
+
+
 @pytest.mark.parametrize("length", (256, 300, 5000))
 def test_a_name_that_is_too_long_is_told_in_one_line(pile: Path, tmp_path: Path, length: int) -> None:
     for arguments in (

@@ -8,10 +8,13 @@ folder or from the Hub. Interrupted and started again, the same command goes on,
 """
 
 import argparse
+import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from train.cli import UserError, run
+from train.files import NO_ROOM
 from train.prepare.options import parse_arguments
 
 
@@ -33,7 +36,7 @@ def main() -> str:
     from train.prepare.report import Report, is_of, to_json
     from train.prepare.report_page import report_page
     from train.prepare.settings import Settings
-    from train.prepare.sources import check_source, expand
+    from train.prepare.sources import Reading, check_source, expand
 
     output_dir: Path = arguments.output_dir
     share = arguments.share
@@ -70,11 +73,13 @@ def main() -> str:
             return f"{output_dir}: is prepared already"
         raise UserError(f"--output_dir {output_dir} holds another dataset already; name a new folder")
 
+    reading = Reading(arguments.label_column, arguments.dataset_config_name, arguments.zip_encoding)
+
     def judge(work: Path) -> tuple[list[Path], list[Path]]:
         how = (settings, work / "foreign", arguments.num_workers)
-        foreign = judge_pile(arguments.exclude, *how, Labels(), None, arguments.dataset_config_name, share)
+        foreign = judge_pile(arguments.exclude, *how, Labels(), replace(reading, label_column=None), share)
         how = (settings, work / "parts", arguments.num_workers)
-        return foreign, judge_pile(sources, *how, labels, arguments.label_column, arguments.dataset_config_name, share)
+        return foreign, judge_pile(sources, *how, labels, reading, share)
 
     def make(work: Path, foreign: list[Path], parts: list[Path]) -> None:
         write_dataset(work / "dataset", read_candidates(foreign, parts), report, labels)
@@ -108,8 +113,9 @@ def main() -> str:
     except KeyboardInterrupt:
         raise UserError(f"interrupted; {GO_ON}", 130) from None
     except OSError as problem:
-        reason = problem.strerror or problem
-        raise UserError(f"--output_dir {output_dir} cannot be written: {reason}; {GO_ON}") from None
+        reason = os.strerror(problem.errno) if problem.errno else problem
+        code = 1 if problem.errno in NO_ROOM else 2
+        raise UserError(f"--output_dir {output_dir} cannot be written: {reason}; {GO_ON}", code) from None
     line = f"{output_dir}: {report.summary()} (see report.html)"
     line += labels.summary(report.kept, sum(report.genres.values()))
     if arguments.validation_fraction and "validation" not in report.covers:

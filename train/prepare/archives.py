@@ -15,9 +15,11 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Self, cast
+
+from tqdm import tqdm
 
 from gan.pictures import without_quotes
 from train.files import is_junk
@@ -25,11 +27,14 @@ from train.prepare.items import MAX_BYTES, Item, Place, text, too_large
 
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".cbt")
-ARCHIVE_SUFFIXES = (*TAR_SUFFIXES, ".zip", ".cbz")
+ZIP_SUFFIXES = (".zip", ".cbz")
+ARCHIVE_SUFFIXES = (*TAR_SUFFIXES, *ZIP_SUFFIXES)
+USTAR = b"ustar"  # at byte 257
 GZIP, BZIP2, XZ, ZSTANDARD = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"
 PACKED = (GZIP, BZIP2, XZ, ZSTANDARD)
 ZIP = (b"PK\3\4", b"PK\5\6")  # `zipfile.is_zipfile` looks at the end, and takes a tar that ends with a zip for one
 LARGEST_HEADER = 1024**2  # of a tar's member, its long name and PAX records included
+LARGEST_PADDING = 16 * 1024**2  # of zeros behind the end of a tar
 LARGEST_SKIP = 16 * 1024**3  # of a member that is passed over in a packed tar, where all of it must be unpacked
 # Covers do not shrink when they are packed. What grows more than so many times, and to more than 4 GiB, holds none; a
 # megabyte of Zstandard may say that it is a hundred gigabytes.
@@ -39,7 +44,8 @@ GROWTH, ALWAYS_UNPACKED = 100, 4 * 1024**3
 LARGEST_LIST, LARGEST_INNER_LIST = 256 * 1024**2, 16 * 1024**2
 LZMA_MEMORY = 256 * 1024**2  # `xz -9` asks for 65 MiB
 BROKEN_HEADERS = (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError)  # type: ignore[attr-defined]
-UTF8_NAME = 0x800  # the flag of a zip's member
+ENCRYPTED, UTF8_NAME = 0x1, 0x800  # flags of a zip's member
+CODE_PAGE = "cp437"  # of names that do not say theirs, by the standard (APPNOTE.TXT, appendix D)
 UNICODE_PATH = 0x7075  # the field of a zip's member in which Info-ZIP writes its name in UTF-8
 
 
@@ -66,6 +72,7 @@ class _Archive:
         name: what its members' names begin with.
         place: where it lies open on the disk; None inside a packed archive.
         unpacking: what may be unpacked of it.
+        encoding: of names in zips that do not say theirs.
         is_inner: it lies in another archive.
     """
 
@@ -74,16 +81,23 @@ class _Archive:
     name: str
     place: Place | None
     unpacking: _Unpacking
+    encoding: str | None = None
     is_inner: bool = False
 
 
-def read_archive(path: Path, name: str) -> Iterator[Item]:
-    """Read all of an archive that can be read, and refuse it by its own name where it breaks off."""
+def read_archive(path: Path, name: str, encoding: str | None = None) -> Iterator[Item]:
+    """Read all of an archive that can be read, and refuse it by its own name where it breaks off.
+
+    Args:
+        path: the archive.
+        name: what its members' names begin with.
+        encoding: of names in zips that do not say theirs; None takes UTF-8 where they can be that, or else cp437.
+    """
     try:
         facts = path.stat()
         with open(path, "rb") as stream:
             place = Place(str(path), 0, facts.st_size, facts.st_mtime_ns)
-            yield from _read(_Archive(stream, facts.st_size, name, place, _Unpacking(facts.st_size)))
+            yield from _read(_Archive(stream, facts.st_size, name, place, _Unpacking(facts.st_size), encoding))
     except Exception as problem:  # zipfile and tarfile raise every kind that Python has
         yield Item(name, None, "damaged-archive", without_quotes(problem))
 
@@ -94,7 +108,7 @@ def is_archive(path: Path) -> bool:
         return True
     with open(path, "rb") as file:
         magic = file.read(512)
-    return magic.startswith((*ZIP, *PACKED)) or magic[257:262] == b"ustar"
+    return magic.startswith((*ZIP, *PACKED)) or magic[257:262] == USTAR
 
 
 def why_unreadable(path: Path) -> str | None:
@@ -110,7 +124,10 @@ def why_unreadable(path: Path) -> str | None:
 def _read(archive: _Archive) -> Iterator[Item]:
     magic = archive.stream.read(512)
     archive.stream.seek(0)
-    yield from (_read_zip if magic.startswith(ZIP) else _read_tar)(archive, magic)
+    is_tar = magic.startswith(PACKED) or magic[257:262] == USTAR
+    # A zip that unpacks itself begins with a program.
+    is_zip = magic.startswith(ZIP) or (not is_tar and archive.name.lower().endswith(ZIP_SUFFIXES))
+    yield from (_read_zip if is_zip else _read_tar)(archive, magic)
 
 
 def _member(archive: _Archive, name: str, content: bytes | Place) -> Iterator[Item]:
@@ -120,14 +137,14 @@ def _member(archive: _Archive, name: str, content: bytes | Place) -> Iterator[It
     elif archive.is_inner:
         yield Item(name, None, "nested-archive")
     else:
-        unpacking = archive.unpacking
+        inner = replace(archive, name=name, is_inner=True)
         try:
             if isinstance(content, Place):
                 with open(content.path, "rb") as file:
                     window = cast(BinaryIO, io.BufferedReader(_Window(file, content.offset, content.size)))
-                    yield from _read(_Archive(window, content.size, name, content, unpacking, is_inner=True))
+                    yield from _read(replace(inner, stream=window, size=content.size, place=content))
             else:
-                yield from _read(_Archive(io.BytesIO(content), len(content), name, None, unpacking, is_inner=True))
+                yield from _read(replace(inner, stream=io.BytesIO(content), size=len(content), place=None))
         except Exception as problem:
             yield Item(name, None, "damaged-archive", without_quotes(problem))
 
@@ -179,6 +196,7 @@ class _Stream:
     def __init__(self, stream: BinaryIO, packed: bool, unpacking: _Unpacking):
         self.stream, self.packed, self.left, self.unpacking = stream, packed, LARGEST_HEADER, unpacking
         self.position = 0
+        self.ahead = b""  # of a packed archive: was read already
 
     def tell(self) -> int:
         return self.position if self.packed else self.stream.tell()
@@ -206,11 +224,32 @@ class _Stream:
             raise tarfile.ReadError("unexpected end of data")
         return data
 
+    def begins_again(self) -> bool:
+        """Go on to a tar behind the end of another one, as `cat a.tar b.tar` makes them; False where there is none."""
+        self.left = LARGEST_HEADER
+        for _ in range(0, LARGEST_PADDING, tarfile.BLOCKSIZE):
+            try:
+                block = self._take(tarfile.BLOCKSIZE)
+            except Exception:  # the archive has ended, and what follows is not packed as it was
+                return False
+            if block.strip(b"\0"):
+                if self.packed:
+                    self.ahead, self.position = block, self.position - len(block)
+                else:
+                    self.stream.seek(-len(block), io.SEEK_CUR)
+                return block[257:262] == USTAR
+            if not block:
+                return False
+        return False
+
     def _take(self, size: int) -> bytes:
-        data = self.stream.read(size)
+        data, self.ahead = self.ahead[:size], self.ahead[size:]
+        if len(data) < size:
+            more = self.stream.read(size - len(data))
+            if self.packed:
+                self.unpacking.spend(len(more))
+            data = data + more if data else more
         self.position += len(data)
-        if self.packed:
-            self.unpacking.spend(len(data))
         return data
 
 
@@ -251,8 +290,15 @@ def _unpacked(stream: BinaryIO, magic: bytes) -> Any:
 
 
 def _read_tar(archive: _Archive, magic: bytes) -> Iterator[Item]:
+    """The members of a tar, and of those that were written behind its end."""
     packed = magic.startswith(PACKED)
     stream = _Stream(_unpacked(archive.stream, magic) if packed else archive.stream, packed, archive.unpacking)
+    yield from _read_members(archive, stream, packed)
+    while stream.begins_again():
+        yield from _read_members(archive, stream, packed)
+
+
+def _read_members(archive: _Archive, stream: _Stream, packed: bool) -> Iterator[Item]:
     tar: Any = tarfile.TarFile(
         fileobj=cast(Any, stream), mode="r", tarinfo=_Header, encoding="utf-8", errors="surrogateescape"
     )
@@ -317,8 +363,10 @@ def _read_zip(archive: _Archive, magic: bytes) -> Iterator[Item]:
     listed = _Listed(archive.stream, LARGEST_INNER_LIST if archive.is_inner else LARGEST_LIST)
     with zipfile.ZipFile(cast(Any, listed)) as members:
         listed.most = sys.maxsize  # a member is limited by itself
+        guessed = 0
         for member in members.infolist():
-            path = _zip_name(member)
+            path, is_guess = _zip_name(member, archive.encoding)
+            guessed += is_guess
             name = text(f"{archive.name}/{_clean_path(path)}")
             if path.endswith("/"):
                 continue
@@ -326,25 +374,38 @@ def _read_zip(archive: _Archive, magic: bytes) -> Iterator[Item]:
                 yield Item(name, None, "skipped", "left by a system or a program")
             elif member.file_size > MAX_BYTES:
                 yield too_large(name, member.file_size)
+            elif member.flag_bits & ENCRYPTED:
+                yield Item(name, None, "unreadable", "encrypted; unpack it first")
             else:
                 try:
                     with members.open(member) as file:
                         content = file.read(MAX_BYTES + 1)
-                except Exception as problem:  # encrypted, packed in an unknown way, or damaged: the others may be good
+                except Exception as problem:  # packed in an unknown way, or damaged: the others may be good
                     yield Item(name, None, "unreadable", without_quotes(problem))
                     continue
                 archive.unpacking.spend(len(content))
                 yield from _member(archive, name, content)
+    if guessed:
+        told = f"{guessed:,} names are in a code page that it does not tell, and read as {CODE_PAGE}"
+        tqdm.write(f"{archive.name}: {told}; --zip_encoding names another, e.g. cp932 or gbk", file=sys.stderr)
 
 
-def _zip_name(member: zipfile.ZipInfo) -> str:
-    """A member's path: in UTF-8 where it can be, whatever its flag says; Windows writes backslashes."""
-    name = member.filename
+def _zip_name(member: zipfile.ZipInfo, encoding: str | None) -> tuple[str, bool]:
+    """A member's path, and whether that is guessed: UTF-8 where it can be, whatever its flag says.
+
+    Windows writes backslashes.
+    """
+    name, is_guess = member.filename, False
     if not member.flag_bits & UTF8_NAME:
         raw = member.orig_filename.encode("cp437", "replace")
-        with contextlib.suppress(UnicodeDecodeError):  # in a code page that nobody names
-            name = _unicode_path(member.extra, raw) or raw.decode("utf-8")
-    return name.replace("\\", "/")
+        if beside := _unicode_path(member.extra, raw):
+            name = beside
+        else:
+            for likely in ("utf-8", encoding or CODE_PAGE):
+                with contextlib.suppress(UnicodeError):
+                    name, is_guess = raw.decode(likely), likely == CODE_PAGE != encoding
+                    break
+    return name.replace("\\", "/"), is_guess
 
 
 def _unicode_path(extra: bytes, raw: bytes) -> str | None:
@@ -353,7 +414,8 @@ def _unicode_path(extra: bytes, raw: bytes) -> str | None:
         kind, length = struct.unpack_from("<HH", extra)
         field, extra = extra[4 : 4 + length], extra[4 + length :]
         if kind == UNICODE_PATH and len(field) > 5 and struct.unpack_from("<I", field, 1)[0] == zlib.crc32(raw):
-            return field[5:].decode("utf-8")
+            with contextlib.suppress(UnicodeDecodeError):
+                return field[5:].decode("utf-8")
     return None
 
 

@@ -21,6 +21,9 @@ def parse_arguments(description: str) -> argparse.Namespace:
         help="folder, archive, Parquet, pattern, or Hub dataset (user/name)",
     )
     parser.add_argument("--dataset_config_name", metavar="NAME", help="which of a Hub dataset's configurations")
+    parser.add_argument(
+        "--zip_encoding", metavar="NAME", help="of names in zips that do not say theirs, e.g. cp932, gbk or cp866"
+    )
     parser.add_argument("--output_dir", type=Path, required=True, help="folder for the dataset; must be new or empty")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier dataset in --output_dir")
     parser.add_argument("--num_workers", type=int, help="processes that decode; without it one for each core")
@@ -68,6 +71,10 @@ def parse_arguments(description: str) -> argparse.Namespace:
     except UserError as mistake:
         parser.error(str(mistake))
     several = arguments.share.world_size > 1
+    try:
+        b"x".decode(arguments.zip_encoding or "utf-8")
+    except (LookupError, ValueError):
+        parser.error(f"--zip_encoding {arguments.zip_encoding}: no such encoding")
     distance = arguments.hash_distance
     for wrong, message in (
         (not arguments.sources and not arguments.archive_letters, "name a SOURCE, or --archive_letters"),

@@ -53,8 +53,15 @@ def check_output(output_dir: Path, overwrite: bool) -> None:
     except OSError as problem:
         raise UserError(f"--output_dir {output_dir} cannot be read: {problem.strerror}") from None
     parent = next(p for p in (output_dir, *output_dir.absolute().parents) if p.exists())
+    if not parent.is_dir():
+        raise UserError(f"--output_dir {output_dir} cannot be written: {parent} is a file")
     if not os.access(parent, os.W_OK | os.X_OK):
         raise UserError(f"--output_dir {output_dir} cannot be written: no permission in {parent}")
+    for earlier in (output_dir / name for name in OUTPUT):  # which the dataset replaces after all the work
+        if earlier.is_mount():
+            raise UserError(f"--output_dir {output_dir}: {earlier} is a disk of its own; name that, or a new folder")
+        if earlier.is_dir() and not earlier.is_symlink() and not os.access(earlier, os.W_OK | os.X_OK):
+            raise UserError(f"--output_dir {output_dir} cannot be written: no permission in {earlier}")
 
 
 def is_placed(target: Path) -> bool:
@@ -145,12 +152,16 @@ def _try_a_move(work: Path, target: Path) -> None:
     """Do with a file and a folder what will be done with the dataset, before a cover is read. Raises OSError."""
     mine = f"{NEW}{uuid4().hex}"  # of several processes, too
     file, folder = work / f"{mine}-file", work / f"{mine}-folder"
-    file.write_bytes(b"")
-    folder.mkdir(exist_ok=True)
-    file.replace(target / file.name)
-    folder.rename(target / folder.name)
-    (target / file.name).unlink()
-    (target / folder.name).rmdir()
+    try:
+        file.write_bytes(b"")
+        folder.mkdir(exist_ok=True)
+        file.replace(target / file.name)
+        folder.rename(target / folder.name)
+    finally:
+        for place in (work, target):
+            (place / file.name).unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                (place / folder.name).rmdir()
 
 
 def _remove(work: Path, target: Path | None = None) -> None:
@@ -169,6 +180,8 @@ def move_into_place(dataset: Path, target: Path) -> None:
     (dataset.parent / PLACING).touch()
     for name in OUTPUT:
         earlier = target / name
-        if earlier.is_dir() and not earlier.is_symlink():
+        if earlier.is_symlink():  # what it leads to is somebody's
+            earlier.unlink()
+        elif earlier.is_dir():
             shutil.rmtree(earlier)
         (dataset / name).replace(earlier)

@@ -10,7 +10,7 @@ from train.prepare.labels import Labels
 from train.prepare.parts import make_parts
 from train.prepare.ranks import ALONE, Share
 from train.prepare.settings import Settings
-from train.prepare.sources import read_source
+from train.prepare.sources import AS_IT_COMES, Reading, read_source
 
 
 TAR_BLOCK = 512
@@ -22,12 +22,11 @@ def judge_pile(
     folder: Path,
     num_workers: int,
     labels: Labels,
-    label_column: str | None = None,
-    config_name: str | None = None,
+    reading: Reading = AS_IT_COMES,
     share: Share = ALONE,
 ) -> list[Path]:
     """Judge this rank's share of the sources' files, with a progress bar, and return all parts, others' too."""
-    items = (item for source in sources for item in labels.label(read_source(source, label_column, config_name)))
+    items = (item for source in sources for item in labels.label(read_source(source, reading)))
     interval = 0.5 if sys.stderr.isatty() else 30
     total = _bytes_of(sources)
     with tqdm(

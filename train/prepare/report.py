@@ -92,8 +92,9 @@ class Report:
         what = ""
         if len(self.reasons) == 1:
             details = {file.detail for file in self.refused}
-            said = f" ({details.pop()})" if len(details) == 1 and "" not in details else ""
-            what = f". {REASONS[next(iter(self.reasons))]}{said}"
+            why = REASONS[next(iter(self.reasons))]
+            detail = details.pop() if len(details) == 1 else ""
+            what = f". {why}" + f" ({detail})" * (detail not in why)
         return f"no cover is left of {self.files:,} files ({reasons}); nothing was written{what}"
 
     def summary(self) -> str:

@@ -5,7 +5,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,22 @@ from train.prepare.clean import IMAGE_SUFFIXES
 from train.prepare.items import MAX_BYTES, Item, Place, text, too_large
 
 
+@dataclass(frozen=True)
+class Reading:
+    """Say how sources are read, where they leave it open.
+
+    Args:
+        label_column: where a table's labels are; None is `genre`, `label`, or its only column of class labels.
+        config_name: which of a Hub dataset's configurations.
+        zip_encoding: of names in zips that do not say theirs.
+    """
+
+    label_column: str | None = None
+    config_name: str | None = None
+    zip_encoding: str | None = None
+
+
+AS_IT_COMES = Reading()
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")  # not ../covers
 
 
@@ -87,27 +103,26 @@ def check_source(source: str, output_dir: Path, alone: bool = True) -> None:
         raise UserError(f"{source}: {mistake}")
 
 
-def read_source(source: str, label_column: str | None = None, config_name: str | None = None) -> Iterator[Item]:
+def read_source(source: str, reading: Reading = AS_IT_COMES) -> Iterator[Item]:
     """Read every file of one source, in an order that depends on the source alone.
 
     Args:
         source: a path, or the id of a Hub dataset.
-        label_column: where a table's labels are; None is `genre`, `label`, or its only column of class labels.
-        config_name: which of a Hub dataset's configurations.
+        reading: how.
 
     Raises:
         UserError: a dataset cannot be loaded or has no column of images.
     """
     path = Path(source)
     if not path.exists():
-        return _read_hub(source, label_column, config_name)
+        return _read_hub(source, reading.label_column, reading.config_name)
     whole = path.resolve()
     if path.is_dir():
-        return _read_folder(path, text(whole.name), label_column)
+        return _read_folder(path, text(whole.name), reading)
     if _is_parquet(path):
-        return _read_single_table(path, label_column)
+        return _read_single_table(path, reading.label_column)
     if is_archive(path):
-        return read_archive(path, text(whole.name))
+        return read_archive(path, text(whole.name), reading.zip_encoding)
     return iter([_read_file(path, text(f"{whole.parent.name}/{whole.name}"))])
 
 
@@ -118,8 +133,9 @@ def _is_parquet(path: Path) -> bool:
 # -- folders --
 
 
-def _read_folder(folder: Path, prefix: str, label_column: str | None) -> Iterator[Item]:
+def _read_folder(folder: Path, prefix: str, reading: Reading) -> Iterator[Item]:
     """A folder's files; where it holds tables of pictures and neither pictures nor archives, only those."""
+    label_column = reading.label_column
     tables: dict[Path, Table] = {}
     faults: dict[Path, str] = {}
     for paths in find_tables(folder).values():
@@ -161,7 +177,7 @@ def _read_folder(folder: Path, prefix: str, label_column: str | None) -> Iterato
         elif pictured and not loose:
             yield Item(name, None, "skipped", "beside tables of pictures")
         elif file.name.lower().endswith(ARCHIVE_SUFFIXES):
-            yield from read_archive(path, name)
+            yield from read_archive(path, name, reading.zip_encoding)
         else:
             yield _read_file(path, name)
 

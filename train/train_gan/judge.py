@@ -60,7 +60,8 @@ def draw(run: "Run") -> None:
                 covers = run.evaluation.real[: SHEET_SEEDS // 2]
                 run.folder.save_repainted(covers, run.trainer.repaint(covers), run.images)
             else:
-                run.folder.save_samples(*pipeline_of(run, run.averages.ready(run.images)), run.images)
+                sheet = run.folder.save_samples(*pipeline_of(run, run.averages.ready(run.images)), run.images)
+                run.monitor.drawn(run.images, sheet)
         run.drawn = run.images, run.averages.chosen
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 import torch
+from PIL import Image
 from tqdm.auto import tqdm
 
 from gan.errors import first_line
@@ -19,7 +20,7 @@ from train.train_gan.run_folder import EVALUATION, TRAINING, RunFolder
 from train.train_gan.skipped import SkippedUpdates
 from train.train_gan.steps import Trainer
 from train.train_gan.stop import Stop
-from train.train_gan.trackers import report
+from train.train_gan.trackers import report, report_sheet, report_warning
 
 
 LOG_STEPS = 25
@@ -120,10 +121,15 @@ class Monitor:
         self.bar.write(line)
 
     def warn(self, complaints: list[str]) -> None:
-        """Print complaints, each as a warning."""
+        """Print complaints, each as a warning, and tell the trackers."""
         if self.is_main:
             for complaint in complaints:
                 self.say(f"warning: {complaint}")
+                report_warning(self.trainer.accelerator, complaint, self.say)
+
+    def drawn(self, images: int, sheet: Image.Image) -> None:
+        """Show the trackers a sheet of samples."""
+        report_sheet(self.trainer.accelerator, images, sheet, self.say)
 
     def _say_speed(self, images: int) -> None:
         self.speed_said = True

@@ -138,19 +138,21 @@ class RunFolder:
 
     def save_samples(
         self, pipeline: AlbumCoverPipeline, discriminators: Mapping[str, torch.nn.Module], images: int
-    ) -> None:
-        """Write the sheet of the first 64 seeds (no choosing) and the pipeline folder, with what judges it."""
+    ) -> Image.Image:
+        """Write the sheet of the first 64 seeds (no choosing) and the pipeline folder, with what judges it; return the
+        sheet."""
         sheet = draw_sheet(pipeline.synthesis)
         with full_disk_in_one_line(self.folder):
             self.samples.mkdir(exist_ok=True)
             with replacing(self.samples / f"images-{images:010d}.png") as file:
                 sheet.save(file, "PNG")
             save_pipeline(pipeline, self.folder / "pipeline", discriminators=discriminators)
+        return sheet
 
     def save_repainted(self, covers: torch.Tensor, repainted: torch.Tensor, images: int) -> None:
         """Write a sheet of (N, H, W, 3) uint8 covers, each row of them above what an autoencoder makes of it.
 
-        It shows real covers, so nothing that is shared or filmed is made of it.
+        It shows real covers, so nothing that is shared or filmed is made of it, and no tracker gets it.
         """
         rows = zip(covers.split(SHEET_COLUMNS), repainted.split(SHEET_COLUMNS), strict=True)
         sheet = tiled(torch.cat([part for pair in rows for part in pair]), SHEET_COLUMNS)

@@ -1,8 +1,13 @@
-"""The lines of metrics.jsonl for TensorBoard, Trackio or Weights & Biases too, through accelerate."""
+"""The lines of metrics.jsonl for TensorBoard, Trackio or Weights & Biases too, with sheets and warnings."""
 
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
 
 from gan.errors import first_line
 from train.cli import UserError
@@ -54,12 +59,40 @@ def start_tracker(accelerator: "Accelerator", run: Path, config: dict) -> None:
 
 
 def report(accelerator: "Accelerator", images: int, values: dict[str, float], say: Callable[[str], None]) -> None:
-    """Report what was measured after `images` covers.
-
-    A tracker that fails is left alone from then on: no run ends because of it.
-    """
-    try:
+    """Report what was measured after `images` covers."""
+    with _left_alone_when_it_fails(accelerator, say):
         accelerator.log(values, step=images)
+
+
+def report_sheet(accelerator: "Accelerator", images: int, sheet: Image.Image, say: Callable[[str], None]) -> None:
+    """Report the sheet of samples after `images` covers, as a picture."""
+    with _left_alone_when_it_fails(accelerator, say):
+        for tracker in accelerator.trackers:
+            if tracker.name == "tensorboard":
+                tracker.log_images({"samples": np.asarray(sheet)[None]}, step=images, dataformats="NHWC")
+            elif tracker.name == "trackio":
+                import trackio  # which takes seconds
+
+                tracker.log({"samples": trackio.Image(sheet)}, step=images)
+            else:
+                tracker.log_images({"samples": [sheet]}, step=images)
+
+
+def report_warning(accelerator: "Accelerator", complaint: str, say: Callable[[str], None]) -> None:
+    """Report a complaint of `Health` as an alert, where the tracker has such; only Trackio has."""
+    with _left_alone_when_it_fails(accelerator, say):
+        for tracker in accelerator.trackers:
+            if tracker.name == "trackio":
+                seen, _, advice = complaint.partition(": ")
+                with redirect_stdout(io.StringIO()):  # it would print across the progress bar what was just said there
+                    tracker.tracker.alert(title=seen, text=advice or None)
+
+
+@contextmanager
+def _left_alone_when_it_fails(accelerator: "Accelerator", say: Callable[[str], None]) -> Iterator[None]:
+    """Report no more from the first failure on: no run ends because of a tracker."""
+    try:
+        yield
     except Exception as error:
         accelerator.trackers.clear()
         say(f"reporting failed, training goes on without it: {first_line(error)}")

@@ -229,7 +229,7 @@ def test_no_body_ends_in_a_traceback(visitor: httpx.Client, capfd, body: bytes):
 
 
 ORDER = {"address": "seed=1", "layout": "poster"}
-WRONG = (None, 7, "x", [], {}, [[]], {"a": 1}, ["seed=1"] * 2, ORDER | {"cards": 7}, ORDER | {"cards": [1, 2]})
+WRONG = (None, 7, "x", [], {}, [[]], {"a": 1}, ["seed=1"] * 2, ORDER | {"instead": 7}, ORDER | {"instead": [1, 2]})
 
 
 def test_what_scripts_send_wrong_is_refused_in_words(page, visitor: httpx.Client, capfd, caplog):

@@ -283,13 +283,28 @@ def test_a_loop_has_the_text_and_no_seam(finish: Finish) -> None:
     assert 0 < steps[-1] <= 1.5 * max(steps[:-1])
 
 
+def in_data(address: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2])))
+
+
 def test_a_preview_tells_its_contrast(finish: Finish) -> None:
-    asked = {"address": "seed=7", "artist": "Mara", "title": "", "layout": "corner", "cards": ["Artist", "Title"]}
+    asked = {"address": "seed=7", "artist": "Mara", "title": "", "layout": "corner"}
     preview = finish.preview(asked)
-    assert preview["contrast"] >= READABLE and [name for name, _ in preview["cards"]] == list(LAYOUTS)
-    image = Image.open(io.BytesIO(base64.b64decode(preview["src"].partition(",")[2])))
-    assert image.size == (720, 720)
+    assert preview["contrast"] >= READABLE
+    assert in_data(preview["src"]).size == (720, 720)
     assert finish.preview(asked | {"artist": " "})["contrast"] is None
+
+
+def test_cards_show_each_layout_with_the_text_that_there_is(finish: Finish) -> None:
+    asked = {"address": "seed=7", "artist": "", "title": "", "layout": "corner", "instead": ["Artist", "Title"]}
+    cards = dict(finish.cards(asked)["cards"])
+    assert list(cards) == list(LAYOUTS) and len(set(cards.values())) == len(LAYOUTS)
+    assert {in_data(card).size for card in cards.values()} == {(400, 400)}
+    assert finish.cards(asked | {"artist": "Artist", "title": "Title"})["cards"] == finish.cards(asked)["cards"]
+    assert finish.cards(asked | {"title": "Tide"})["cards"] != finish.cards(asked)["cards"]
+    for wrong in (None, ["Artist"], [1, 2], ["x" * 99, "Title"]):
+        with pytest.raises(Refused):
+            finish.cards(asked | {"instead": wrong})
 
 
 @pytest.mark.parametrize(

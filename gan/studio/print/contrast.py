@@ -10,6 +10,7 @@ READABLE = 4.5  # to 1, WCAG 2.2, success criterion 1.4.3
 # Contrast is measured on blocks of this share of the side, about a letter's stroke: an eye does not see single grains
 # of a print.
 BLOCKS = 250
+TOUCHED = 12  # of 255: of a block that is less covered by text none is seen
 STRENGTHS = [step / 50 for step in range(51)]
 SHADOW_BEFORE_FOG = 0.15  # so much stronger may a dark scrim be: a light one looks like fog on a picture
 Colour = tuple[int, int, int]
@@ -40,9 +41,8 @@ def contrast(one: np.ndarray | Colour, other: np.ndarray | Colour) -> np.ndarray
 
 def contrast_beneath(picture: Image.Image, text: Image.Image, colour: Colour) -> float:
     """The least contrast of `colour` with the blocks of `picture` that `text` (mode L, as large) touches."""
-    beneath = np.asarray(picture.resize((BLOCKS, BLOCKS), Image.Resampling.BOX))
-    touched = np.asarray(text.resize((BLOCKS, BLOCKS), Image.Resampling.BOX)) > 12
-    return float(contrast(beneath[touched], colour).min()) if touched.any() else 21.0
+    touched = _in_blocks(text) > TOUCHED
+    return float(contrast(_in_blocks(picture)[touched], colour).min()) if touched.any() else 21.0
 
 
 def make_readable(
@@ -62,19 +62,23 @@ def make_readable(
         light, dark: the two colours. Each is the other's scrim, so that they must contrast with each other.
         wanted: a colour for the text instead, of which the scrim is the one that contrasts more, or black or white.
     """
-    small_text, small_scrim = (mask.resize((BLOCKS, BLOCKS), Image.Resampling.BOX) for mask in (text, scrim))
+    small_text, small_scrim = (_in_blocks(mask) for mask in (text, scrim))
+    touched = small_text > TOUCHED
+    cover = small_scrim[touched][:, None] / 255
 
-    def enough(colour: Colour, ground: Colour, hardest: Image.Image) -> float:
+    def enough(colour: Colour, ground: Colour, hardest: np.ndarray) -> float:
+        beneath = hardest[touched].astype(float)
         for strength in STRENGTHS:
+            laid = beneath + (np.array(ground) - beneath) * cover * strength
             # a little more than asked for: the full-size picture rounds and grains otherwise than the small one
-            if contrast_beneath(_lay(hardest, small_scrim, ground, strength), small_text, colour) >= READABLE * 1.03:
+            if (contrast(laid, colour) >= READABLE * 1.03).all():
                 return strength
         return 1.0
 
-    frames = np.stack([np.asarray(picture.resize((BLOCKS, BLOCKS), Image.Resampling.BOX)) for picture in pictures])
+    frames = np.stack([_in_blocks(picture) for picture in pictures])
     if wanted is None:
-        for_light = enough(light, dark, Image.fromarray(frames.max(0)))
-        for_dark = enough(dark, light, Image.fromarray(frames.min(0)))
+        for_light = enough(light, dark, frames.max(0))
+        for_dark = enough(dark, light, frames.min(0))
         as_light = for_light <= for_dark + SHADOW_BEFORE_FOG
         colour, ground, strength = (light, dark, for_light) if as_light else (dark, light, for_dark)
     else:
@@ -82,9 +86,13 @@ def make_readable(
         if contrast(colour, ground) < READABLE * 1.03:  # a middle grey: nothing but black or white is far enough
             ground = max(((0, 0, 0), (255, 255, 255)), key=lambda other: contrast(wanted, other))
         hardest = frames.max(0) if luminance(np.asarray(ground)) < luminance(np.asarray(colour)) else frames.min(0)
-        strength = enough(colour, ground, Image.fromarray(hardest))
+        strength = enough(colour, ground, hardest)
     covered = [_lay(picture, scrim, ground, strength) for picture in pictures]
     return Readable(covered, colour, min(contrast_beneath(one, text, colour) for one in covered), strength)
+
+
+def _in_blocks(picture: Image.Image) -> np.ndarray:
+    return np.asarray(picture.resize((BLOCKS, BLOCKS), Image.Resampling.BOX))
 
 
 def _lay(picture: Image.Image, scrim: Image.Image, colour: Colour, strength: float) -> Image.Image:

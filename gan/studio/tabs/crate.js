@@ -3,7 +3,7 @@ const $ = selector => element.querySelector(selector);
 const canvas = $('canvas'), pen = canvas.getContext('2d'), stand = $('.stand'), seedBox = $('#seed');
 const genreBox = $('#genre');  // seen only where the generator has genres
 const calm = matchMedia('(prefers-reduced-motion: reduce)');
-const MOST_KEPT = 800, ASIDE = 8;  // tiles in the browser's memory; tiles that come along with a cover while moving
+const MOST_KEPT = 800, ASIDE = 4;  // tiles in the browser's memory; tiles of one question while moving
 const mod = n => ((n % props.side) + props.side) % props.side;
 const seedAt = (i, j) => mod(i) + props.side * mod(j);
 
@@ -16,7 +16,8 @@ let lens = new Image();
 let by = '';           // the control that moves the plane, where its steps are one for Back
 let jumps = 0;         // an answer from before the last jump is not shown: it would be a cover from far away
 let begun = false;     // nothing is shown before the link is read
-let busy = false, moved = 0, glide = null, drifting = false, snap = true, dirty = true;
+const busy = {cover: false, tiles: false};
+let moved = 0, glide = null, drifting = false, snap = true, dirty = true;
 
 // ---- the picture of the plane
 
@@ -118,7 +119,7 @@ function zoom(to) {
   ask();
 }
 
-// ---- what the server draws: one question at a time, and always about where the middle is now
+// ---- what the server draws: the cover, always where the middle is now, and tiles, which it does not wait for
 
 const drawnHow = () => [truncation, ...Object.values(steered)].join(' ');
 
@@ -127,29 +128,37 @@ function missing() {
   return [...new Set(seeds)];
 }
 
-async function ask() {
-  if (busy || !begun || !canvas.clientWidth) return;
-  const drawn = drawnHow(), spot = `${x} ${y} ${drawn}`, question = {truncation, ...steered};
-  const cover = spot !== shown && !guest, jump = jumps;
-  if (cover) Object.assign(question, {x, y});
-  question.tiles = missing().slice(0, cover && (drifting || fingers.size) ? ASIDE : props.most_tiles);
-  if (!cover && !question.tiles.length) return;
-  busy = true;
-  const start = moved || performance.now();
-  moved = 0;
+function ask() {
+  if (!begun || !canvas.clientWidth) return;
+  const drawn = drawnHow(), spot = `${x} ${y} ${drawn}`;
+  if (!busy.cover && !guest && spot !== shown) {
+    const jump = jumps, start = moved || performance.now();
+    moved = 0;
+    look('cover', {x, y}, async ({cover}) => {
+      const image = await decoded(cover.src);
+      if (jump === jumps) show(image, cover, spot, start);
+    });
+  }
+  const seeds = busy.tiles ? [] : missing().slice(0, drifting || fingers.size ? ASIDE : props.most_tiles);
+  if (seeds.length) look('tiles', {tiles: seeds}, async answer => {
+    const images = await Promise.all(answer.tiles.map(decoded));
+    images.forEach((image, n) => keepTile(seeds[n], {image, drawn, born: last}));
+  });
+}
+
+// One question of a kind at a time.
+async function look(kind, question, answered) {
+  busy[kind] = true;
   try {
-    const answer = await server.look(question);
+    const answer = await server.look({truncation, ...steered, ...question});
     if (answer.refused) return complain(refusal(answer));
-    const images = await Promise.all((answer.tiles ?? []).map(decoded));
-    images.forEach((image, n) => keepTile(question.tiles[n], {image, drawn, born: last}));
-    const image = answer.cover && await decoded(answer.cover.src);
-    if (image && jump === jumps) show(image, answer.cover, spot, start);
+    await answered(answer);
     dirty = true;
   } catch (error) {
     complain(word('no-answer'));
     await new Promise(resolve => setTimeout(resolve, 3000));
   } finally {
-    busy = false;
+    busy[kind] = false;
   }
   ask();
 }

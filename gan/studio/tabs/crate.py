@@ -77,7 +77,9 @@ class Crate:
             x, y = (checks.number(asked.get(axis), "a place", -FARTHEST, FARTHEST) for axis in "xy")
             answer["cover"] = self.model.show([address_at(self.model, x, y, truncation, **wanted)])[0]
         if addresses:
-            answer["tiles"] = [tile["src"] for tile in self.model.show(addresses)]
+            # without loss, in a fifth of the time that a PNG takes: nobody saves a tile
+            tiles_drawn = self.model.draw(addresses)
+            answer["tiles"] = [data_uri(still_webp(tile), "image/webp") for tile in tiles_drawn]
         return answer
 
     def find(self, colours: Any, first: object = 0, count: object = FOUND) -> list[Address]:

@@ -19,14 +19,13 @@ function showLook({font = '', ink = '', position = ''}) {
 }
 
 // A preview is quick until the enlarged picture of its cover is there, which is made meanwhile: what is typed never waits
-// for it.
+// for it, nor for the layouts' cards, which come after it.
 let enlarged = '';  // the cover of which it is
-const cards = () => [word('artist'), word('title')];
 const preview = asker(
   () => {
     const quick = enlarged !== address;
     $('.finish').classList.toggle('stale', quick && stand.dataset.shown !== address);
-    return server.preview({...order(), quick, cards: cards()});
+    return server.preview({...order(), quick});
   },
   answer => {
     $('.finish').classList.remove('stale');
@@ -37,9 +36,10 @@ const preview = asker(
     const name = nameOf(answer.address);
     stand.querySelector('img').alt = word('finished-cover', {name});
     $('.details').textContent = answer.contrast === null ? name : `${name}. ${word('contrast-n', {n: inDigits(answer.contrast, 1)})}`;
-    showLayouts(answer.cards);
+    cards();
   },
   sentence => { $('.note').textContent = sentence; });
+const cards = asker(() => server.cards({...order(), instead: [word('artist'), word('title')]}), answer => showLayouts(answer.cards));
 const enlarge = asker(
   () => server.preview({...order(), artist: '', title: ''}),
   answer => { if (answer.address === address && enlarged !== address) enlarged = address, preview(); });

@@ -104,36 +104,40 @@ class Finish:
         return (self._desk if quick else self._enlarger).run(self._preview, payload)
 
     def _preview(self, payload: Any) -> dict[str, Any]:
-        """The cover with its text at a small size, in the chosen layout; small cards of all layouts if asked for.
+        """Return the cover with its text at a small size: `{"src", "address", "contrast"}`.
 
         Args:
-            payload: as `read` takes it, `"cards": [artist, title]` for the cards' text or None, and `"quick": True`
-                for a picture at once, which is only resized; the enlarged one takes a second or more.
-
-        Returns:
-            `{"src", "address", "contrast", "cards": [[layout, src], ...]}`.
+            payload: as `read` takes it, and `"quick": True` for a picture at once, which is only resized; the enlarged
+                one takes half a second or more.
         """
         order = self.read(payload)
-        cards = payload.get("cards")
-        if cards is not None and not (isinstance(cards, list) and len(cards) == 2):
-            raise checks.Refused("the cards' texts are two, or none", cards)
-        if payload.get("quick"):
-            picture = self.model.draw([order.cover])[0].resize((PREVIEW_SIZE, PREVIEW_SIZE), Image.Resampling.LANCZOS)
-        else:
-            picture = self._enlarged(order.cover)
+        picture = self._resized(order.cover, PREVIEW_SIZE) if payload.get("quick") else self._enlarged(order.cover)
         done = order.set_on([picture])
-        answer: dict[str, Any] = {
-            "src": _webp(done.pictures[0]),
-            "address": order.cover.query(),
-            "contrast": _contrast(done, order),
-        }
-        if cards:
-            small = picture.resize((2 * CARD_SIZE, 2 * CARD_SIZE), Image.Resampling.LANCZOS)
-            artist = order.artist or letters(cards[0], "the artist", LONGEST_ARTIST)
-            title = order.title or letters(cards[1], "the title", LONGEST_TITLE)
-            orders = [replace(order, artist=artist, title=title, layout=name) for name in LAYOUTS]
-            answer["cards"] = [[one.layout, _webp(one.set_on([small]).pictures[0])] for one in orders]
-        return answer
+        return {"src": _webp(done.pictures[0]), "address": order.cover.query(), "contrast": _contrast(done, order)}
+
+    def cards(self, payload: Any) -> dict[str, Any]:
+        """Return a small picture of the cover in each layout: `{"cards": [[layout, src], ...]}`.
+
+        Args:
+            payload: as `read` takes it, and `"instead": [artist, title]` for where there is no such text yet.
+
+        Raises:
+            Refused: it is wrong, or too many wait.
+        """
+        order, instead = self.read(payload), payload.get("instead")
+        if not (isinstance(instead, list) and len(instead) == 2):
+            raise checks.Refused("the cards' texts are two", instead)
+        artist = order.artist or letters(instead[0], "the artist", LONGEST_ARTIST)
+        title = order.title or letters(instead[1], "the title", LONGEST_TITLE)
+        return self._desk.run(self._cards, replace(order, artist=artist, title=title))
+
+    def _cards(self, order: Order) -> dict[str, Any]:
+        picture = self._resized(order.cover, 2 * CARD_SIZE)  # sharp where a pixel of the page is two of the screen
+        orders = [replace(order, layout=name) for name in LAYOUTS]
+        return {"cards": [[one.layout, _webp(one.set_on([picture]).pictures[0])] for one in orders]}
+
+    def _resized(self, cover: Address, size: int) -> Image.Image:
+        return self.model.draw([cover])[0].resize((size, size), Image.Resampling.LANCZOS)
 
     def save(self, asked: Any) -> dict[str, Any]:
         """Make the file that was asked for, `"kind": "jpeg"`, `"print"` (a PNG), `"mp4"` or `"webp"`.
@@ -197,7 +201,7 @@ def finish_tab(finish: Finish) -> None:
     with tab("finish"):
         desk = part(
             "tabs/finish",
-            functions=[finish.preview, model.portraits],
+            functions=[finish.preview, finish.cards, model.portraits],
             readable=READABLE,
             layouts=list(LAYOUTS),
             fonts=list(FACES),

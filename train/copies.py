@@ -26,7 +26,8 @@ from gan.nearest import CopiesError, build_index
 from gan.pictures import read_picture
 from gan.pipeline_folder import COVERS_INDEX, PRETRAINED, PipelineError, load_pipeline
 from train.cli import Parser, UserError, check_output_dir, run
-from train.covers import Covers, CoversError, load_covers, open_folder
+from train.covers import Covers, CoversError, load_covers
+from train.covers_folder import open_folder
 from train.evaluate import shown_images
 from train.files import replacing, write_atomically
 from train.metrics.copies import QUANTILES, Nearest, nearest, summary

@@ -21,11 +21,10 @@ from train.covers import (
     load_genres,
     mixed_seed,
     numbered,
-    open_folder,
     raw_pixels,
-    read_folder,
     repository_of,
 )
+from train.covers_folder import open_folder, read_folder
 
 
 # As many rows are mixed with one another: prepared covers lie in the order of their sources.

@@ -178,9 +178,9 @@ def open_picture(content: bytes, formats: tuple[str, ...] = FORMATS, frames: boo
         raise PictureError("decompression-bomb", f"{image.width} x {image.height}")
     if image.format in ("JPEG", "MPO") and (scans := count_scans(content)) > MAX_SCANS:
         raise PictureError("decompression-bomb", f"{scans:,} scans")
-    if not frames and image.format not in STILL_FORMATS and (count := getattr(image, "n_frames", 1)) > 1:
-        if image.format != "PNG" or b"fdAT" in content:  # or else a chunk tells of frames that are not there
-            raise PictureError("animated", f"{count:,} frames")
+    moves = image.format != "PNG" or b"fdAT" in content  # a PNG's chunk may tell of frames that are not there
+    if not frames and moves and image.format not in STILL_FORMATS and (count := getattr(image, "n_frames", 1)) > 1:
+        raise PictureError("animated", f"{count:,} frames")
     return image
 
 

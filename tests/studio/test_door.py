@@ -23,6 +23,7 @@ from gan.pipeline import AlbumCoverPipeline
 from gan.studio import build_page
 from gan.studio.shell import housekeeping
 from gan.studio.shell.door import DEEPEST, SMALL
+from gan.studio.shell.shares import Places, Shut
 from tests.helpers.drawn import encode
 from tests.helpers.serving import launched
 
@@ -290,6 +291,56 @@ def test_uploads_have_a_limit_in_sum(visitor: httpx.Client, monkeypatch):
     statuses = [answer.status_code for answer in said]
     assert statuses[0] == 200 and statuses[-1] == 503 and statuses.count(200) <= 3
     assert "try again in a minute" in said[-1].json()["error"]
+
+
+def test_no_visitor_takes_all_places_from_the_others(visitor: httpx.Client):
+    """Uploads that never end hold half of the places for their address, and none that another address needs."""
+    address = urlsplit(str(visitor.base_url))
+    dripping = []
+    for _ in range(12):
+        connection = http.client.HTTPConnection(address.hostname, address.port, timeout=20)
+        connection.putrequest("POST", "/gradio_api/upload")
+        connection.putheader("Content-Type", "multipart/form-data; boundary=x")
+        connection.putheader("Content-Length", "1000000")
+        connection.endheaders(b"--x")
+        dripping.append(connection)
+    time.sleep(0.5)
+    try:
+        own = visitor.post("gradio_api/upload", files={"files": ("a.bin", b"x")})
+        assert own.status_code == 503
+        there = httpx.HTTPTransport(local_address="127.0.0.2")
+        with httpx.Client(base_url=visitor.base_url, timeout=30, trust_env=False, transport=there) as other:
+            assert other.post("gradio_api/upload", files={"files": ("a.bin", b"x")}).status_code == 200
+    finally:
+        for connection in dripping:
+            connection.close()
+    time.sleep(0.5)
+    assert visitor.post("gradio_api/upload", files={"files": ("a.bin", b"x")}).status_code == 200
+
+
+def test_a_place_is_free_again_after_its_request():
+    places, sentence = Places(), "too many"
+    with places.place("a", 4, sentence), places.place("a", 4, sentence), pytest.raises(Shut):
+        with places.place("a", 4, sentence):
+            pass
+    with places.place("a", 4, sentence), places.place("b", 2, sentence), pytest.raises(Shut):
+        with places.place("c", 2, sentence):
+            pass
+    assert not places.taken
+
+
+def test_passwords_cannot_be_tried_without_end(pipeline: AlbumCoverPipeline):
+    there = httpx.HTTPTransport(local_address="127.0.0.2")
+    with launched(build_page(pipeline, "user/covers"), auth=[("me", "pw")]) as address:
+        with httpx.Client(base_url=address, trust_env=False) as stranger:
+            tries = [stranger.post("login", data={"username": "me", "password": f"{n}"}).status_code for n in range(9)]
+            assert set(tries) == {400}
+            tries = [stranger.get("gradio_api/info", auth=("me", f"{n}")).status_code for n in range(4)]
+            assert tries == [401, 429, 429, 429]
+            answer = stranger.post("login", data={"username": "me", "password": "pw"})
+            assert answer.status_code == 429 and "Too many wrong passwords" in answer.json()["error"]
+        with httpx.Client(base_url=address, trust_env=False, transport=there) as other:
+            assert other.post("login", data={"username": "me", "password": "pw"}).status_code == 200
 
 
 def test_an_upload_is_of_a_few_files(visitor: httpx.Client):

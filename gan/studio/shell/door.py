@@ -16,7 +16,6 @@ import math
 import re
 import secrets
 import time
-from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gan.errors import kind_and_place
 from gan.studio.shell.front import PREVIEW
+from gan.studio.shell.shares import LastMinute, Places, Shut, half, visitor
 
 
 API = "/gradio_api"
@@ -42,6 +42,8 @@ UPLOADS_AT_ONCE, FILES_AT_ONCE = 8, 8
 DEEPEST = 16  # lists within lists of a body
 FEW = 64  # separators of a large body: it is one picture, and little else
 CALLS_AT_ONCE = 512  # of functions that a script calls outside the queue
+STREAMS_AT_ONCE = 4000  # answers that stay open, two for each visitor
+WRONG_LOGINS, WRONG_LOGINS_OF_ONE = 300, 10  # a minute
 MOST_WAITING = {"film": 8, "print": 8, "search": 6, "training": 4}  # in the queue, by the name of what they wait for
 MOST_OTHERS_WAITING = 256
 NAME = r"[\w-]{1,64}"
@@ -65,7 +67,7 @@ ROUTES = (
     Route("GET", rf"{API}/(info|openapi\.json|startup-events|theme\.css|app_id|user|login_check|token)/?"),
     Route("GET", r"/logout"),
     Route("POST", r"/login/?", 10_000),
-    Route("GET", rf"{API}/heartbeat/{NAME}|{API}/queue/(data|status)"),
+    Route("GET", rf"(?P<stream>{API}/heartbeat/{NAME}|{API}/queue/(data|status))"),
     Route("GET", rf"{API}/call/(v2/)?{NAME}/(?P<event>{NAME})"),
     Route("GET HEAD", rf"{API}/file=(?P<file>.{{1,500}})"),
     Route("POST", rf"{API}/call/(v2/)?(?P<call>{NAME})/?", SMALL),
@@ -89,23 +91,14 @@ KINDS = {list: "a list", int: "a whole number", str: "text of at most 100 charac
 _COMPILED = tuple((route.methods.split(), re.compile(route.path), route.largest) for route in ROUTES)
 
 
-class Shut(Exception):
-    """A request that is not let in: an HTTP status, and a sentence for its sender."""
-
-    def __init__(self, status: int, sentence: str, headers: tuple[tuple[bytes, bytes], ...] = ()):
-        super().__init__(sentence)
-        self.status, self.sentence, self.headers = status, sentence, headers
-
-
 class Door:
     """ASGI middleware before all others, Gradio's own included; see `stand_before`."""
 
     def __init__(self, app: ASGIApp, server: App):
         self.app, self.server = app, server
         self.within = secrets.token_urlsafe(32)  # by which the server knows itself when it calls itself for MCP
-        self._large, self._uploading = asyncio.Semaphore(LARGE_AT_ONCE), asyncio.Semaphore(UPLOADS_AT_ONCE)
-        self._calls = 0
-        self._uploads: deque[tuple[float, int]] = deque()
+        self._large, self._uploading, self._calls, self._streams = Places(), Places(), Places(), Places()
+        self._uploads, self._wrong_logins = LastMinute(), LastMinute()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -149,7 +142,10 @@ class Door:
             _check_file(found["file"])
         if event := found.groupdict().get("event"):
             self._check_event(event)
-        function = self._called(found.groupdict().get("call"))
+        function = self._called(found.groupdict().get("call"), visitor(scope))
+        if event or found.groupdict().get("stream") or (scope["method"] == "GET" and path.startswith(f"{API}/mcp")):
+            with self._streams.place(visitor(scope), STREAMS_AT_ONCE, "Too many visitors at once."):
+                return await self.app(scope, receive, send)
         if path == PREVIEW:  # a picture that is drawn for whoever shows a link
             return await self._call(scope, receive, send)
         if not largest:
@@ -160,13 +156,13 @@ class Door:
         if path.rstrip("/") == f"{API}/upload":
             return await self._upload(scope, receive, send, largest)
         if path.rstrip("/") == "/login":
-            return await self.app(scope, replay(await _body(receive, largest)), send)
+            return await self._log_in(scope, receive, send, largest)
         if int(length) <= SMALL and b"content-length" in dict(scope["headers"]):
             body = await _body(receive, SMALL)
             return await self._pass(scope, path, function, body, receive, send)
-        if self._large.locked():
-            raise Shut(503, "Too many pictures arrive at once; try again in a minute.")
-        async with self._large:
+        with self._large.place(
+            visitor(scope), LARGE_AT_ONCE, "Too many pictures arrive at once; try again in a minute."
+        ):
             body = await _body(receive, largest)
             return await self._pass(scope, path, function, body, receive, send)
 
@@ -193,7 +189,7 @@ class Door:
             if len(body) > SMALL and function.concurrency_id != "search":
                 raise Shut(413, f"At most {SMALL // 1000} kB can be sent here, but for pictures.")
             if kind == "queue":
-                self._check_place(function)
+                self._check_place(function, visitor(scope))
         if function is not None:
             _check_data(function, said)
         if kind == "component_server":
@@ -214,17 +210,12 @@ class Door:
 
     async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand on what is answered outside the queue, unless too many others wait for such an answer."""
-        if self._calls >= CALLS_AT_ONCE:
-            raise Shut(503, "Too many visitors at once; try again in a moment.")
-        self._calls += 1
-        try:
+        with self._calls.place(visitor(scope), CALLS_AT_ONCE, "Too many visitors at once; try again in a moment."):
             await self.app(scope, receive, send)
-        finally:
-            self._calls -= 1
 
     # ---- the queue
 
-    def _called(self, name: str | None) -> BlockFunction | None:
+    def _called(self, name: str | None, who: str) -> BlockFunction | None:
         """Return the endpoint of this name. Raises Shut when there is none, or it has no place."""
         if name is None:
             return None
@@ -232,7 +223,7 @@ class Door:
         function = next((one for one in named if one.api_visibility == "public"), None)
         if function is None:
             raise Shut(404, "There is no such endpoint.")
-        self._check_place(function)
+        self._check_place(function, who)
         return function
 
     def _check_event(self, event: str) -> None:
@@ -242,24 +233,26 @@ class Door:
         if not waiting and event not in queue.event_ids_to_events:
             raise Shut(404, "There is no such event, or its answer was fetched.")
 
-    def _check_place(self, function: BlockFunction) -> None:
+    def _check_place(self, function: BlockFunction, who: str) -> None:
         """Raise Shut when as many wait as may; those who wait for something else do not count."""
         queue = self.server.get_blocks()._queue.event_queue_per_concurrency_id.get(function.concurrency_id)
-        if queue is not None and len(queue.queue) >= MOST_WAITING.get(function.concurrency_id, MOST_OTHERS_WAITING):
+        if queue is None:
+            return
+        most = MOST_WAITING.get(function.concurrency_id, MOST_OTHERS_WAITING)
+        own = sum(event.request is not None and visitor(event.request.scope) == who for event in queue.queue)
+        if len(queue.queue) >= most or own >= half(most):
             raise Shut(503, "Too many others wait for this; try again in a minute.")
 
     # ---- uploads
 
     async def _upload(self, scope: Scope, receive: Receive, send: Send, largest: int) -> None:
         """Hand an upload on when all of it is there, and of few files: Gradio holds each open from its start."""
-        began = time.monotonic()
-        while self._uploads and self._uploads[0][0] < began - 60:
-            self._uploads.popleft()
-        if self._uploading.locked() or sum(size for _, size in self._uploads) > UPLOADS_A_MINUTE:
-            raise Shut(503, "Too many files arrive at once; try again in a minute.")
-        async with self._uploading:
+        who, sentence = visitor(scope), "Too many files arrive at once; try again in a minute."
+        if self._uploads.is_full(who, UPLOADS_A_MINUTE, half(UPLOADS_A_MINUTE)):
+            raise Shut(503, sentence)
+        with self._uploading.place(who, UPLOADS_AT_ONCE, sentence):
             body = await _body(receive, largest)
-            self._uploads.append((began, len(body)))
+            self._uploads.add(who, len(body))
             if body.count(b"filename") > FILES_AT_ONCE:
                 raise Shut(413, f"At most {FILES_AT_ONCE} files can be sent here at once.")
             await self.app(scope, replay(body, receive), send)
@@ -274,8 +267,15 @@ class Door:
         if self.server.auth is None:
             return
         headers = dict(scope["headers"])
-        user = self._user(headers.get(b"authorization", b""))
         cookie = headers.get(b"cookie", b"").decode("latin-1")
+        is_known = any(part.strip().partition("=")[2] in self.server.tokens for part in cookie.split(";"))
+        user = None
+        if headers.get(b"authorization", b"")[:6].lower() == b"basic ":
+            if not is_known:
+                self._check_logins(scope)
+            user = self._user(headers[b"authorization"])
+            if user is None and not is_known:
+                self._wrong_logins.add(visitor(scope))
         if user is not None:
             token = next((token for token, name in self.server.tokens.items() if name == user), None)
             if token is None:
@@ -283,14 +283,27 @@ class Door:
             login = f"access-token-unsecure-{self.server.cookie_id}={token}"
             others = [pair for pair in scope["headers"] if pair[0] != b"cookie"]
             scope["headers"] = [*others, (b"cookie", "; ".join(filter(None, (cookie, login))).encode("latin-1"))]
-        elif path.startswith(f"{API}/mcp") and not any(
-            part.strip().partition("=")[2] in self.server.tokens for part in cookie.split(";")
-        ):
+        elif path.startswith(f"{API}/mcp") and not is_known:
             raise Shut(401, "Not authenticated.", ((b"www-authenticate", b'Basic realm="Album Cover GAN"'),))
         elif path.startswith(f"{API}/mcp"):
             user = "mcp"
         if user is not None and path.startswith(f"{API}/mcp"):
             self._let_mcp_in()
+
+    async def _log_in(self, scope: Scope, receive: Receive, send: Send, largest: int) -> None:
+        """Hand a name and a password on, and count those that are wrong."""
+        self._check_logins(scope)
+
+        async def sent(message: Message) -> None:
+            if message.get("status", 200) >= 400:
+                self._wrong_logins.add(visitor(scope))
+            await send(message)
+
+        await self.app(scope, replay(await _body(receive, largest)), sent)
+
+    def _check_logins(self, scope: Scope) -> None:
+        if self._wrong_logins.is_full(visitor(scope), WRONG_LOGINS, WRONG_LOGINS_OF_ONE):
+            raise Shut(429, "Too many wrong passwords; try again in a minute.", ((b"retry-after", b"60"),))
 
     def _user(self, authorization: bytes) -> str | None:
         kind, _, text = authorization.partition(b" ")

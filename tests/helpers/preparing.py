@@ -46,7 +46,7 @@ def written(folder: Path) -> dict[str, bytes]:
 def program(*arguments: object) -> tuple[int, str]:
     """Run the program in this process, which is quicker: exit code, and its last line on either stream."""
     code, out, err = 0, io.StringIO(), io.StringIO()
-    argv = ["prepare", "--num_workers", "1", *map(str, arguments)]
+    argv = ["prepare", "--num_workers", "0", *map(str, arguments)]
     with patch.object(sys, "argv", argv), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             run(prepare.main, "train.prepare")

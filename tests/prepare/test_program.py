@@ -193,7 +193,7 @@ def test_datasets_are_sources_too(tmp_path):
         (["covers", "--push_to_hub"], "--push_to_hub needs --hub_dataset_id"),
         (["covers", "--resolution", "8"], "--resolution 8: must be 16 to 1024"),
         (["covers", "--resolution", "big"], "--resolution"),
-        (["covers", "--num_workers", "0"], "--num_workers"),
+        (["covers", "--num_workers", "-1"], "--num_workers"),
         (["covers", "--output_dir", "covers/out"], "inside covers"),
         (["covers", "--output_dir", "texts"], "texts holds other files"),
         (["covers", "--output_dir", "elsewhere"], "elsewhere holds the report of another program"),

@@ -10,7 +10,7 @@ from tests.helpers.preparing import program, start_with_small_parts, written
 
 
 WORK = ".prepare-unfinished"
-OPTIONS = ("--resolution", 32, "--num_workers", 1)
+OPTIONS = ("--resolution", 32, "--num_workers", 0)
 
 
 @pytest.fixture(scope="module")

@@ -114,7 +114,7 @@ def test_workers_of_a_killed_run_end(pile, tmp_path):
 
 
 def test_two_runs_do_not_share_an_output(pile, tmp_path):
-    options = (*pile, "--output_dir", tmp_path / "out", "--resolution", 32, "--num_workers", 1)
+    options = (*pile, "--output_dir", tmp_path / "out", "--resolution", 32, "--num_workers", 0)
     first = start(*options)
     while not list(tmp_path.glob("out/.prepare-unfinished/parts/*.parquet")):
         time.sleep(0.002)

@@ -31,7 +31,7 @@ if __name__ == "__main__":
     files = {f"{n}.png": encode(draw_cover(n, 64), "PNG") for n in (1, 2, 3)} | {"slow.jpg": slow_picture()}
     items = iter([Item(name, content) for name, content in sorted(files.items())])
     folder = Path(sys.argv[1])
-    for part in parts.make_parts(items, SETTINGS, folder, 2, lambda chunk: None):
+    for part in parts.make_parts(items, SETTINGS, folder, int(sys.argv[2]), lambda chunk: None):
         for row in parts.read_part(part, ["name", "reason"]).to_pylist():
             print(row["name"], row["reason"])
 """
@@ -52,11 +52,12 @@ def test_in_the_first_process(monkeypatch: pytest.MonkeyPatch):
     assert isinstance(outcome, NoCover) and outcome.reason == "too-slow"
 
 
-def test_a_worker_is_replaced_and_the_file_named(tmp_path: Path):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_worker_is_replaced_and_the_file_named(workers: int, tmp_path: Path):
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     root = str(Path(__file__).parents[2])
-    command = [sys.executable, program, tmp_path]
+    command = [sys.executable, program, tmp_path, str(workers)]
     done = subprocess.run(
         command, env=os.environ | {"PYTHONPATH": root}, capture_output=True, text=True, timeout=120, check=False
     )

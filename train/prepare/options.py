@@ -26,7 +26,7 @@ def parse_arguments(description: str) -> argparse.Namespace:
     )
     parser.add_argument("--output_dir", type=Path, required=True, help="folder for the dataset; must be new or empty")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier dataset in --output_dir")
-    parser.add_argument("--num_workers", type=int, help="processes that decode; without it one for each core")
+    parser.add_argument("--num_workers", type=int, help="processes that decode, 0 is the program itself")
 
     add = parser.add_argument_group("what a cover is").add_argument
     add("--resolution", type=int, default=128, help="width and height of the covers in pixels, 16 to 1024")
@@ -86,7 +86,7 @@ def parse_arguments(description: str) -> argparse.Namespace:
         (arguments.label_level is not None and arguments.label_level < 1, "--label_level: must be 1 or more"),
         (arguments.label_level is not None and arguments.labels != "folder", "--label_level is for --labels folder"),
         (several and arguments.overwrite, "--overwrite is for one process: delete the earlier dataset yourself"),
-        (arguments.num_workers < 1, f"--num_workers {arguments.num_workers}: must be 1 or more"),
+        (arguments.num_workers < 0, f"--num_workers {arguments.num_workers}: must be 0 or more"),
         (arguments.push_to_hub and not arguments.hub_dataset_id, "--push_to_hub needs --hub_dataset_id user/name"),
     ):
         if wrong:

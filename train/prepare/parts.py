@@ -70,7 +70,8 @@ def make_parts(
         items: the files.
         settings: what a cover must be.
         folder: for the parts.
-        num_workers: processes; the parts are the same however many there are.
+        num_workers: processes; the parts are the same however many there are. 0: this process does the work, and what
+            takes it too long is noticed only when it is done.
         on_done: called with the files of each part when it is there, or is another rank's.
         share: which parts are made here; other ranks make the others.
 
@@ -86,7 +87,7 @@ def make_parts(
             stack.callback(pool.shutdown, cancel_futures=True)
             return pool
 
-        pool = start_pool() if num_workers > 1 else None
+        pool = start_pool() if num_workers else None
 
         def finish() -> None:
             nonlocal pool

@@ -4,6 +4,7 @@ The files are read directly, whatever their folders are called. Nothing that a c
 nothing is unpacked that grows beyond what covers do.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -24,6 +25,7 @@ SPLITS = {"train": "train|training", "validation": "validation|valid|val|dev|eva
 PICTURE_NAMES = ("image", "cover", "jpg", "jpeg", "png", "webp", "img", "picture", "bytes", "content", "data")
 LABEL_NAMES = ("genre", "label", "labels")
 ROWS_AT_ONCE = 32
+LOOKED_AT = 20  # values of a column, to see whether it holds pictures
 
 
 class TableError(Exception):
@@ -260,19 +262,24 @@ def _may_hold_pictures(kind: pyarrow.DataType) -> bool:
 
 
 def _guess_image(file: parquet.ParquetFile, path: Path, pictured: list[str]) -> str | None:
-    """The first of the columns that may hold pictures whose first value is one."""
+    """The first of the columns that may hold pictures with one among its first values, of which some may be broken."""
     from gan.pictures import PictureError, open_picture
 
     order = {name: place for place, name in enumerate(PICTURE_NAMES)}
     for name in sorted(pictured, key=lambda name: order.get(name.lower(), len(order))):
         try:
             _check_pages(path, [name])
+            looked_at = 0
             for batch in file.iter_batches(1, columns=[name], use_threads=False):
                 value = batch.column(0)[0].as_py()
                 value = value.get("bytes") if isinstance(value, dict) else value
                 if value:
-                    open_picture(value, frames=True)
-                    return name
-        except (PictureError, TableError, pyarrow.ArrowException):
+                    looked_at += 1
+                    with contextlib.suppress(PictureError):
+                        open_picture(value, frames=True)
+                        return name
+                if looked_at == LOOKED_AT:
+                    break
+        except (TableError, pyarrow.ArrowException):
             continue
     return None

@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from datasets import ClassLabel, Dataset, Features, Image
 
 from tests.helpers.drawn import draw_cover, encode, write_files
 from tests.helpers.preparing import program
@@ -149,6 +150,26 @@ def test_of_nested_folders_one_is_the_genre(tmp_path: Path) -> None:
     report, line = prepare(tmp_path / "b", source, "folder", "--label_level", 1)
     assert report["genres"] == {"Jazz": 1, "Rock": 2} and "3 of 4 covers have a genre" in line
     assert prepare(tmp_path / "c", source, "folder", "--label_level", 2)[0]["genres"] == {"1980s": 1, "1990s": 1}
+
+
+def test_genres_that_no_generator_takes_are_told_before_their_files_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("train.prepare.parts.PART_FILES", 1)
+    monkeypatch.setattr("train.prepare.labels.MOST_GENRES", 3)
+    source = pile(tmp_path / "pile", *(f"{genre}/{genre}.png" for genre in "abcde"))
+    code, line = program(source, "--output_dir", tmp_path / "out", *OPTIONS, "--labels", "folder")
+    assert code == 2 and "--labels: more than 3 genres; " in line
+    parts = tmp_path / "out" / ".prepare-unfinished" / "parts"
+    assert len(list(parts.iterdir())) == 3
+    features = Features({"image": Image(), "label": ClassLabel(names=["x" * 101])})
+    rows = {"image": [{"bytes": encode(draw_cover(1), "PNG"), "path": None}], "label": [0]}
+    (tmp_path / "hub").mkdir()
+    Dataset.from_dict(rows, features).to_parquet(tmp_path / "hub" / "a.parquet")
+    code, line = program(tmp_path / "hub", "--output_dir", tmp_path / "no", *OPTIONS)
+    assert code == 2 and line.endswith("; name another column by --label_column") and not (tmp_path / "no").exists()
+    # of what is left out alone nobody asks
+    assert program(source / "a", "--exclude", tmp_path / "hub", "--output_dir", tmp_path / "yes", *OPTIONS)[0] == 0
 
 
 def test_stylegans_table_is_read(tmp_path: Path) -> None:

@@ -81,6 +81,21 @@ def test_links_inside_are_followed_and_those_that_lead_out_are_named(tmp_path: P
     assert "1 link-outside" in prepare(tmp_path / "none", only, code=2)[1]
 
 
+def test_a_folder_that_cannot_be_listed_is_told(tmp_path: Path) -> None:
+    deep = tmp_path / "deep"
+    deep.mkdir()
+    below = os.open(deep, os.O_RDONLY)
+    for _ in range(25):  # deeper than a path can say
+        os.mkdir("n" * 200, dir_fd=below)
+        inner = os.open("n" * 200, os.O_RDONLY, dir_fd=below)
+        os.close(below)
+        below = inner
+    os.close(below)
+    assert "cannot be read (File name too long)" in prepare(tmp_path / "none", deep, code=2)[1]
+    draw_cover(1).save(deep / "a.png")
+    assert prepare(tmp_path / "out", deep)[0]["reasons"] == {"unreadable": 1}
+
+
 def test_pipes_and_devices_are_never_opened(tmp_path: Path) -> None:
     draw_dataset(tmp_path / "pile", 1)
     os.mkfifo(tmp_path / "pile" / "pipe.png")
@@ -126,7 +141,7 @@ def test_a_folder_is_judged_by_what_it_holds(tmp_path: Path) -> None:
     assert rows_of(tmp_path / "b")["source"][-1] == "deep/validation/x.png"
 
     for number, name in enumerate(("jpg", "anything")):
-        path = table(tmp_path / f"{name}.parquet", {"text": [b"no picture"] * 3, name: PNG[:3]})
+        path = table(tmp_path / f"{name}.parquet", {"text": [b"no picture"] * 4, name: [b"broken", *PNG[:3]]})
         assert prepare(tmp_path / f"c{number}", path)[0]["covers"] == {"train": 3}
 
     draw_dataset(tmp_path / "mixed" / "rock", 3)

@@ -77,7 +77,8 @@ def main() -> str:
 
     def judge(work: Path) -> tuple[list[Path], list[Path]]:
         how = (settings, work / "foreign", arguments.num_workers)
-        foreign = judge_pile(arguments.exclude, *how, Labels(), replace(reading, label_column=None), share)
+        unlabelled = (Labels(is_checked=False), replace(reading, label_column=None))
+        foreign = judge_pile(arguments.exclude, *how, *unlabelled, share)
         how = (settings, work / "parts", arguments.num_workers)
         return foreign, judge_pile(sources, *how, labels, reading, share)
 

@@ -9,8 +9,6 @@ import numpy as np
 import pyarrow
 from pyarrow import compute
 
-from gan.untrusted import check_genres
-from train.cli import UserError
 from train.prepare.duplicates import Fingerprints, find_copies
 from train.prepare.labels import Labels
 from train.prepare.parts import SCHEMA, read_part
@@ -85,7 +83,6 @@ def write_dataset(folder: Path, candidates: Candidates, report: Report, labels: 
 
     Raises:
         NothingLeft: no cover stays.
-        UserError: its genres are such as no generator takes.
     """
     prints, settings = candidates.fingerprints, report.settings
     everything = np.arange(len(prints.phash))
@@ -98,10 +95,6 @@ def write_dataset(folder: Path, candidates: Candidates, report: Report, labels: 
         held_back[:] = False
     genre_of = _genres(candidates.genres, of)
     genres = sorted(set(genre_of[stays]) - {None})
-    try:
-        check_genres(genres)
-    except ValueError as problem:
-        raise UserError(f"--labels: {problem}; name a table, or another folder by --label_level") from None
     shards = {split: Shards(folder / "data", split, genres) for split in SPLITS}
 
     copies = np.flatnonzero(native & (of != everything))

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from gan.untrusted import MOST_GENRES, check_genres
 from train.cli import UserError
 from train.prepare.archives import ARCHIVE_SUFFIXES
 from train.prepare.items import Item
@@ -41,6 +42,7 @@ class Labels:
         level: of nested folders the one that is the genre, 1 for the outermost; None is the innermost.
         rows: of the table: a file's path and its genre.
         contradictions: files that the table gives two genres; the first counts.
+        is_checked: whether genres that no generator takes end the program.
     """
 
     source: str | None = None
@@ -49,6 +51,8 @@ class Labels:
     contradictions: list[str] = field(default_factory=list)
     depths: set[int] = field(default_factory=set)
     uses: dict[int, int] = field(default_factory=dict)
+    is_checked: bool = True
+    genres: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._exact: dict[str, int] = {}
@@ -60,7 +64,11 @@ class Labels:
             self._by_last.setdefault(parts[-1], []).append((parts, number))
 
     def label(self, items: Iterator[Item]) -> Iterator[Item]:
-        """Give the files of a source their genres; a table's rows keep their own where nothing names another."""
+        """Give the files of a source their genres; a table's rows keep their own where nothing names another.
+
+        Raises:
+            UserError: at the first genre that no generator takes, before the file is read.
+        """
         for item in items:
             genre = item.genre
             if self.source == FOLDER and not item.is_row:
@@ -71,7 +79,20 @@ class Labels:
                     self.uses[number] = self.uses.get(number, 0) + 1
                     genre = self.rows[number][1]
             genre = genre_name(genre) if genre else None
+            if genre and genre not in self.genres and self.is_checked:
+                self._check(genre, item)
             yield item if genre == item.genre else replace(item, genre=genre)
+
+    def _check(self, genre: str, item: Item) -> None:
+        self.genres.add(genre)
+        try:
+            check_genres([genre])
+            if len(self.genres) > MOST_GENRES:
+                raise ValueError(f"more than {MOST_GENRES:,} genres")
+        except ValueError as problem:
+            if item.is_row and not self.rows:
+                raise UserError(f"{item.name}: {problem}; name another column by --label_column") from None
+            raise UserError(f"--labels: {problem}; name a table, or another folder by --label_level") from None
 
     def _folder(self, name: str) -> str | None:
         """The folder of `a source/a folder/a file`; the source itself, or an archive, is none."""
@@ -142,8 +163,6 @@ def read_labels(source: str | None, level: int | None = None) -> Labels:
         UserError: it cannot be read, is no table with the columns `file` and `genre` and no `dataset.json` of
             StyleGAN's, or holds nothing, or genres that no generator takes.
     """
-    from gan.untrusted import check_genres
-
     if source in (None, FOLDER):
         return Labels(source, level)
     path = Path(source)

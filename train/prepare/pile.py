@@ -1,6 +1,9 @@
 """Sources as a stream of labelled files, judged with a progress bar."""
 
+import os
+import stat
 import sys
+from itertools import chain
 from pathlib import Path
 
 from tqdm import tqdm
@@ -48,8 +51,16 @@ def _bytes_of(sources: list[str]) -> int | None:
     paths = [Path(source) for source in sources]
     if not all(path.exists() for path in paths):
         return None
-    found = (file for path in paths for file in (path.rglob("*") if path.is_dir() else [path]))
-    return sum(file.stat().st_size for file in found if file.is_file())
+    below = (os.path.join(parent, name) for path in paths for parent, _, names in os.walk(path) for name in names)
+    return sum(map(_bytes_of_file, chain((path for path in paths if path.is_file()), below)))
+
+
+def _bytes_of_file(path: str | Path) -> int:
+    try:
+        facts = os.stat(path)
+    except OSError:  # it will be refused by its name
+        return 0
+    return facts.st_size if stat.S_ISREG(facts.st_mode) else 0
 
 
 def _bytes_on_disk(item: Item) -> int:

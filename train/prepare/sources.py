@@ -85,13 +85,13 @@ def check_source(source: str, output_dir: Path, alone: bool = True) -> None:
             raise UserError(f"{source}: no such folder or archive, and no Hub dataset either (those read user/name)")
         return
     if path.is_dir():
-        if not os.access(path, os.R_OK | os.X_OK):
-            raise UserError(f"{source}: cannot be read (no permission)")
         if output_dir.resolve().is_relative_to(path.resolve()) and output_dir.resolve() != path.resolve():
             raise UserError(f"--output_dir {output_dir} lies inside {source}, which is read; name a folder outside it")
         linked = (os.path.islink(os.path.join(parent, name)) for parent, names, _ in os.walk(path) for name in names)
-        if not any(files for _, _, files in os.walk(path)) and not any(linked):
-            raise UserError(f"{source}: the folder holds no files")
+        closed: list[OSError] = []
+        if not any(files for _, _, files in os.walk(path, onerror=closed.append)) and not any(linked):
+            why = f"cannot be read ({closed[0].strerror})" if closed else "the folder holds no files"
+            raise UserError(f"{source}: {why}")
         return
     if not path.is_file():
         raise UserError(f"{source}: neither a file nor a folder")

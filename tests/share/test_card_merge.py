@@ -85,6 +85,16 @@ def test_an_edited_card_survives_uploads(hub: Hub, tmp_path: Path) -> None:
         ("MIT License", "mit"),
         ("CC0", "cc0-1.0"),
         ("OTHER", "other"),
+        ("https://creativecommons.org/licenses/by-nc/4.0/", "cc-by-nc-4.0"),
+        ("http://creativecommons.org/publicdomain/zero/1.0/legalcode", "cc0-1.0"),
+        ("http://www.apache.org/licenses/LICENSE-2.0", "apache-2.0"),
+        ("Attribution-NonCommercial-ShareAlike 4.0 International", "cc-by-nc-sa-4.0"),
+        ('BSD 3-Clause "New" or "Revised" License', "bsd-3-clause"),
+        ("Mozilla Public License 2.0", "mpl-2.0"),
+        ("GNU Affero GPL v3", "agpl-3.0"),
+        ("GPL-3.0+", "gpl-3.0"),
+        ("ODbL 1.0", "odbl"),
+        ("\uff23\uff23 \uff22\uff39\u2011\uff14.\uff10", "cc-by-4.0"),
     ],
 )
 def test_a_licence_may_be_spelled_as_people_do(text: str, expected: str) -> None:
@@ -93,7 +103,7 @@ def test_a_licence_may_be_spelled_as_people_do(text: str, expected: str) -> None
 
 
 def test_a_licence_that_the_hub_does_not_know_is_refused_before_any_work(hub: Hub, tmp_path: Path) -> None:
-    for text in ("cc-by", "mine", ""):
+    for text in ("cc-by", "mine", "", "GNU", "Attribution", "x" * 10_000):
         with pytest.raises(HubError, match="--license"):
             license_id(text)
     with pytest.raises(HubError, match=r"--license cc-by: .*near are cc-by-"):

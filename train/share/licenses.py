@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import unicodedata
 
 from gan.errors import HubError
 
@@ -35,9 +36,26 @@ WORDS = (
     ("gnu general public", "gpl"),
     ("gnu lesser general public", "lgpl"),
     ("gnu affero general public", "agpl"),
+    ("affero gpl", "agpl"),
+    ("mozilla public", "mpl"),
+    ("eclipse public", "epl"),
+    ("boost software", "bsl"),
+    ("open database", "odbl"),
+    ("apache software", "apache"),
+    ("sil open font", "ofl"),
     ("cc zero", "cc0"),
 )
-FILLERS = re.compile(r"\b(the|licen[cs]e|version|international|unported|only|or later|public domain dedication)\b")
+FILLERS = re.compile(
+    r"\b(the|licen[cs]e|version|international|universal|unported|only|or later|public domain dedication|gnu|sil|"
+    r"new or revised|open source)\b"
+)
+# https://creativecommons.org/licenses/by-nc/4.0/ and https://www.apache.org/licenses/LICENSE-2.0
+ADDRESSES = (
+    (re.compile(r".*creativecommons\.org/publicdomain/zero/(\d\.\d).*"), r"cc0-\1"),
+    (re.compile(r".*creativecommons\.org/licen[cs]es/([a-z-]+)/(\d\.\d).*"), r"cc-\1-\2"),
+    (re.compile(r".*apache\.org/licenses/license-(\d\.\d).*"), r"apache-\1"),
+    (re.compile(r".*opensource\.org/licenses?/([\w.-]+)/?"), r"\1"),
+)
 
 
 def license_id(text: str) -> str:
@@ -47,9 +65,12 @@ def license_id(text: str) -> str:
         HubError: the Hub knows no such licence; the line names those that are near.
     """
     known = {_squeezed(name): name for name in reversed(LICENSES)}
+    text = "".join(c if c.isprintable() else " " for c in unicodedata.normalize("NFKC", text)).strip()[:200]
     asked = _squeezed(text)
-    for spelling in (asked, f"{asked}0", f"{asked}10"):  # Apache 2 is Apache 2.0, CC0 is CC0 1.0
-        if spelling in known:
+    bare = asked.rstrip("+")
+    # Apache 2 is Apache 2.0, CC0 is CC0 1.0, Attribution is Creative Commons', GPL-3.0+ is or later, ODbL 1.0 is ODbL
+    for spelling in (asked, f"{asked}0", f"{asked}10", f"cc{asked}", bare, bare.removesuffix("10")):
+        if asked and spelling in known:
             return known[spelling]
     begin = [name for name in LICENSES if asked and _squeezed(name).startswith(asked)]
     near = begin[:4] or difflib.get_close_matches(text.lower(), LICENSES, 4, 0.5) or ["cc-by-4.0", "mit"]
@@ -57,7 +78,10 @@ def license_id(text: str) -> str:
 
 
 def _squeezed(text: str) -> str:
-    text = re.sub(r"[\s_/-]+", " ", text.lower())
+    text = text.lower()
+    for address, name in ADDRESSES:
+        text = address.sub(name, text)
+    text = re.sub(r"[\s_/\"'-]+", " ", text)
     for words, short in WORDS:
         text = text.replace(words, short)
     text = re.sub(r"(?<=[a-z ])v\.? ?(?=\d)", "", FILLERS.sub("", text))

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pyarrow
 import pytest
 from pyarrow import parquet
@@ -45,6 +46,32 @@ def card(*files: str) -> bytes:
     told = "dataset_info:\n  features:\n  - name: image\n    dtype: image\n"
     told += "  splits:\n  - name: train\n    num_examples: 3\n"
     return f"---\nconfigs:\n- config_name: default\n  data_files:\n{names}\n{told}---\n".encode()
+
+
+@pytest.mark.slow
+def test_a_dataset_of_loose_pictures_is_read(hub: Hub, tmp_path: Path) -> None:
+    repo = hub.repos["dataset", "other/loose"] = Repo()
+    files = {f"{genre}/{seed}.png": encode(draw_cover(seed, 16), "PNG") for seed, genre in enumerate(("rock", "jazz"))}
+    told = "---\ndataset_info:\n  splits:\n  - name: train\n    num_examples: 2\n---\n"
+    repo.commit(files | {"README.md": told.encode()}, "theirs")
+    program = """
+from train.covers import load_covers
+from train.covers_stream import stream_covers
+from train.prepare.sources import read_source
+items = list(read_source("other/loose"))
+print(sorted((item.name, item.read()[1:4], item.genre) for item in items))
+print(sorted(load_covers("other/loose", 16).batch(0, 2).sum((1, 2, 3)).tolist()))
+print(sorted(stream_covers("other/loose", 16).batch(0, 2).sum((1, 2, 3)).tolist()))
+"""
+    command = [sys.executable, "-c", program]
+    ended = subprocess.run(
+        command, cwd=ROOT, env=hub.environment(tmp_path / "home"), capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    listed, *sums = ended.stdout.splitlines()
+    names = [("other/loose/train/0.png", b"PNG", "rock"), ("other/loose/train/1.png", b"PNG", "jazz")]
+    assert listed == str(names)
+    assert sums == [str(sorted(int(np.asarray(draw_cover(seed, 16)).sum()) for seed in range(2)))] * 2
 
 
 @pytest.mark.slow

@@ -267,6 +267,8 @@ def encoded_images(
     column = next((name for name, feature in features.items() if isinstance(feature, Image)), None)
     if column is None:
         raise CoversError(f"--dataset_name {dataset_name} has no column of images, only {', '.join(features)}")
+    if isinstance(dataset, IterableDataset):
+        dataset = dataset.decode(False)  # of loose pictures a stream decodes what is merely cast
     return dataset.select_columns([column, *beside]).cast_column(column, Image(decode=False)), column
 
 

@@ -337,9 +337,8 @@ def _read_hub(source: str, label_column: str | None, config_name: str | None) ->
             raise UserError(f"--label_column {label_column}: {source} has no such labels")
         # A prepared dataset knows where its covers came from.
         origin = "source" if "source" in texts else None
-        rows = rows.select_columns([image, *filter(None, [origin, label])]).cast_column(
-            image, datasets.Image(decode=False)
-        )
+        # Of loose pictures a stream decodes what is merely cast to undecoded images.
+        rows = rows.decode(False).select_columns([image, *filter(None, [origin, label])])
         repository = source if rows.info.builder_name == "imagefolder" else None
         try:
             for number, row in enumerate(rows):

@@ -95,6 +95,20 @@ def explain(error: BaseException, kind: str, repo_id: str) -> str:
     return line.replace(token, "***") if token else line
 
 
+def why_no_cache(error: BaseException | None) -> str | None:
+    """Return what to say where the cause of an error is that the Hub's cache cannot be written; or else None."""
+    from huggingface_hub import constants
+
+    cache = str(constants.HF_HUB_CACHE)
+    while error is not None:
+        name = error.filename if isinstance(error, OSError) else None
+        if isinstance(name, str) and name and (cache.startswith(name) or name.startswith((cache, constants.HF_HOME))):
+            assert isinstance(error, OSError)
+            return f"the cache {cache} cannot be written ({error.strerror}); name a folder of yours in HF_HOME"
+        error = error.__cause__ or error.__context__
+    return None
+
+
 def _meaning(error: BaseException, kind: str, repo_id: str) -> str:
     from huggingface_hub import constants, get_token
     from huggingface_hub.errors import (
@@ -112,6 +126,8 @@ def _meaning(error: BaseException, kind: str, repo_id: str) -> str:
         error = error.__cause__
     if isinstance(error, OfflineModeIsEnabled):
         return "offline mode is on (HF_HUB_OFFLINE); unset it to use the Hub"
+    if told := why_no_cache(error):
+        return told
     if not isinstance(error, HfHubHTTPError):
         reached = "cannot be reached: " if isinstance(error, HTTPError) else ""
         return f"{constants.ENDPOINT}: {reached}{first_line(error)}"

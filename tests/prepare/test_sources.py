@@ -223,6 +223,16 @@ def test_patterns_find_titles_with_dots_in_folders_of_any_name(
     assert "nothing matches" in prepare(tmp_path / "none", tmp_path / name / "*.jpg", code=2)[1]
 
 
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(*_: object, **__: object) -> None:
+        raise ValueError("from the library") from NotADirectoryError(20, "Not a directory", "/dev/null/x/hub/refs")
+
+    monkeypatch.setattr("datasets.load_dataset", load)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", "/dev/null/x/hub")
+    line = prepare(tmp_path / "out", "user/covers", code=2)[1]
+    assert "the cache /dev/null/x/hub cannot be written (Not a directory)" in line and "HF_HOME" in line
+
+
 def test_files_may_have_names_that_are_no_utf8(tmp_path: Path) -> None:
     write_files(tmp_path / "pile", {"caf\udce9.png": PNG[0], "\udcff[x].png": PNG[1]})
     prepare(tmp_path / "out", tmp_path / "pile")

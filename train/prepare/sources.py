@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gan.errors import first_line
+from gan.errors import first_line, why_no_cache
 from gan.pictures import without_quotes
 from train.cli import UserError
 from train.files import is_junk
@@ -324,7 +324,8 @@ def _read_hub(source: str, label_column: str | None, config_name: str | None) ->
             raise UserError(
                 f"{source} has several configurations, {names}: choose one with --dataset_config_name"
             ) from None
-        raise UserError(f"{source}: cannot be loaded as a dataset ({first_line(problem)})") from None
+        why = why_no_cache(problem) or first_line(problem)
+        raise UserError(f"{source}: cannot be loaded as a dataset ({why})") from None
     for split, rows in splits.items():
         features = rows.features or {}
         image = next((k for k, v in features.items() if isinstance(v, datasets.Image)), None)

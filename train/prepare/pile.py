@@ -52,10 +52,10 @@ def _bytes_of(sources: list[str]) -> int | None:
     if not all(path.exists() for path in paths):
         return None
     below = (os.path.join(parent, name) for path in paths for parent, _, names in os.walk(path) for name in names)
-    return sum(map(_bytes_of_file, chain((path for path in paths if path.is_file()), below)))
+    return sum(map(_bytes_of_file, chain(map(str, filter(Path.is_file, paths)), below)))
 
 
-def _bytes_of_file(path: str | Path) -> int:
+def _bytes_of_file(path: str) -> int:
     try:
         facts = os.stat(path)
     except OSError:  # it will be refused by its name

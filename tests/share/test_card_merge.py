@@ -40,6 +40,17 @@ def test_what_people_wrote_stays() -> None:
         assert data["license"] == "mit" and data["tags"] == ["gan", "mine"]
 
 
+def test_comments_and_configurations_of_people_stay() -> None:
+    ours = "configs:\n- config_name: default\n  data_files: data/{}-*\n"
+    first, second = (card(10).replace("tags:", f"{ours.format(name)}tags:") for name in ("old", "new"))
+    theirs = "- config_name: mine\n  data_files: mine/*\n# why it is here\ntags:"
+    there = merge_cards(first, None).replace("tags:", theirs, 1)
+    for _ in range(2):
+        there = merge_cards(second, there)
+        names = {config["config_name"]: config["data_files"] for config in RepoCard(there).data.to_dict()["configs"]}
+        assert names == {"default": "data/new-*", "mine": "mine/*"} and there.count("# why it is here") == 1
+
+
 def test_what_people_took_out_stays_out() -> None:
     there = merge_cards(card(10), None).replace("## Limits\n\nNo words.\n", "").replace("tags:\n- gan\n", "")
     there = merge_cards(card(20), there)

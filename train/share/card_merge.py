@@ -15,6 +15,7 @@ import yaml
 
 MARK = "<!-- written by train.share: "
 END = " -->"
+FRONT_MATTER = re.compile(r"---\n(.*?)\n?---[ \t]*(?:\n|$)", re.DOTALL)
 # What says where the files lie must fit the files.
 OURS = ("configs", "dataset_info", "library_name", "pipeline_tag")
 
@@ -39,7 +40,8 @@ def merge_cards(new: str, there: str | None, decided: tuple[str, ...] = ()) -> s
             their_paragraphs = [p for p in their_paragraphs if _hash(p) not in record["text"]]
         data = _merge_data(data, their_data, before["data"]) | asked
         paragraphs = _merge_text(paragraphs, their_paragraphs, before["text"])
-    head = f"---\n{yaml.safe_dump(data, sort_keys=False, allow_unicode=True)}---\n\n" if data else ""
+    comments = "".join(f"{line}\n" for line in _comments(there or ""))
+    head = f"---\n{comments}{yaml.safe_dump(data, sort_keys=False, allow_unicode=True)}---\n\n" if data else ""
     return f"{head}{chr(10).join(f'{p}{chr(10)}' for p in paragraphs)}\n{MARK}{json.dumps(record)}{END}\n"
 
 
@@ -49,12 +51,23 @@ def _merge_data(new: dict[str, Any], there: dict[str, Any], before: dict[str, st
         if key not in there and key not in OURS:
             merged.pop(key, None)  # somebody took it out
     for key, value in there.items():
-        if key in OURS or before.get(key) == _hash(value):
+        if before.get(key) == _hash(value):
+            continue
+        if key in OURS and key in new:
+            if key == "configs" and isinstance(new[key], list):
+                merged[key] = new[key] + _other_configs(value, new[key])
             continue
         if isinstance(value, list) and isinstance(new.get(key), list):
             value = value + [one for one in new[key] if one not in value and key not in before]
         merged[key] = value
     return merged
+
+
+def _other_configs(there: object, ours: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Configurations of a dataset that people named beside ours."""
+    names = {config.get("config_name") for config in ours if isinstance(config, dict)}
+    theirs = there if isinstance(there, list) else []
+    return [config for config in theirs if isinstance(config, dict) and config.get("config_name") not in names]
 
 
 def _merge_text(new: list[str], there: list[str], before: list[str]) -> list[str]:
@@ -82,10 +95,16 @@ def _merge_text(new: list[str], there: list[str], before: list[str]) -> list[str
     return merged
 
 
+def _comments(card: str) -> list[str]:
+    """Lines of the front matter that are comments, which YAML's reader leaves out."""
+    found = FRONT_MATTER.match(card.replace("\r\n", "\n"))
+    return [line for line in found[1].split("\n") if line.startswith("#")] if found else []
+
+
 def _split(card: str) -> tuple[dict[str, Any], str]:
     """Front matter and text, without the mark."""
     card = re.sub(rf"\n*{re.escape(MARK)}.*?{re.escape(END)}\n*", "\n", card.replace("\r\n", "\n"), flags=re.DOTALL)
-    found = re.match(r"---\n(.*?)\n?---[ \t]*(?:\n|$)", card, re.DOTALL)
+    found = FRONT_MATTER.match(card)
     if not found:
         return {}, card
     try:

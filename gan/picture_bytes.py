@@ -116,7 +116,7 @@ def _essential_jpeg(content: bytes) -> bytes | None:
 
 
 def _segments(content: bytes, position: int) -> Iterator[tuple[int, int, int]]:
-    """The segments of a JPEG from `position` on, up to the header of its first scan: marker, begin and end."""
+    """Yield the segments of a JPEG from `position` on, up to the header of its first scan: marker, begin and end."""
     while position + 4 <= len(content) and content[position] == 0xFF:
         marker = content[position + 1]
         if marker == 0xFF:  # a fill byte

@@ -75,11 +75,11 @@ class EfficientNetLite(nn.Module):
         return maps
 
     def pooled(self, covers: torch.Tensor) -> torch.Tensor:
-        """(N, 3, H, W) covers in -1..1 to (N, 1280) float32: the mean of the last layer before the classes."""
+        """Map (N, 3, H, W) covers in -1..1 to (N, 1280) float32: the mean of the last layer before the classes."""
         return self.pool(self(covers)[-1])
 
     def pool(self, last: torch.Tensor) -> torch.Tensor:
-        """The last of the maps of N covers to what `pooled` gives."""
+        """Pool the last of the maps of N covers to what `pooled` gives."""
         return F.relu6(self.head(last)).float().mean((2, 3))
 
 

@@ -75,7 +75,7 @@ class LatentDiscriminator(ModelMixin, ConfigMixin):
         clusters: torch.Tensor | None = None,
         palette: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """(N, latent_channels, positions, positions) of about unit variance to (N,) logits; the conditions as in
+        """Map (N, latent_channels, positions, positions) of about unit variance to (N,) logits; the conditions as in
         `PainterGenerator`."""
         x = latents
         for stage in self.stages:
@@ -120,7 +120,7 @@ class LatentFeatures(ModelMixin, ConfigMixin):
             self.register_buffer(f"deviation{k}", torch.ones(channels))
 
     def forward(self, latents: torch.Tensor) -> list[torch.Tensor]:
-        """(N, latent_channels, positions, positions) of about unit variance to three maps: 40 channels at as many
+        """Map (N, latent_channels, positions, positions) of about unit variance to three maps: 40 channels at as many
         positions, 112 at half and 320 at a quarter of them a side."""
         x, maps = latents, []
         for stage, to_map in zip(self.stages, self.to_maps, strict=True):
@@ -129,7 +129,7 @@ class LatentFeatures(ModelMixin, ConfigMixin):
         return maps
 
     def scaled(self, maps: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """The maps of EfficientNet-lite0 at strides 8, 16 and 32 as this network is to give them."""
+        """Return the maps of EfficientNet-lite0 at strides 8, 16 and 32 as this network is to give them."""
         return [
             (found.float() - getattr(self, f"mean{k}")[:, None, None]) / getattr(self, f"deviation{k}")[:, None, None]
             for k, found in enumerate(maps)

@@ -79,7 +79,7 @@ class Encoder(ModelMixin, ConfigMixin):
         )
 
     def forward(self, covers: torch.Tensor) -> torch.Tensor:
-        """(N, 3, H, W) covers in -1..1, sides multiples of 8, to (N, latent_channels, H / 8, W / 8) latents."""
+        """Map (N, 3, H, W) covers in -1..1, sides multiples of 8, to (N, latent_channels, H / 8, W / 8) latents."""
         return self.layers(covers)
 
 
@@ -100,7 +100,7 @@ class Decoder(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
-        """(N, latent_channels, h, w) latents to (N, 3, 8 * h, 8 * w) covers, about -1..1 (not clipped)."""
+        """Map (N, latent_channels, h, w) latents to (N, 3, 8 * h, 8 * w) covers, about -1..1 (not clipped)."""
         return self.layers(latents)
 
 
@@ -184,7 +184,7 @@ class Composer(nn.Module):
         self.to_latents = conv(widths[-1], latent_channels, gain=1.0)
 
     def forward(self, condition: torch.Tensor) -> torch.Tensor:
-        """(N, condition_dim) to (N, latent_channels, positions, positions) latents of about unit variance."""
+        """Map (N, condition_dim) to (N, latent_channels, positions, positions) latents of about unit variance."""
         x = self.first(condition).unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
         for number, block in enumerate(self.blocks):
             x = self.twice(self.narrowings[number - 1](x)) if number else x
@@ -247,7 +247,7 @@ class PainterGenerator(ModelMixin, ConfigMixin):
         clusters: torch.Tensor | None = None,
         palette: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """(N, latent_dim) normal latents to (N, 3, resolution, resolution) covers, about -1..1 (not clipped).
+        """Map (N, latent_dim) normal latents to (N, 3, resolution, resolution) covers, about -1..1 (not clipped).
 
         `labels`: (N,) int64 in 0..len(genres), the last one is "any"; None: all of them "any". `clusters`: the same
         of kinds. `palette`: (N, palette) shares of colours (gan/palettes.py); None, or zeros: any.
@@ -261,7 +261,7 @@ class PainterGenerator(ModelMixin, ConfigMixin):
         clusters: torch.Tensor | None = None,
         palette: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """The first half of `forward`: to (N, latent_channels, positions, positions) of about unit variance."""
+        """Do the first half of `forward`, to (N, latent_channels, positions, positions) of about unit variance."""
         condition = latents
         if self.genre_embedding is not None and labels is not None:
             condition = condition + self.genre_embedding(labels)
@@ -276,7 +276,7 @@ class PainterGenerator(ModelMixin, ConfigMixin):
         return (latents - self.latent_mean[:, None, None]) / self.latent_deviation[:, None, None]
 
     def paint(self, composed: torch.Tensor) -> torch.Tensor:
-        """The second half of `forward`."""
+        """Do the second half of `forward`."""
         deviation, mean = (t[:, None, None].to(composed.dtype) for t in (self.latent_deviation, self.latent_mean))
         return self.decoder(composed * deviation + mean)
 

@@ -33,5 +33,5 @@ class PatchDiscriminator(ModelMixin, ConfigMixin):
         )
 
     def forward(self, covers: torch.Tensor) -> torch.Tensor:
-        """(N, 3, H, W) covers in -1..1, sides multiples of 4, to (N, 1, H / 4, W / 4) logits."""
+        """Map (N, 3, H, W) covers in -1..1, sides multiples of 4, to (N, 1, H / 4, W / 4) logits."""
         return self.layers(covers)

@@ -74,7 +74,7 @@ class ProjectedDiscriminator(ModelMixin, ConfigMixin):
         )
 
     def forward(self, maps: Sequence[torch.Tensor]) -> torch.Tensor:
-        """The maps of N covers to (N, logits), above zero for "real"."""
+        """Judge the maps of N covers, as (N, logits), above zero for "real"."""
         mixed = self.mixing(maps)
         return torch.cat([head(found).float().flatten(1) for head, found in zip(self.heads, mixed, strict=True)], 1)
 
@@ -107,7 +107,7 @@ class FeatureDiscriminator(ModelMixin, ConfigMixin):
         vars(self)["features"] = load_efficientnet_lite(0)
 
     def forward(self, covers: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
-        """Turn (N, 3, resolution, resolution) covers in -1..1 into (N, logits), above zero for "real"."""
+        """Map (N, 3, resolution, resolution) covers in -1..1 into (N, logits), above zero for "real"."""
         return self.judge(self.features(covers.contiguous(memory_format=torch.channels_last)))
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:

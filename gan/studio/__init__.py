@@ -125,7 +125,7 @@ def build_page(
 
 
 def about(model: Model) -> dict[str, Any]:
-    """What the foot of the page tells of the generator."""
+    """Return what the foot of the page tells of the generator."""
     revision = f" at {model.revision}" if model.revision else ""
     return {
         "name": f"{model.name}{revision}",

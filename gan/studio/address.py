@@ -99,7 +99,7 @@ class Address:
         )
 
     def query(self) -> str:
-        """The address as a link has it after its question mark; equal addresses give equal queries."""
+        """Return the address as a link has it after its question mark; equal addresses give equal queries."""
         parts: dict[str, object] = {}
         if self.latents is None:
             parts["seed"] = self.seed
@@ -110,7 +110,7 @@ class Address:
         return urlencode(parts | {name: value for name, value in named.items() if value}, safe="/")
 
     def text_chunks(self) -> dict[str, str]:
-        """What is written into a PNG of the cover: the address, and its parts for those who look at them."""
+        """Return what is written into a PNG of the cover: the address, and its parts for those who look at them."""
         chunks = {"address": self.query(), "truncation": short(self.truncation), "model": self.model}
         if self.seed is not None:
             chunks["seed"] = str(self.seed)
@@ -119,12 +119,12 @@ class Address:
 
     @property
     def asked(self) -> dict[str, Any]:
-        """What is asked of the cover beside its place among the latents; what is empty is any."""
+        """Return what is asked of the cover beside its place among the latents; what is empty is any."""
         return {"genre": self.genre, "kind": self.kind, "colours": self.colours}
 
     @property
     def shares(self) -> dict[str, int] | None:
-        """The shares of colours as the pipeline is asked for them; None for any."""
+        """Return the shares of colours as the pipeline is asked for them; None for any."""
         return read_colours(self.colours) if self.colours else None
 
     @property
@@ -134,12 +134,12 @@ class Address:
 
 
 def short(number: float) -> str:
-    """`number` in as few digits as give it back exactly: 1 for 1.0."""
+    """Return `number` in as few digits as give it back exactly: 1 for 1.0."""
     return str(number).removesuffix(".0")
 
 
 def from_png(data: bytes) -> Address:
-    """The address inside a PNG that was made here.
+    """Return the address inside a PNG that was made here.
 
     Only the head of the file is read, and none of its pixels.
 

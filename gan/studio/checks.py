@@ -32,22 +32,22 @@ class Refused(ValueError):
 
 
 def seed(value: object) -> int:
-    """`value` as a seed. Raises Refused unless it is a whole number from 0 to 4294967295."""
+    """Return `value` as a seed. Raises Refused unless it is a whole number from 0 to 4294967295."""
     return whole(value, "a seed", 0, LARGEST_SEED)
 
 
 def frames(value: object) -> int:
-    """`value` as the length of a loop. Raises Refused unless it is a whole number from 12 to 120."""
+    """Return `value` as the length of a loop. Raises Refused unless it is a whole number from 12 to 120."""
     return whole(value, "the number of frames", FEWEST_FRAMES, MOST_FRAMES)
 
 
 def truncation(value: object) -> float:
-    """`value` as a truncation. Raises Refused unless it is a number from 0 to 1.5."""
+    """Return `value` as a truncation. Raises Refused unless it is a number from 0 to 1.5."""
     return number(value, "truncation", 0, LARGEST_TRUNCATION)
 
 
 def position(value: object) -> float:
-    """`value` as a place on a walk. Raises Refused unless it is a number from 0 to 1."""
+    """Return `value` as a place on a walk. Raises Refused unless it is a number from 0 to 1."""
     return number(value, "the position", 0, 1)
 
 
@@ -83,7 +83,7 @@ def for_the_page(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def for_the_page_while(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`for_the_page` for a function that gives its answer bit by bit."""
+    """Do what `for_the_page` does, for a function that gives its answer bit by bit."""
 
     @wraps(function)
     def checked(payload: object) -> Iterator[dict[str, Any]]:
@@ -96,7 +96,7 @@ def for_the_page_while(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _in_words(function: Callable[..., Any], problem: Exception) -> Refused:
-    """Whatever went wrong, as a refusal; what nobody thought of stands in the log by its kind and place."""
+    """Return whatever went wrong, as a refusal; what nobody thought of stands in the log by its kind and place."""
     if isinstance(problem, Refused):
         return problem
     log.error("%s failed: %s", function.__name__, kind_and_place(problem))
@@ -115,14 +115,14 @@ def _told(endpoint: Callable[..., Any], refusal: Refused) -> str:
 
 
 def number(value: Any, name: str, low: float, high: float) -> float:
-    """`value` as a number. Raises Refused, with its `name`, unless it is one from `low` to `high`."""
+    """Return `value` as a number. Raises Refused, with its `name`, unless it is one from `low` to `high`."""
     if not _is_number(value) or not low <= value <= high:  # NaN is in no range
         raise Refused("{name} is a number from {low} to {high}", value, name=name, low=f"{low:g}", high=f"{high:g}")
     return float(value)
 
 
 def whole(value: Any, name: str, low: int, high: int) -> int:
-    """`value` as a whole number. Raises Refused, with its `name`, unless it is one from `low` to `high`."""
+    """Return `value` as a whole number. Raises Refused, with its `name`, unless it is one from `low` to `high`."""
     # browsers know one kind of number, so that 7 may arrive as 7.0
     if not _is_number(value) or not low <= value <= high or value != int(value):
         raise Refused("{name} is a whole number from {low} to {high}", value, name=name, low=low, high=high)
@@ -130,7 +130,7 @@ def whole(value: Any, name: str, low: int, high: int) -> int:
 
 
 def one_of(value: object, name: str, known: Iterable[str]) -> str:
-    """`value` as one of `known`, or "" for none. Raises Refused, with its `name`, unless it is one."""
+    """Return `value` as one of `known`, or "" for none. Raises Refused, with its `name`, unless it is one."""
     if value in (None, ""):
         return ""
     if not isinstance(value, str) or value not in known or value == "#rrggbb":

@@ -34,7 +34,7 @@ def cover_png(image: Image.Image, address: Address) -> bytes:
 
 
 def still_webp(image: Image.Image, quality: int | None = None) -> bytes:
-    """`image` as a WebP file, without loss unless a quality (0 to 100) is given."""
+    """Return `image` as a WebP file, without loss unless a quality (0 to 100) is given."""
     file = BytesIO()
     # 6 saves a tenth and takes many times as long
     image.save(file, "WEBP", lossless=quality is None, quality=quality or 0, method=0)
@@ -44,7 +44,7 @@ def still_webp(image: Image.Image, quality: int | None = None) -> bytes:
 def loop_webp(
     images: list[Image.Image], frames_per_second: int = FRAMES_PER_SECOND, quality: int | None = None
 ) -> bytes:
-    """`images` as an animated WebP that repeats for ever, without loss unless a quality (0 to 100) is given.
+    """Return `images` as an animated WebP that repeats for ever, without loss unless a quality (0 to 100) is given.
 
     The stills are put together here (https://developers.google.com/speed/webp/docs/riff_container): libwebp's own
     animations leave out a frame that equals the one before it, as at the turn of a loop with an odd number of them.
@@ -88,7 +88,7 @@ def _number(value: int, size: int) -> bytes:
 
 
 def data_uri(file: bytes, kind: str) -> str:
-    """`file` as an address that holds all of it. `kind` is its media type.
+    """Return `file` as an address that holds all of it. `kind` is its media type.
 
     What the page shows travels this way: dragging a slider leaves no files on the server, and a download still works
     when the page was opened hours ago.
@@ -97,5 +97,5 @@ def data_uri(file: bytes, kind: str) -> str:
 
 
 def cover_uri(image: Image.Image, address: Address) -> str:
-    """`image` as the address of a PNG that holds the cover's own."""
+    """Return `image` as the address of a PNG that holds the cover's own."""
     return data_uri(cover_png(image, address), "image/png")

@@ -68,7 +68,7 @@ class Model:
 
     @property
     def opening(self) -> int:
-        """The seed of the cover that is there before a visitor has chosen one."""
+        """Return the seed of the cover that is there before a visitor has chosen one."""
         return FIRST_SEED if self.survey is None or self.survey.opening is None else self.survey.opening
 
     @property
@@ -78,27 +78,27 @@ class Model:
 
     @property
     def latent_dim(self) -> int:
-        """How many numbers make a cover."""
+        """Return how many numbers make a cover."""
         return self.pipeline.synthesis.config.latent_dim
 
     @property
     def parameters(self) -> int:
-        """How many numbers the generator learned."""
+        """Return how many numbers the generator learned."""
         return sum(parameter.numel() for parameter in self.pipeline.synthesis.parameters())
 
     @property
     def genres(self) -> list[str]:
-        """The genres that can be asked for; empty where none can."""
+        """Return the genres that can be asked for; empty where none can."""
         return self.pipeline.genres
 
     @property
     def kinds(self) -> int:
-        """How many kinds of covers can be asked for; 0 where none can."""
+        """Return how many kinds of covers can be asked for; 0 where none can."""
         return self.pipeline.clusters
 
     @property
     def colours(self) -> list[str]:
-        """The names of the colours that can be asked for; empty where none can."""
+        """Return the names of the colours that can be asked for; empty where none can."""
         return self.pipeline.colours
 
     @cached_property
@@ -122,7 +122,7 @@ class Model:
     def address_of(
         self, latents: torch.Tensor, truncation: float = 1.0, genre: str = "", kind: int = 0, colours: str = ""
     ) -> Address:
-        """The address of any cover. `latents` has `latent_dim` numbers; they are rounded to float16."""
+        """Return the address of any cover. `latents` has `latent_dim` numbers; they are rounded to float16."""
         rounded = latents.detach().reshape(-1).cpu().clamp(-LARGEST_LATENT, LARGEST_LATENT).half()
         numbers = rounded.numpy().astype("<f2").tobytes()
         asked = self.asked(genre, kind, colours)
@@ -133,7 +133,7 @@ class Model:
         return {"genre": self.genre(genre), "kind": self.kind(kind), "colours": self.in_colours(colours)}
 
     def read(self, query: object) -> Address:
-        """The address that a link or a program gives.
+        """Return the address that a link or a program gives.
 
         Raises:
             Refused: it is wrong, of another generator than this one, or of a genre that this one does not know.
@@ -143,7 +143,7 @@ class Model:
         return replace(address, **self._names())
 
     def readable(self, query: object) -> Address | None:
-        """What `read` gives, or None where it refuses."""
+        """Return what `read` gives, or None where it refuses."""
         try:
             return self.read(query)
         except Refused:
@@ -166,7 +166,7 @@ class Model:
         self.asked(**address.asked)
 
     def genre(self, name: object) -> str:
-        """`name` as a genre, empty for any. Raises Refused unless the generator knows one of that name."""
+        """Return `name` as a genre, empty for any. Raises Refused unless the generator knows one of that name."""
         if name in ("", None):
             return ""
         if not self.genres:
@@ -177,7 +177,7 @@ class Model:
         return name
 
     def kind(self, number: object) -> int:
-        """`number` as a kind of cover, 0 for any. Raises Refused unless the generator knows so many."""
+        """Return `number` as a kind of cover, 0 for any. Raises Refused unless the generator knows so many."""
         if not self.kinds:
             if number in (0, "", None):
                 return 0
@@ -199,21 +199,21 @@ class Model:
     # ---- covers
 
     def latents_of(self, address: Address) -> torch.Tensor:
-        """(1, latent_dim) float32, as the address has them: not yet multiplied by its truncation."""
+        """Return (1, latent_dim) float32, as the address has them: not yet multiplied by its truncation."""
         if address.seed is not None:
             return latents_from_seeds([address.seed], self.latent_dim)
         return torch.frombuffer(bytearray(address.latents), dtype=torch.float16).float()[None]
 
     def points_of(self, addresses: list[Address]) -> torch.Tensor:
-        """(N, latent_dim): what the network is given for each of `addresses`, truncation included."""
+        """Return (N, latent_dim): what the network is given for each of `addresses`, truncation included."""
         return torch.cat([self.latents_of(address) * address.truncation for address in addresses])
 
     def draw(self, addresses: list[Address]) -> list[Image.Image]:
-        """One cover for each of `addresses`, in one batch; they must have passed `check`."""
+        """Return one cover for each of `addresses`, in one batch; they must have passed `check`."""
         return self.draw_with(self.pipeline, addresses)
 
     def draw_with(self, pipeline: AlbumCoverPipeline, addresses: list[Address]) -> list[Image.Image]:
-        """`draw` by another pipeline, which has as many latents and can be asked for the same."""
+        """Draw by another pipeline, which has as many latents and can be asked for the same."""
         images = []
         for start in range(0, len(addresses), MOST_AT_ONCE):  # others come in between
             some = addresses[start : start + MOST_AT_ONCE]
@@ -224,7 +224,7 @@ class Model:
         return images
 
     def likely_kind(self, cover: Address) -> int:
-        """The kind that a cover is of: the one asked for, or else the one that changes its latents least.
+        """Return the kind that a cover is of: the one asked for, or else the one that changes its latents least.
 
         Raises:
             Refused: the generator knows no kinds.
@@ -268,7 +268,7 @@ class Model:
         return {"pictures": [pictures.get(query) if isinstance(query, str) else None for query in payload]}
 
     def film(self, points: torch.Tensor, like: list[Address]) -> list[Image.Image]:
-        """One cover for each of `points`, (N, latent_dim), on the GPU of a Space if it lends one.
+        """Return one cover for each of `points`, (N, latent_dim), on the GPU of a Space if it lends one.
 
         Args:
             like: N covers; what is asked of each is asked of its point, too.
@@ -276,15 +276,15 @@ class Model:
         return self._draw_many(points, 1.0, **_wanted(like))
 
     def covers(self, seeds: list[int], truncation: float) -> list[Image.Image]:
-        """One cover for each seed. Raises Refused as `Address` does."""
+        """Return one cover for each seed. Raises Refused as `Address` does."""
         return self.draw([self.address(seed, truncation) for seed in seeds])
 
     def cover(self, seed: int, truncation: float) -> Image.Image:
-        """The cover of one seed. Raises Refused as `Address` does."""
+        """Return the cover of one seed. Raises Refused as `Address` does."""
         return self.covers([seed], truncation)[0]
 
     def between(self, seed_a: int, seed_b: int, position: float, truncation: float) -> Address:
-        """The cover at `position` (0..1) of the walk from seed a to seed b."""
+        """Return the cover at `position` (0..1) of the walk from seed a to seed b."""
         if position in (0, 1):  # rounding could change a pixel: the ends are the two covers themselves
             return self.address(seed_b if position else seed_a, truncation)
         ends = latents_from_seeds([seed_a, seed_b], self.latent_dim)

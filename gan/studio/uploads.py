@@ -36,7 +36,7 @@ def read_sent(value: object) -> bytes:
 
 
 def read_picture(data: object, side: int) -> Image.Image:
-    """The middle square of a picture at `side` x `side` pixels, upright, mode RGB.
+    """Return the middle square of a picture at `side` x `side` pixels, upright, mode RGB.
 
     Args:
         data: the file: PNG, JPEG or WebP, whatever it is called.
@@ -65,7 +65,7 @@ def _middle(data: bytes, side: int) -> Image.Image:
 
 
 def from_base64(text: object) -> bytes:
-    """The file that a script sends as text. Raises Refused where it is none, or too large."""
+    """Return the file that a script sends as text. Raises Refused where it is none, or too large."""
     if not isinstance(text, str) or len(text) > LARGEST_FILE * 4 // 3 + 4:
         raise Refused("a picture is a file of at most {most} MB", text, most=LARGEST_FILE // 1_000_000)
     try:

@@ -40,7 +40,7 @@ def contrast(one: np.ndarray | Colour, other: np.ndarray | Colour) -> np.ndarray
 
 
 def contrast_beneath(picture: Image.Image, text: Image.Image, colour: Colour) -> float:
-    """The least contrast of `colour` with the blocks of `picture` that `text` (mode L, as large) touches."""
+    """Return the least contrast of `colour` with the blocks of `picture` that `text` (mode L, as large) touches."""
     touched = _in_blocks(text) > TOUCHED
     return float(contrast(_in_blocks(picture)[touched], colour).min()) if touched.any() else 21.0
 

@@ -63,7 +63,7 @@ class Design:
 
 
 def palette(picture: Image.Image) -> Palette:
-    """The colours of `picture`."""
+    """Return the colours of `picture`."""
     few = picture.resize((48, 48), Image.Resampling.BOX).quantize(12, Image.Quantize.MEDIANCUT)
     colours = np.array(few.getpalette()[: 3 * 12], dtype=float).reshape(-1, 3)
     counts = np.bincount(np.asarray(few).ravel(), minlength=len(colours))[: len(colours)]

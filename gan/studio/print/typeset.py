@@ -77,7 +77,7 @@ def face_for(text: str, wanted: str) -> str | None:
 
 
 def clean(text: str) -> str:
-    """`text` on one line, composed (NFC), with single spaces."""
+    """Return `text` on one line, composed (NFC), with single spaces."""
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
@@ -123,7 +123,7 @@ def fit(
 
 
 def wrap(text: str, name: str, width: float, tracking: float, may_break: bool = False) -> list[str]:
-    """Lines of at most `width` (in sizes of the font), filled from the first on; none if a word is too long."""
+    """Return lines of at most `width` (in sizes of the font), filled from the first on; none if a word is too long."""
     lines = [""]
     for word in text.split(" "):
         for part in _parts(word, name, width, tracking) if may_break else (word,):
@@ -147,7 +147,7 @@ def _parts(word: str, name: str, width: float, tracking: float) -> Iterator[str]
 
 
 def _balanced(text: str, lines: list[str], name: str, width: float, tracking: float) -> list[str]:
-    """As many lines, the longest as short as can be: no single word is left over at the end."""
+    """Return as many lines, the longest as short as can be: no single word is left over at the end."""
     for share in range(40, 100, 2):
         shorter = wrap(text, name, width * share / 100, tracking)
         if shorter and len(shorter) == len(lines):
@@ -156,7 +156,7 @@ def _balanced(text: str, lines: list[str], name: str, width: float, tracking: fl
 
 
 def text_mask(lines: list[Line], size: int, turned: bool = False) -> Image.Image:
-    """The lines in white on black, mode L, `size` x `size` pixels.
+    """Return the lines in white on black, mode L, `size` x `size` pixels.
 
     Args:
         lines: what to draw.

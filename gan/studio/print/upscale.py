@@ -45,7 +45,7 @@ def one_thread() -> Iterator[None]:
 
 @one_thread()
 def enlarge(cover: Image.Image, size: int = PRINT_SIZE) -> Image.Image:
-    """`cover` at `size` x `size` pixels, the same for ever.
+    """Return `cover` at `size` x `size` pixels, the same for ever.
 
     Three steps: total variation takes the noise out that a generator leaves from pixel to pixel (checkerboards) and
     keeps edges; a shock filter draws the edges that Lanczos' filter in linear light has softened; grain. From the
@@ -112,20 +112,20 @@ def with_grain(picture: Image.Image) -> Image.Image:
 
 @lru_cache(maxsize=2)  # of the preview and of the print: 38 MB, and a fifth of a print's time
 def grain(size: int) -> torch.Tensor:
-    """(size, size) of grain as in a print: seeded, as fine as the eye sees at arm's length."""
+    """Return (size, size) of grain as in a print: seeded, as fine as the eye sees at arm's length."""
     noise = torch.randn(size, size, generator=torch.Generator().manual_seed(0))
     noise = blur(noise[None], max(size / PRINT_SIZE, 0.4))[0]
     return GRAIN * noise / noise.std()
 
 
 def lanczos(channels: torch.Tensor, size: int) -> torch.Tensor:
-    """(C, H, W) to (C, size, size), within 0..1."""
+    """Resample (C, H, W) to (C, size, size), within 0..1."""
     resized = [Image.fromarray(c.numpy()).resize((size, size), Image.Resampling.LANCZOS) for c in channels]
     return torch.from_numpy(np.stack(resized)).clamp(0, 1)
 
 
 def blur(channels: torch.Tensor, deviation: float) -> torch.Tensor:
-    """(C, H, W) through a Gaussian of `deviation` pixels.
+    """Blur (C, H, W) by a Gaussian of `deviation` pixels.
 
     The shifted pictures are added up: torch's convolution of a single channel takes two to four times as long.
     """
@@ -142,30 +142,30 @@ def blur(channels: torch.Tensor, deviation: float) -> torch.Tensor:
 
 
 def to_linear(srgb: torch.Tensor) -> torch.Tensor:
-    """Values of sRGB in 0..1 as amounts of light (IEC 61966-2-1)."""
+    """Return values of sRGB in 0..1 as amounts of light (IEC 61966-2-1)."""
     return torch.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
 
 
 def to_srgb(linear: torch.Tensor) -> torch.Tensor:
-    """Amounts of light in 0..1 as values of sRGB."""
+    """Return amounts of light in 0..1 as values of sRGB."""
     return torch.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear.clamp_min(1e-8) ** (1 / 2.4) - 0.055)
 
 
 def _differences(picture: torch.Tensor) -> torch.Tensor:
-    """(2, C, H, W): to the neighbour on the right and below; 0 at the border."""
+    """Return (2, C, H, W), the steps to the neighbour on the right and below; 0 at the border."""
     across = F.pad(picture[..., 1:] - picture[..., :-1], (0, 1))
     down = F.pad(picture[..., 1:, :] - picture[..., :-1, :], (0, 0, 0, 1))
     return torch.stack((across, down))
 
 
 def _divergence(field: torch.Tensor) -> torch.Tensor:
-    """(C, H, W): minus the adjoint of `_differences`."""
+    """Return (C, H, W): minus the adjoint of `_differences`."""
     across, down = field[0][..., :-1], field[1][..., :-1, :]
     return F.pad(across, (0, 1)) - F.pad(across, (1, 0)) + F.pad(down, (0, 0, 0, 1)) - F.pad(down, (0, 0, 1, 0))
 
 
 def _side_of_edge(smooth: torch.Tensor) -> torch.Tensor:
-    """(1, H, W): half a pixel's step, below zero on the bright side of an edge, which grows."""
+    """Return (1, H, W): half a pixel's step, below zero on the bright side of an edge, which grows."""
     across, down = _slopes(smooth)
     bend_across, bend_both = _slopes(across)
     bend_down = _slopes(down)[1]

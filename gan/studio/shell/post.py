@@ -38,7 +38,7 @@ def post(model: Model) -> gr.HTML:
 
     @checks.for_the_page
     def restore(head: object) -> dict[str, Any]:
-        """The address in the first bytes of a PNG, which come as base64."""
+        """Return the address in the first bytes of a PNG, which come as base64."""
         if not isinstance(head, str) or len(head) > 2 * HEAD_OF_A_PNG:
             raise checks.Refused("this is not a PNG that can be read", head)
         try:
@@ -50,7 +50,7 @@ def post(model: Model) -> gr.HTML:
         return {"address": address.query()}
 
     def save(asked: object) -> dict[str, Any]:
-        """The cover `{"address", "kind"}` as a file, `{"file": data address, "name"}`."""
+        """Return the cover `{"address", "kind"}` as a file, `{"file": data address, "name"}`."""
         asked = asked if isinstance(asked, dict) else {}
         made, name = large_file(model, model.read(asked.get("address")), asked.get("kind"))
         return {"file": data_uri(made, "image/png" if name.endswith("png") else "image/jpeg"), "name": name}

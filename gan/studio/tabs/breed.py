@@ -26,7 +26,7 @@ class Breed:
 
     @cached_property
     def directions(self) -> torch.Tensor:
-        """(FADERS, latent_dim) or fewer: the generator's first directions."""
+        """Return (FADERS, latent_dim) or fewer: the generator's first directions."""
         return semantic_directions(self.model.pipeline.synthesis, min(FADERS, self.model.latent_dim))
 
     def children(self, parent: Address, difference: float, seed: int) -> list[Address]:
@@ -48,7 +48,7 @@ class Breed:
         return [self.model.address_of(point, **one.asked) for point in points]
 
     def faded(self, cover: Address, amounts: list[float]) -> Address:
-        """A cover with each fader at its amount, -1 to 1."""
+        """Return a cover with each fader at its amount, -1 to 1."""
         if not any(amounts):
             return cover
         step = torch.tensor(amounts) @ self.directions[: len(amounts)] * FADER_REACH
@@ -57,7 +57,7 @@ class Breed:
     # ---- for the script
 
     def litter(self, payload: object) -> dict[str, Any]:
-        """A cover and its children, or its crosses with a mate.
+        """Return a cover and its children, or its crosses with a mate.
 
         Args:
             payload: `{"parent": query, "mate": query or None, "difference": 0.05 to 1, "seed": any}`.
@@ -79,7 +79,7 @@ class Breed:
         }
 
     def fade(self, payload: object) -> dict[str, Any]:
-        """A cover with its faders moved, and, if asked for, each fader's picture at both ends.
+        """Return a cover with its faders moved, and, if asked for, each fader's picture at both ends.
 
         Args:
             payload: `{"cover": query, "amounts": [-1 to 1, ...], "ends": True or False}`.
@@ -95,7 +95,7 @@ class Breed:
 
 
 def as_difference(value: object) -> float:
-    """`value` as the difference between a cover and its children. Raises Refused unless it is 0 to 1."""
+    """Return `value` as the difference between a cover and its children. Raises Refused unless it is 0 to 1."""
     return checks.number(value, "the difference", 0, 1)
 
 

@@ -28,14 +28,14 @@ FARTHEST = 2.0**40  # from here on a browser's numbers are too coarse for a plac
 
 
 def seed_at(x: int, y: int) -> int:
-    """The seed at a whole place of the plane; within 65536 x 65536 places each seed has exactly one."""
+    """Return the seed at a whole place of the plane; within 65536 x 65536 places each seed has exactly one."""
     return x % SIDE + SIDE * (y % SIDE)
 
 
 def address_at(
     model: Model, x: float, y: float, truncation: float, genre: str = "", kind: int = 0, colours: str = ""
 ) -> Address:
-    """The cover at any place: a seed, or between seeds the blend of the four around."""
+    """Return the cover at any place: a seed, or between seeds the blend of the four around."""
     left, top = math.floor(x), math.floor(y)
     if x == left and y == top:
         return model.address(seed_at(left, top), truncation, genre, kind, colours)
@@ -56,7 +56,7 @@ class Crate:
         return self.model.survey.find(colours)
 
     def look(self, payload: object) -> dict[str, Any]:
-        """The cover at a place, and tiles around it.
+        """Return the cover at a place, and tiles around it.
 
         Args:
             payload: `{"x": 1.5, "y": 0, "truncation": 1, "genre": "", "kind": 0, "colours": "", "tiles": [seed,
@@ -83,7 +83,7 @@ class Crate:
         return answer
 
     def find(self, colours: Any, first: object = 0, count: object = FOUND) -> list[Address]:
-        """The covers that have most of 1 to 3 colours, best first; `first` of them are passed over."""
+        """Return the covers that have most of 1 to 3 colours, best first; `first` of them are passed over."""
         if self.model.survey is None:
             raise checks.Refused("this generator came without an index of colours", colours)
         known = isinstance(colours, list) and all(isinstance(name, str) and name in COLOURS for name in colours)
@@ -101,11 +101,11 @@ class Crate:
         return {"covers": self.model.show(self.find(asked.get("colours"), asked.get("first", 0)))}
 
     def open(self, payload: object) -> dict[str, Any]:
-        """The cover of an address, as a link or another tab gives it."""
+        """Return the cover of an address, as a link or another tab gives it."""
         return {"cover": self.model.show([self.model.read(payload)])[0]}
 
     def kinds(self, payload: object) -> dict[str, Any]:
-        """A row of covers for each kind, seeds 0 and on, none of them chosen, and the kind of a cover.
+        """Return a row of covers for each kind, seeds 0 and on, none of them chosen, and the kind of a cover.
 
         Args:
             payload: the query of the cover.

@@ -162,7 +162,7 @@ class Finish:
 
 
 def letters(text: object, name: str, most: int) -> str:
-    """`text` cleaned. Raises Refused unless it is text of at most `most` letters that the fonts have."""
+    """Return `text` cleaned. Raises Refused unless it is text of at most `most` letters that the fonts have."""
     if not isinstance(text, str) or len(text) > 10 * most:
         raise checks.Refused("{name} is text of at most {most} letters", text, name=name, most=most)
     cleaned = clean(text)

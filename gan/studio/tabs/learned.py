@@ -37,7 +37,7 @@ class Learned:
 
     @property
     def there(self) -> bool:
-        """Whether there is a film and something to draw under it."""
+        """Return whether there is a film and something to draw under it."""
         return bool(self.film and self.film.stat().st_size <= LARGEST_FILM and self.scores)
 
     def show(self, payload: object) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class Training:
         self._load = lru_cache(maxsize=max(1, kept))(lambda tag: load_pipeline(model.name, tag))
 
     def covers(self, address: Address) -> Iterator[tuple[int, Image.Image]]:
-        """How many covers had been shown at each snapshot, and how it draws the cover; what cannot is left out.
+        """Yield how many covers had been shown at each snapshot, and how it draws the cover; what cannot is left out.
 
         Raises:
             Refused: there are no two snapshots that draw it.
@@ -55,7 +55,7 @@ class Training:
             raise checks.Refused("there are no snapshots of this generator's training", address.query())
 
     def film(self, address: Address) -> bytes:
-        """The cover's training, an animated WebP. Raises Refused as `covers` does."""
+        """Return the cover's training, an animated WebP. Raises Refused as `covers` does."""
         images = [image for _, image in self.covers(address)]
         return loop_webp([*images, *[images[-1]] * HOLD], SNAPSHOTS_PER_SECOND)
 
@@ -88,7 +88,7 @@ class Training:
         yield {"film": asked.get("film"), "address": address.query(), "frames": frames}
 
     def save(self, payload: object) -> dict[str, Any]:
-        """The film as a file, of the cover that the query `payload` names."""
+        """Return the film as a file, of the cover that the query `payload` names."""
         address = self.model.read(payload)
         file = data_uri(self.film(address), "image/webp")
         return {"file": file, "name": f"album-cover-{address.name}-training.webp"}

@@ -64,7 +64,7 @@ class Walk:
         return {"file": data_uri(make(images, order.speed), media), "name": name}
 
     def frame(self, payload: Any) -> dict[str, Any]:
-        """One frame as a cover of its own."""
+        """Return one frame as a cover of its own."""
         order = Order(self.model, payload)
         place = checks.whole(payload.get("frame"), "a frame", 0, order.frames - 1)
         address = self.model.address_of(order.path(order.straight)[place], **order.like[place].asked)
@@ -95,7 +95,7 @@ class Order:
         self.like = [self.addresses[place % len(queries)] for place in places]
 
     def path(self, straight: bool) -> torch.Tensor:
-        """(frames, latent_dim): what the network is given."""
+        """Return (frames, latent_dim): what the network is given."""
         return closed_path(self._points, self.frames, straight)
 
 

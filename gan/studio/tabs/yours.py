@@ -35,7 +35,7 @@ class Yours:
         self.index = index
 
     def search(self, picture: Image.Image) -> Iterator[tuple[Address, float]]:
-        """The cover most like `picture` so far, and how far the search has come, 0 to 1; ends within SECONDS.
+        """Yield the cover most like `picture` so far, and how far the search has come, 0 to 1; ends within SECONDS.
 
         Where the generator has genres, it is one of any.
         """
@@ -45,7 +45,7 @@ class Yours:
             yield self.model.address_of(found.latents), found.progress
 
     def painted(self, picture: Image.Image) -> Image.Image | None:
-        """`picture` as the painter paints it from its own latents; None where the generator has no encoder."""
+        """Return `picture` as the painter paints it from its own latents; None where the generator has no encoder."""
         pipeline = self.model.pipeline
         if pipeline.encoder is None:
             return None
@@ -54,7 +54,7 @@ class Yours:
         return pipeline.image_processor.postprocess(cover[None].clamp(-1, 1))[0]
 
     def project(self, payload: object) -> Iterator[dict[str, Any]]:
-        """The search for the picture that the script sends as `{"file": base64, "search": any}`.
+        """Yield the search for the picture that the script sends as `{"file": base64, "search": any}`.
 
         Of a painter the first answer is `{"painted": data address, ...}`, the picture as it paints it.
         """
@@ -68,7 +68,7 @@ class Yours:
                 yield self.model.show([address])[0] | {"progress": progress, "search": asked.get("search")}
 
     def copies(self, cover: Address) -> dict[str, Any]:
-        """The training covers nearest to a cover.
+        """Return the training covers nearest to a cover.
 
         Raises:
             Refused: the generator came without an index.
@@ -92,13 +92,13 @@ class Yours:
         }
 
     def check(self, payload: object) -> dict[str, Any]:
-        """`copies` for the script, and the cover's picture."""
+        """Return `copies` for the script, and the cover's picture."""
         address = self.model.read(payload)
         return self.copies(address) | self.model.show([address])[0]
 
 
 def _in_numbers(picture: Image.Image) -> torch.Tensor:
-    """(3, H, W) in -1..1."""
+    """Return (3, H, W) in -1..1."""
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 127.5 - 1
 
 

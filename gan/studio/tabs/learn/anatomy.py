@@ -82,7 +82,7 @@ def _sizes(network: str, role: int, resolution: int, width: int) -> dict:
 
 
 def _example(module: nn.Module, role: int, dtype: torch.dtype | None = None) -> torch.Tensor:
-    """One input of the network: a latent vector, a cover, or a painter's latents of a cover."""
+    """Return one input of the network: a latent vector, a cover, or a painter's latents of a cover."""
     config = module.config
     if role == 0:
         shape = (1, config.latent_dim)
@@ -129,7 +129,7 @@ def _describe(name: str, layer: nn.Module, x: torch.Tensor, y: torch.Tensor) -> 
 
 
 def _reach(module: nn.Module, role: int) -> dict[str, int]:
-    """How many pixels of the cover in a row have to do with one place in the middle of each layer's output.
+    """Return how many pixels of the cover in a row have to do with one place in the middle of each layer's output.
 
     Found by trying, on a narrow copy whose weights are all positive, so that nothing cancels out, and without
     normalisation, which looks at a whole picture. Of a discriminator: the pixels that the place sees, where the
@@ -171,11 +171,11 @@ def _reach(module: nn.Module, role: int) -> dict[str, int]:
 
 
 def _width(difference: torch.Tensor) -> int:
-    """How many pixels lie between the first column that is not zero and the last, both included."""
+    """Return how many pixels lie between the first column that is not zero and the last, both included."""
     columns = difference.abs().amax((0, 1, 2)).nonzero().flatten()
     return int(columns[-1] - columns[0]) + 1 if len(columns) else 0
 
 
 def copy_of(module: nn.Module) -> nn.Module:
-    """A copy that can be hooked and changed while other visitors draw with the original."""
+    """Return a copy that can be hooked and changed while other visitors draw with the original."""
     return copy.deepcopy(module).eval().requires_grad_(False)

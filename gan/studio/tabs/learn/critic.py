@@ -43,7 +43,7 @@ class Critic:
 
     @cached_property
     def facts(self) -> dict:
-        """What was measured of the pair when it was put here, see train/benchmark/lessons.py."""
+        """Return what was measured of the pair when it was put here, see train/benchmark/lessons.py."""
         return json.loads((self.folder / "pair.json").read_text())
 
     @cached_property
@@ -130,7 +130,7 @@ class Critic:
 
 
 def _pixels(text: object) -> np.ndarray:
-    """A picture's bytes as (SIDE, SIDE, 3). Raises Refused unless they are exactly so many."""
+    """Return a picture's bytes as (SIDE, SIDE, 3). Raises Refused unless they are exactly so many."""
     if isinstance(text, str) and len(text) == -(-PIXELS // 3) * 4:
         try:
             data = base64.b64decode(text, validate=True)
@@ -146,7 +146,7 @@ def _small(cover: Image.Image) -> Image.Image:
 
 
 def _covers(pictures: np.ndarray) -> torch.Tensor:
-    """(N, H, W, 3) bytes as (N, 3, H, W) in -1..1."""
+    """Return (N, H, W, 3) bytes as (N, 3, H, W) in -1..1."""
     return torch.from_numpy(pictures.copy()).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 

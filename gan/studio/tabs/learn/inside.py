@@ -37,12 +37,12 @@ class Inside:
 
     @cached_property
     def layers(self) -> list[str]:
-        """The names of the layers that give pictures, from the latents to the cover."""
+        """Return the names of the layers that give pictures, from the latents to the cover."""
         kinds = (nn.Conv2d, nn.ConvTranspose2d)
         return [name for name, layer in self.network.named_modules() if isinstance(layer, kinds)]
 
     def channels(self, payload: object) -> dict:
-        """The pictures of one layer's channels, and the cover with some of them muted.
+        """Return the pictures of one layer's channels, and the cover with some of them muted.
 
         Args:
             payload: `{"seed", "layer": its number, "muted": [numbers of channels]}`.
@@ -115,7 +115,7 @@ class Inside:
         }
 
     def directions(self, payload: object) -> dict:
-        """A cover pushed along one of the directions that change it most (SeFa): `{"seed", "direction"}`."""
+        """Return a cover pushed along one of the directions that change it most (SeFa): `{"seed", "direction"}`."""
         asked = _dict(payload)
         seed = checks.seed(asked.get("seed"))
         direction = checks.whole(asked.get("direction"), "a direction", 0, MOST_DIRECTIONS - 1)
@@ -124,7 +124,7 @@ class Inside:
         return {"covers": [_uri(cover) for cover in self._draw(self._latents([seed]) + amounts)]}
 
     def normalised(self, payload: object) -> dict:
-        """One seed's cover with batch normalisation by what was learned, and by batches of 1, 2, 4 and 16.
+        """Return one seed's cover with batch normalisation by what was learned, and by batches of 1, 2, 4 and 16.
 
         Args:
             payload: `{"seed", "layer": number of the normalisation, "channel"}`.
@@ -178,7 +178,7 @@ class Inside:
 
 @lru_cache(maxsize=1)
 def leak() -> dict[str, float]:
-    """How much a cover's verdict depends on the other covers of its batch, relative to its own pixels.
+    """Return how much a cover's verdict depends on the other covers of its batch, relative to its own pixels.
 
     The length of the gradient of the first logit at the second cover, divided by that at the first one, in DCGAN's
     discriminator with batch normalisation and without: 0 means that each cover is judged alone.
@@ -212,19 +212,19 @@ def _values(x: torch.Tensor, most: int = 400) -> list[float]:
 
 
 def _spread(covers: torch.Tensor) -> dict[str, float]:
-    """How much the covers differ from one another: the mean distance of two, in grey levels."""
+    """Return how much the covers differ from one another: the mean distance of two, in grey levels."""
     flat = covers.flatten(1)
     pairs = torch.pdist(flat) / flat.shape[1] ** 0.5
     return {"spread": round(pairs.mean().item() * 127.5, 1)}
 
 
 def _uri(cover: torch.Tensor) -> str:
-    """(3, H, W) or (1, H, W) in -1..1 as the address of a picture."""
+    """Return (3, H, W) or (1, H, W) in -1..1 as the address of a picture."""
     pixels = ((cover.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).expand(-1, -1, 3).numpy()
     return data_uri(still_webp(Image.fromarray(pixels)), "image/webp")
 
 
 def _grey(one: torch.Tensor) -> torch.Tensor:
-    """A channel's values as a picture of their own lightest and darkest."""
+    """Return a channel's values as a picture of their own lightest and darkest."""
     low, high = one.min(), one.max()
     return ((one - low) / (high - low).clamp_min(1e-6) * 2 - 1)[None]

@@ -44,7 +44,7 @@ log = logging.getLogger("gan.studio")
 
 
 def lesson_files() -> Mount:
-    """Where the page finds the lessons: scripts, words, pictures, a notebook; nothing of it is secret."""
+    """Return where the page finds the lessons: scripts, words, pictures, a notebook; nothing of it is secret."""
     return Mount("/learn", StaticFiles(directory=HERE / "lessons"), name="learn")
 
 
@@ -59,13 +59,13 @@ class Learn:
         self._sheet = lru_cache(maxsize=MOST_SNAPSHOTS)(self._draw_sheet)
 
     def functions(self) -> list[Callable]:
-        """What the lessons call, by these names."""
+        """Return what the lessons call, by these names."""
         inside = self.inside
         questions = [self.layers, self.channels, inside.truncated, inside.ways, inside.directions, inside.normalised]
         return [*questions, self.critic.judged, self.critic.seen, self.film, self.frame]
 
     def props(self) -> dict:
-        """What the lessons know of the page's model from the start."""
+        """Return what the lessons know of the page's model from the start."""
         return {
             "networks": list(anatomy.SHOWN),
             "resolutions": list(anatomy.RESOLUTIONS),
@@ -77,11 +77,11 @@ class Learn:
         }
 
     def layers(self, payload: object) -> dict:
-        """A network layer by layer, see `anatomy.layers`."""
+        """Return a network layer by layer, see `anatomy.layers`."""
         return anatomy.layers(payload)
 
     def channels(self, payload: object) -> dict:
-        """A layer's channels, see `Inside.channels`, and how many such layers there are."""
+        """Return a layer's channels, see `Inside.channels`, and how many such layers there are."""
         return self.inside.channels(payload) | {"layers": len(self.inside.layers) - 1}
 
     def film(self, payload: object) -> dict:
@@ -94,7 +94,7 @@ class Learn:
         return film() if _film_of(payload) == "shipped" else self._hub_film
 
     def frame(self, payload: object) -> dict:
-        """One picture of a film: `{"of": shipped or hub, "number"}`."""
+        """Return one picture of a film: `{"of": shipped or hub, "number"}`."""
         asked = payload if isinstance(payload, dict) else {}
         if _film_of(asked.get("of")) == "shipped":
             frames = _frames()
@@ -127,7 +127,7 @@ def learn_tab(learn: Learn) -> None:
 
 @lru_cache(maxsize=1)
 def film() -> dict:
-    """The shipped training as `Learn.film` tells it; the last pictures are those of its own checkpoints."""
+    """Return the shipped training as `Learn.film` tells it; the last pictures are those of its own checkpoints."""
     lines = [json.loads(line) for line in METRICS.read_text().splitlines()]
     with Image.open(FILM) as pictures:
         frames = pictures.n_frames
@@ -137,7 +137,7 @@ def film() -> dict:
 
 
 def _hub_curves(name: str) -> dict:
-    """The curves that a run put beside its model; none where it did not, or what lies there is strange."""
+    """Return the curves that a run put beside its model; none where it did not, or what lies there is strange."""
     try:
         wanted = HfApi().get_paths_info(name, "metrics.jsonl")
         if not wanted or wanted[0].size > LARGEST_METRICS:
@@ -170,7 +170,7 @@ def _film_of(name: object) -> str:
 
 @lru_cache(maxsize=1)
 def _frames() -> list[str]:
-    """The pictures of the film as addresses, small enough to slide through."""
+    """Return the pictures of the film as addresses, small enough to slide through."""
     with Image.open(FILM) as pictures:
         stills = (still_webp(picture.convert("RGB"), FILM_QUALITY) for picture in ImageSequence.Iterator(pictures))
         return [data_uri(still, "image/webp") for still in stills]

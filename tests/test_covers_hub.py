@@ -54,10 +54,16 @@ def test_a_dataset_of_loose_pictures_is_read(hub: Hub, tmp_path: Path) -> None:
     files = {f"{genre}/{seed}.png": encode(draw_cover(seed, 16), "PNG") for seed, genre in enumerate(("rock", "jazz"))}
     told = "---\ndataset_info:\n  splits:\n  - name: train\n    num_examples: 2\n---\n"
     repo.commit(files | {"README.md": told.encode()}, "theirs")
+    plain = io.BytesIO()
+    contents = [b"broken", *files.values()]
+    parquet.write_table(pyarrow.table({"text": [b"no picture"] * 3, "jpg": contents}), plain)
+    hub.repos["dataset", "other/bytes"] = Repo()
+    hub.repos["dataset", "other/bytes"].commit({"a.parquet": plain.getvalue()}, "theirs")
     program = """
 from train.covers import load_covers
 from train.covers_stream import stream_covers
 from train.prepare.sources import read_source
+print(len([item for item in read_source("other/bytes") if item.read()[1:4] == b"PNG"]))
 items = list(read_source("other/loose"))
 print(sorted((item.name, item.read()[1:4], item.genre) for item in items))
 print(sorted(load_covers("other/loose", 16).batch(0, 2).sum((1, 2, 3)).tolist()))
@@ -68,7 +74,8 @@ print(sorted(stream_covers("other/loose", 16).batch(0, 2).sum((1, 2, 3)).tolist(
         command, cwd=ROOT, env=hub.environment(tmp_path / "home"), capture_output=True, text=True, check=False
     )
     assert ended.returncode == 0, ended.stderr
-    listed, *sums = ended.stdout.splitlines()
+    plain_pictures, listed, *sums = ended.stdout.splitlines()
+    assert plain_pictures == "2"
     names = [("other/loose/train/0.png", b"PNG", "rock"), ("other/loose/train/1.png", b"PNG", "jazz")]
     assert listed == str(names)
     assert sums == [str(sorted(int(np.asarray(draw_cover(seed, 16)).sum()) for seed in range(2)))] * 2

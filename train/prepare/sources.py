@@ -1,5 +1,6 @@
 """Where covers come from: folders, archives, Parquet and Hub datasets, streamed and never unpacked to disk."""
 
+import contextlib
 import glob
 import os
 import re
@@ -10,10 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from gan.errors import first_line, why_no_cache
-from gan.pictures import without_quotes
+from gan.pictures import PictureError, open_picture, without_quotes
 from train.cli import UserError
 from train.files import is_junk
-from train.parquet import Elsewhere, Table, TableError, cell_bytes, find_tables, open_table, read_rows, split_of
+from train.parquet import (
+    LOOKED_AT,
+    PICTURE_NAMES,
+    Elsewhere,
+    Table,
+    TableError,
+    cell_bytes,
+    find_tables,
+    open_table,
+    read_rows,
+    split_of,
+)
 from train.prepare.archives import ARCHIVE_SUFFIXES, is_archive, read_archive, why_unreadable
 from train.prepare.clean import IMAGE_SUFFIXES
 from train.prepare.items import MAX_BYTES, Item, Place, text, too_large
@@ -329,6 +341,10 @@ def _read_hub(source: str, label_column: str | None, config_name: str | None) ->
     for split, rows in splits.items():
         features = rows.features or {}
         image = next((k for k, v in features.items() if isinstance(v, datasets.Image)), None)
+        try:
+            image = image or _column_of_bytes(rows, features)
+        except Exception as problem:
+            raise UserError(f"{source}: reading its split {split} failed ({first_line(problem)})") from None
         if image is None:
             raise UserError(f"{source}: its split {split} has no image column")
         classes = {name: f.names for name, f in features.items() if isinstance(f, datasets.ClassLabel)}
@@ -347,3 +363,18 @@ def _read_hub(source: str, label_column: str | None, config_name: str | None) ->
                 yield _read_cell(row[image], f"{source}/{split}", row.get(origin) or str(number), genre, repository)
         except Exception as problem:
             raise UserError(f"{source}: reading its split {split} failed ({first_line(problem)})") from None
+
+
+def _column_of_bytes(rows: Any, features: dict[str, Any]) -> str | None:
+    """The first column of bytes with a picture among its first values, as of tables that say nothing of pictures."""
+    import datasets
+
+    kinds = (datasets.Value("binary"), datasets.Value("large_binary"))
+    order = {name: place for place, name in enumerate(PICTURE_NAMES)}
+    names = sorted((name for name, kind in features.items() if kind in kinds), key=lambda name: order.get(name, 99))
+    for row in rows.take(LOOKED_AT) if names else ():
+        for name in names:
+            with contextlib.suppress(PictureError):
+                open_picture(row[name] or b"", frames=True)
+                return name
+    return None

@@ -1,8 +1,10 @@
 import errno
+import io
 import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -369,3 +371,17 @@ def test_groups_of_rows_of_any_size_are_read(tmp_path: Path) -> None:
     covers = load_covers(str(tmp_path), 16)
     drawn = np.stack([np.asarray(draw_cover(seed, 16)) for seed in range(70)])
     assert np.array_equal(covers[range(70)].numpy(), drawn)
+
+
+def test_more_scans_than_any_encoder_writes_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
+    """A JPEG of 2,300 scans would take the trainer minutes."""
+    file = io.BytesIO()
+    draw_cover(0, 64).resize((1024, 1024)).save(file, "JPEG", progressive=True)
+    content = file.getvalue()
+    last = content.rindex(b"\xff\xda")
+    scans = content[:last] + content[last:-2] * 2300 + content[-2:]
+    write_files(tmp_path / "covers", {"a.jpg": content, "b.jpg": scans})
+    begin = time.process_time()
+    with pytest.raises(CoversError, match=r"image 1 .*decompression-bomb"):
+        load_covers(str(tmp_path / "covers"), 16)
+    assert time.process_time() - begin < 10

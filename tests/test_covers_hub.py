@@ -25,7 +25,8 @@ from train.cli import UserError
 from train.prepare.sources import read_source
 
 for name in sys.argv[1:]:
-    for read in (lambda: load_covers(name, 16), lambda: stream_covers(name, 16), lambda: list(read_source(name))):
+    streamed, prepared = lambda: stream_covers(name, 16).batch(0, 3), lambda: list(read_source(name))
+    for read in (lambda: load_covers(name, 16), streamed, prepared):
         try:
             print(name, len(read()))
         except (CoversError, UserError) as error:
@@ -33,11 +34,14 @@ for name in sys.argv[1:]:
 """
 
 
-def table(seeds: range) -> bytes:
+def table(seeds: range, columns: dict | None = None, more: tuple | list = (), **options) -> bytes:
+    """A Parquet file of covers, with `more` bytes as pictures behind them, and more `columns`."""
     file = io.BytesIO()
-    cells = [{"bytes": encode(draw_cover(seed, 16), "PNG"), "path": None} for seed in seeds]
+    pictures = [*(encode(draw_cover(seed, 16), "PNG") for seed in seeds), *more]
+    cells = [{"bytes": picture, "path": None} for picture in pictures]
     info = '{"info": {"features": {"image": {"_type": "Image"}}}}'
-    parquet.write_table(pyarrow.table({"image": cells}).replace_schema_metadata({"huggingface": info}), file)
+    covers = pyarrow.table({"image": cells, **(columns or {})}).replace_schema_metadata({"huggingface": info})
+    parquet.write_table(covers, file, **options)
     return file.getvalue()
 
 
@@ -46,6 +50,14 @@ def card(*files: str) -> bytes:
     told = "dataset_info:\n  features:\n  - name: image\n    dtype: image\n"
     told += "  splits:\n  - name: train\n    num_examples: 3\n"
     return f"---\nconfigs:\n- config_name: default\n  data_files:\n{names}\n{told}---\n".encode()
+
+
+def reading(hub: Hub, home: Path, *names: str) -> list[str]:
+    command = [sys.executable, "-c", PROGRAM, *names]
+    environment = hub.environment(home)
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.splitlines()
 
 
 @pytest.mark.slow
@@ -98,11 +110,27 @@ def test_only_files_of_the_repository_itself_are_read(hub: Hub, tmp_path: Path) 
     for name, content in cards.items():
         hub.repos["dataset", name] = Repo()
         hub.repos["dataset", name].commit({"README.md": content, "data/train.parquet": table(range(3))}, "theirs")
-    command = [sys.executable, "-c", PROGRAM, *cards]
-    ended = subprocess.run(
-        command, cwd=ROOT, env=hub.environment(tmp_path / "home"), capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 0, ended.stderr
-    fine, others = ended.stdout.splitlines()[:3], ended.stdout.splitlines()[3:]
-    assert fine == ["other/fine 3"] * 3, ended.stdout
+    lines = reading(hub, tmp_path / "home", *cards)
+    fine, others = lines[:3], lines[3:]
+    assert fine == ["other/fine 3"] * 3, lines
     assert len(others) == 9 and all("Data files don't belong to other/" in line for line in others), others
+
+
+@pytest.mark.slow
+def test_a_page_that_grows_beyond_measure_is_refused_before_it_is_unpacked(hub: Hub, tmp_path: Path) -> None:
+    """Of a file there as of one here; columns of lists, which nobody asked for, are not unpacked at all."""
+    lists = pyarrow.array([["x"] * 100_000] * 3)
+    bomb = encode(draw_cover(0, 16), "PNG") + bytes(100_000_000)
+    tables = {
+        "other/lists": table(range(3), {"more": lists}),
+        "other/pages": table(range(2), more=[bomb], compression="zstd"),
+        "other/delta": table(range(3), use_dictionary=False, column_encoding={"image.bytes": "DELTA_BYTE_ARRAY"}),
+    }
+    for name, content in tables.items():
+        assert len(content) < 100_000
+        hub.repos["dataset", name] = Repo()
+        hub.repos["dataset", name].commit({"README.md": card("data/*.parquet"), "data/train.parquet": content}, "it")
+    lines = reading(hub, tmp_path / "home", *tables)
+    assert lines[:3] == ["other/lists 3"] * 3, lines
+    told = ["says that it grows to 100,0"] * 3 + ["encoded in a way that pictures are not"] * 3
+    assert len(lines) == 9 and all(what in line for what, line in zip(told, lines[3:], strict=True)), lines

@@ -17,7 +17,6 @@ import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
 from datasets import Image as Encoded
-from datasets import load_dataset
 from PIL import Image
 from tqdm.auto import tqdm
 
@@ -30,6 +29,7 @@ from train.covers import Covers, CoversError, load_covers
 from train.covers_folder import open_folder
 from train.evaluate import shown_images
 from train.files import replacing, write_atomically
+from train.hub_dataset import load_hub_dataset
 from train.metrics.copies import QUANTILES, Nearest, nearest, summary
 from train.metrics.evaluation import draw
 from train.metrics.features import load_features
@@ -75,7 +75,7 @@ def _prepared(dataset_name: str, config_name: str | None) -> Iterator[tuple[Imag
     if Path(dataset_name).is_dir():
         rows = read_rows(open_folder(dataset_name, "train").paths, columns)
     else:
-        train = load_dataset(dataset_name, config_name, split="train", streaming=True)
+        train = load_hub_dataset(dataset_name, config_name, split="train", streaming=True)
         rows = train.select_columns(columns).cast_column("image", Encoded(decode=False))
     for row in rows:
         yield read_picture(cell_bytes(row["image"])), row["sha256"]

@@ -17,7 +17,6 @@ from datasets import (
     IterableDataset,
     NamedSplit,
     Value,
-    load_dataset,
 )
 from datasets import config as datasets_config
 from PIL import Image as Pillow
@@ -28,6 +27,7 @@ from gan.pictures import PictureError, read_picture
 from train.covers_folder import CoversError as CoversError  # who opens covers catches it from here
 from train.covers_folder import Folder, no_genres, open_folder, read_folder
 from train.files import NO_ROOM
+from train.hub_dataset import load_hub_dataset
 from train.parquet import Elsewhere, Table, cell_bytes
 
 
@@ -335,7 +335,7 @@ def check_cache() -> None:
 def _open(dataset_name: str, split: str, config_name: str | None) -> Dataset:
     check_cache()
     try:
-        dataset = load_dataset(dataset_name, config_name)  # which takes files of its own repository alone
+        dataset = load_hub_dataset(dataset_name, config_name)  # which takes files of its own repository alone
     except Exception as error:  # datasets raises its own, the Hub client's, pyarrow's and the system's errors
         raise CoversError(
             _no_room(error) or f"--dataset_name {dataset_name} cannot be read ({in_one_line(error)})"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset, IterableDataset, load_dataset
+from datasets import Dataset, IterableDataset
 
 from gan.errors import first_line
 from train.covers import (
@@ -25,6 +25,7 @@ from train.covers import (
     repository_of,
 )
 from train.covers_folder import open_folder, read_folder
+from train.hub_dataset import load_hub_dataset
 
 
 # As many rows are mixed with one another: prepared covers lie in the order of their sources.
@@ -121,7 +122,7 @@ class StreamedCovers:
 
 def _open(dataset_name: str, split: str, config_name: str | None) -> IterableDataset:
     try:
-        return load_dataset(dataset_name, config_name, split=split, streaming=True)
+        return load_hub_dataset(dataset_name, config_name, split=split, streaming=True)
     except Exception as error:  # as in train/covers.py
         raise CoversError(f"--dataset_name {dataset_name} cannot be streamed ({in_one_line(error)})") from error
 

@@ -11,13 +11,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow
 from pyarrow import parquet
 
 from train.files import is_junk
-from train.parquet_pages import LARGEST_FOOTER, check_pages
+from train.parquet_pages import LARGEST_FOOTER, SMALL_PAGE, check_pages, checked_groups
 
 
 SPLITS = {"train": "train|training", "validation": "validation|valid|val|dev|eval", "test": "test|testing"}
@@ -150,6 +150,45 @@ def read_rows(paths: list[Path], columns: list[str]) -> Iterator[dict[str, Any]]
                         yield {name: batch.column(name)[row].as_py() for name in batch.schema.names}
 
 
+def read_batches(
+    stream: BinaryIO, name: str, columns: list[str], groups: Sequence[int] | None = None
+) -> Iterator[pyarrow.RecordBatch]:
+    """Read the rows of a file that may lie elsewhere, a few at a time, as record batches of plain values.
+
+    Each row group is checked, as in `read_rows`, before it is unpacked, and what came before it is used.
+
+    Args:
+        stream: the file, which can be read at any place.
+        name: what it is called.
+        columns: of single values, or of pictures.
+        groups: numbers of the row groups that are read; None is all.
+
+    Raises:
+        TableError: the file is damaged, or grows beyond all measure when it is unpacked, or a column is of lists.
+    """
+    try:
+        file = _parquet_file(stream)
+        nested = [name for name in columns if not _may_be_read(file.schema_arrow.field(name).type)]
+        if nested:
+            raise ValueError(f"its column {nested[0]} holds lists or other parts")
+        for group, dictionary in enumerate(checked_groups(stream, columns)):
+            if groups is None or group in groups:
+                rows = ROWS_AT_ONCE if dictionary <= SMALL_PAGE else 1  # each may be as large as the dictionary
+                yield from file.iter_batches(rows, [group], columns, use_threads=False)
+    except (ValueError, KeyError, IndexError, MemoryError, pyarrow.ArrowException) as problem:
+        raise _error(Path(name), problem) from None
+
+
+def _parquet_file(stream: object, dictionaries: Sequence[str] = ()) -> parquet.ParquetFile:
+    return parquet.ParquetFile(
+        stream,
+        read_dictionary=list(dictionaries),
+        pre_buffer=False,
+        thrift_string_size_limit=LARGEST_FOOTER,
+        thrift_container_size_limit=1_000_000,
+    )
+
+
 class _opened:
     """A Parquet file, open as long as the block lasts."""
 
@@ -159,23 +198,14 @@ class _opened:
     def __enter__(self) -> parquet.ParquetFile:
         try:
             self.stream = pyarrow.OSFile(os.fsencode(self.path))
-            file = self._parquet(())
+            file = _parquet_file(self.stream)
             # A column in which few values stand for many rows stays as it is stored.
             names = [file.schema.column(n) for n in range(len(file.schema.names))]
             binary = [column.path for column in names if column.physical_type == "BYTE_ARRAY"]
-            return self._parquet(binary)
+            return _parquet_file(self.stream, binary)
         except Exception as problem:
             self.__exit__()
             raise _error(self.path, problem) from None
-
-    def _parquet(self, dictionaries: Sequence[str]) -> parquet.ParquetFile:
-        return parquet.ParquetFile(
-            self.stream,
-            read_dictionary=list(dictionaries),
-            pre_buffer=False,
-            thrift_string_size_limit=LARGEST_FOOTER,
-            thrift_container_size_limit=1_000_000,
-        )
 
     def __exit__(self, kind: object = None, problem: BaseException | None = None, trace: object = None) -> None:
         if getattr(self, "stream", None):
@@ -259,6 +289,13 @@ def _may_hold_pictures(kind: pyarrow.DataType) -> bool:
     plain = (_is_binary, _is_text, pyarrow.types.is_primitive, pyarrow.types.is_null)
     single = all(any(is_kind(part.type) for is_kind in plain) for part in kind)
     return single and any(part.name == "bytes" and _is_binary(part.type) for part in kind)
+
+
+def _may_be_read(kind: pyarrow.DataType) -> bool:
+    """Whether a column is of single values, or may be of pictures."""
+    kind = _value_type(kind)
+    single = _is_text(kind) or pyarrow.types.is_primitive(kind) or pyarrow.types.is_null(kind)
+    return single or pyarrow.types.is_decimal(kind) or _may_hold_pictures(kind)
 
 
 def _guess_image(file: parquet.ParquetFile, path: Path, pictured: list[str]) -> str | None:

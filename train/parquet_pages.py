@@ -27,13 +27,27 @@ BOOLEANS, BYTE, INTEGERS, DOUBLE, BINARY, LISTS, MAP, STRUCT = (1, 2), 3, (4, 5,
 
 def check_pages(stream: BinaryIO, columns: Sequence[str]) -> None:
     """Raise ValueError if a page of these columns says that it grows beyond what pictures do, or is damaged."""
+    for _ in checked_groups(stream, columns):
+        pass
+
+
+def checked_groups(stream: BinaryIO, columns: Sequence[str]) -> Iterator[int]:
+    """Check the pages of one row group after the other, as `check_pages` does.
+
+    Yields:
+        Bytes of the largest dictionary of each group, when it is unpacked: as large a value may stand for every row.
+    """
     size = stream.seek(0, os.SEEK_END)
     try:
-        for position, end in _chunks(stream, size, columns):
-            while position < end:
-                stream.seek(position)
-                header, length = _read(stream.read(HEADER_BYTES), 0, STRUCT, PAGE)
-                position += length + _check_page(header)
+        for group in _groups(stream, size, columns):
+            largest = 0
+            for position, end in group:
+                while position < end:
+                    stream.seek(position)
+                    header, length = _read(stream.read(HEADER_BYTES), 0, STRUCT, PAGE)
+                    position += length + _check_page(header)
+                    largest = max(largest, header[2] if 7 in header else 0)
+            yield largest
     except (IndexError, KeyError, TypeError, RecursionError, OverflowError):
         raise ValueError("the header of a page, or of a column, is broken") from None
 
@@ -50,8 +64,8 @@ def _check_page(header: dict[int, Any]) -> int:
     return packed
 
 
-def _chunks(stream: BinaryIO, size: int, columns: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Begin and end of each part of the file that holds pages of these columns."""
+def _groups(stream: BinaryIO, size: int, columns: Sequence[str]) -> Iterator[list[tuple[int, int]]]:
+    """Begin and end of each part of the file that holds pages of these columns, by row group."""
     stream.seek(max(0, size - 8))
     length = int.from_bytes(stream.read(4), "little")
     if not 0 < length <= min(size - 8, LARGEST_FOOTER):
@@ -59,6 +73,7 @@ def _chunks(stream: BinaryIO, size: int, columns: Sequence[str]) -> Iterator[tup
     stream.seek(size - 8 - length)
     footer, _ = _read(stream.read(length), 0, STRUCT, FOOTER)
     for group in footer.get(4, []):
+        chunks = []
         for chunk in group[1]:
             column = chunk[3]
             if column[PATH][0].decode("utf-8", "replace") not in columns:
@@ -66,7 +81,8 @@ def _chunks(stream: BinaryIO, size: int, columns: Sequence[str]) -> Iterator[tup
             begin = min(column[DATA], column.get(DICTIONARY) or column[DATA])
             if not 0 <= begin <= begin + column[PACKED] <= size:
                 raise ValueError("a column lies outside of the file")
-            yield begin, begin + column[PACKED]
+            chunks.append((begin, begin + column[PACKED]))
+        yield chunks
 
 
 # -- Thrift --

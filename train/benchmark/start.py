@@ -15,10 +15,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset, load_dataset
+from datasets import Dataset
 
 from gan.errors import first_line
 from train.cli import UserError
+from train.hub_dataset import load_hub_dataset
 
 
 MEASURED = 5  # times that a run is measured
@@ -41,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> str:
     """Train and print a table; return what it says in one line."""
     try:
-        splits = load_dataset(args.dataset_name)
+        splits = load_hub_dataset(args.dataset_name)
         training, held_out = splits["train"], splits["validation"]
     except Exception as error:  # the library raises nearly anything
         raise UserError(f"--dataset_name {args.dataset_name}: {first_line(error)}") from error

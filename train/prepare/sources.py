@@ -326,9 +326,11 @@ def _read_cell(cell: object, prefix: str, label: str, genre: str | None, reposit
 def _read_hub(source: str, label_column: str | None, config_name: str | None) -> Iterator[Item]:
     import datasets
 
+    from train.hub_dataset import load_hub_dataset
+
     datasets.disable_progress_bars()
     try:
-        splits = datasets.load_dataset(source, config_name, streaming=True)
+        splits = load_hub_dataset(source, config_name, streaming=True)
     except Exception as problem:  # the Hub, the network, a file format: each raises its own, and each is one line here
         said = first_line(problem, 3)
         if "Config name is missing" in said:

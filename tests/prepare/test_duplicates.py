@@ -141,3 +141,13 @@ def test_of_five_versions_of_a_cover_one_stays():
     ]
     of = find_copies(prints_of(versions), 8)
     assert np.array_equal(of, np.tile(np.arange(60, 90), 5))  # the largest of the five
+
+
+def test_colours_may_be_as_far_apart_as_the_contrast_of_both_allows():
+    # whichever of the two is asked about
+    contrast = np.array([0.0, 400.0], np.float32)  # mean 200
+    allowed = int(200**0.5 + fingerprints.ALIKE_NOISE)
+    for apart, are_alike in ((allowed, True), (allowed + 1, False)):
+        colours = np.stack([np.full(192, 100, np.uint8), np.full(192, 100 + apart, np.uint8)])
+        for one, other in ((0, 1), (1, 0)):
+            assert fingerprints.alike(colours, contrast, one, np.array([other]), share=1.0).tolist() == [are_alike]

@@ -12,6 +12,7 @@ import torch
 from PIL import Image, PngImagePlugin
 
 from gan import load_pipeline
+from gan.studio import checks
 from gan.studio.address import LONGEST_QUERY, Address, from_png
 from gan.studio.checks import Refused
 from gan.studio.files import cover_png
@@ -144,3 +145,13 @@ def test_a_png_of_another_program_is_told():
     Image.new("RGB", (8, 8)).save(file, "PNG", pnginfo=notes)
     with pytest.raises(Refused, match="not made here"):
         from_png(file.getvalue())
+
+
+@pytest.mark.parametrize("value", [7.5, -1, 11, float("nan"), float("inf"), True, "7", None])
+def test_what_is_no_whole_number_in_range_is_refused(value: object):
+    with pytest.raises(Refused, match="a thing is a whole number from 0 to 10"):
+        checks.whole(value, "a thing", 0, 10)
+
+
+def test_a_whole_number_of_a_browser_is_one():
+    assert checks.whole(7.0, "a thing", 0, 10) == 7

@@ -1,6 +1,7 @@
 """Walk among latents: pure functions on tensors. (Seeds become latents in `gan.pipeline`, which travels alone.)"""
 
 import math
+from typing import Any
 
 import torch
 
@@ -138,13 +139,18 @@ def semantic_directions(generator: torch.nn.Module, count: int) -> torch.Tensor:
     Raises:
         ValueError: no layer takes the latents, or `count` is more than their number.
     """
-    latent_dim = generator.config.latent_dim
+    latent_dim = config_of(generator).latent_dim
     if not 1 <= count <= latent_dim:
         raise ValueError(f"there are 1 to {latent_dim} directions, not {count}")
     weight = _first_weight(generator, latent_dim).detach().double()
     vectors = torch.linalg.eigh(weight.T @ weight).eigenvectors.flip(1)[:, :count].T  # eigh sorts them upwards
     largest = vectors.gather(1, vectors.abs().argmax(1, keepdim=True))
     return (vectors * largest.sign()).float()  # the sign of an eigenvector is anybody's choice
+
+
+def config_of(network: torch.nn.Module) -> Any:
+    """Return the configuration of a network of diffusers' kind, whose names its class alone knows."""
+    return network.config
 
 
 def _first_weight(generator: torch.nn.Module, latent_dim: int) -> torch.Tensor:

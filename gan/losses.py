@@ -5,7 +5,7 @@ every loss is a scalar to be minimised.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -51,7 +51,7 @@ class Loss(NamedTuple):
     """Pair what the two networks minimise; `compares`: whether the generator's loss compares with real covers."""
 
     discriminator: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-    generator: Callable[[torch.Tensor | None, torch.Tensor], torch.Tensor]
+    generator: Callable[[Any, torch.Tensor], torch.Tensor]  # Any: real covers, or None where it does not compare
     compares: bool
 
 

@@ -3,7 +3,7 @@
 This file travels beside the weights, so it imports nothing of this project.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from diffusers import DiffusionPipeline, ImagePipelineOutput
@@ -65,7 +65,8 @@ class AlbumCoverPipeline(DiffusionPipeline):
     def __init__(self, synthesis: torch.nn.Module, encoder: torch.nn.Module | None = None):
         super().__init__()
         self.register_modules(synthesis=synthesis, encoder=encoder)
-        synthesis.to(memory_format=torch.channels_last)  # a fifth less time a cover on a CPU, the same covers
+        move: Any = synthesis.to  # torch's types know no `memory_format` there
+        move(memory_format=torch.channels_last)  # a fifth less time a cover on a CPU, the same covers
         self.image_processor = VaeImageProcessor(vae_scale_factor=1)
 
     @property
@@ -85,7 +86,7 @@ class AlbumCoverPipeline(DiffusionPipeline):
         genres: list[str | None] | str | None = None,
         clusters: list[int | None] | int | None = None,
         colours: list[dict[str, float] | None] | dict[str, float] | None = None,
-    ) -> ImagePipelineOutput | tuple:
+    ) -> Any:
         """Draw one cover for each seed, or for each latent vector.
 
         Args:
@@ -107,12 +108,12 @@ class AlbumCoverPipeline(DiffusionPipeline):
         """
         latents = self.prepare_latents(seeds, latents, truncation)
         conditions = self.prepare_conditions(len(latents), genres, clusters, colours)
-        covers = []
+        drawn = []
         for first in range(0, len(latents), batch_size):
             rows = slice(first, first + batch_size)
             asked = {name: tensor[rows].to(self.device) for name, tensor in conditions.items()}
-            covers.append(self.synthesis(latents[rows].to(self.device, self.dtype), **asked))
-        covers = torch.cat(covers).float().clamp(-1, 1)
+            drawn.append(self.synthesis(latents[rows].to(self.device, self.dtype), **asked))
+        covers = torch.cat(drawn).float().clamp(-1, 1)
         images = self.image_processor.postprocess(covers, output_type=output_type)
         self.maybe_free_model_hooks()
         return ImagePipelineOutput(images=images) if return_dict else (images,)
@@ -127,6 +128,7 @@ class AlbumCoverPipeline(DiffusionPipeline):
             raise ValueError(f"truncation is a number from 0 to 2, not {truncation!r}")
         latent_dim = self.synthesis.config.latent_dim
         if latents is None:
+            assert seeds is not None
             latents = latents_from_seeds([seeds] if isinstance(seeds, int) else list(seeds), latent_dim)
         if latents.ndim != 2 or latents.shape[0] == 0 or latents.shape[1] != latent_dim:
             raise ValueError(f"latents must be (N, {latent_dim}) with N of at least 1, not {tuple(latents.shape)}")
@@ -187,7 +189,7 @@ class AlbumCoverPipeline(DiffusionPipeline):
         return conditions
 
 
-def _for_each(asked: object, known: list, count: int, what: str, one: type) -> list:
+def _for_each(asked: Any, known: list[Any], count: int, what: str, one: type) -> list[Any]:
     """Return what is asked of each of `count` covers, None for any; [] where the generator knows none of it."""
     if not known:
         if asked is not None:

@@ -9,9 +9,9 @@ import re
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import diffusers
 import torch
@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 
 from gan import pipeline as pipeline_file
 from gan.errors import explain, first_line
+from gan.latents import config_of
 from gan.networks import NETWORKS
 from gan.networks.dcgan import DCGANDiscriminator
 from gan.networks.latents import LatentDiscriminator, LatentFeatures
@@ -129,13 +130,13 @@ def save_pipeline(
             "_diffusers_version": diffusers.__version__,
         }
         for part, network in networks.items():
-            (halved(network) if half else network).save_pretrained(new / part, max_shard_size="9MB")
+            _saving(halved(network) if half else network)(new / part, max_shard_size="9MB")
             module = f"album_cover_gan_{type(network).__module__.rsplit('.', 1)[-1]}"
             index[part] = [module, type(network).__name__]
             if for_strangers:
-                shutil.copy(inspect.getsourcefile(type(network)), new / part / f"{module}.py")
+                shutil.copy(inspect.getfile(type(network)), new / part / f"{module}.py")
         for part, network in discriminators.items():
-            halved(network).save_pretrained(new / part, max_shard_size="9MB")
+            _saving(halved(network))(new / part, max_shard_size="9MB")
         (new / INDEX).write_text(json.dumps(index, indent=2) + "\n")
         if for_strangers:
             shutil.copy(pipeline_file.__file__, new / "pipeline.py")
@@ -178,6 +179,11 @@ def halved(network: torch.nn.Module) -> torch.nn.Module:
     return network
 
 
+def _saving(network: torch.nn.Module) -> Callable[..., None]:
+    """Return `save_pretrained` of a network of diffusers' kind."""
+    return cast(Callable[..., None], network.save_pretrained)
+
+
 def export_generator(generator: torch.nn.Module, file: Path) -> None:
     """Write a torch.export program: `torch.export.load(file).module()(latents)` with any number of latents.
 
@@ -186,7 +192,7 @@ def export_generator(generator: torch.nn.Module, file: Path) -> None:
     """
     content = io.BytesIO()  # torch ends the whole program where a full disk lets it write half a file
     with _exporting:
-        program = _traced(type(generator), json.dumps(dict(generator.config), sort_keys=True))
+        program = _traced(cast(Hashable, type(generator)), json.dumps(dict(config_of(generator)), sort_keys=True))
         with torch.no_grad():
             for name, weight in generator.state_dict().items():
                 program.state_dict[name].copy_(weight)
@@ -195,7 +201,7 @@ def export_generator(generator: torch.nn.Module, file: Path) -> None:
 
 
 @functools.lru_cache(maxsize=1)  # a run writes one generator again and again, and to trace it takes seconds
-def _traced(network: type[torch.nn.Module], config: str) -> torch.export.ExportedProgram:
+def _traced(network: Any, config: str) -> torch.export.ExportedProgram:
     """Return the program of a network built from `config`, JSON; it holds weights of no meaning."""
     with torch.random.fork_rng(devices=[]):
         generator = network.from_config(json.loads(config)).eval()
@@ -207,10 +213,10 @@ def _traced(network: type[torch.nn.Module], config: str) -> torch.export.Exporte
     return program
 
 
-def export_inputs(generator: torch.nn.Module) -> tuple[tuple[torch.Tensor, ...], tuple[dict, ...]]:
+def export_inputs(generator: torch.nn.Module) -> tuple[tuple[torch.Tensor, ...], tuple[dict[int, Any], ...]]:
     """Return example inputs to export a generator with (latents, and labels where it has genres), and their dynamic
     shapes."""
-    latents = torch.zeros(2, generator.config.latent_dim)
+    latents = torch.zeros(2, config_of(generator).latent_dim)
     inputs = (latents, torch.zeros(2, dtype=torch.int64)) if genres_of(generator) else (latents,)
     covers = torch.export.Dim("covers", min=1)
     return inputs, tuple({0: covers} for _ in inputs)
@@ -270,10 +276,10 @@ def _read_pipeline(folder: Path, name: str) -> AlbumCoverPipeline:
     classes = _network_classes(folder, name)
     networks = {part: _read_network(folder, part, network, name) for part, network in classes.items()}
     generator, encoder = networks[GENERATOR], networks.get(ENCODER)
-    channels = getattr(generator.config, "latent_channels", None)
-    if encoder and encoder.config.latent_channels != channels:
+    channels = getattr(config_of(generator), "latent_channels", None)
+    if encoder and (made := config_of(encoder).latent_channels) != channels:
         raise PipelineError(
-            f"{name}: its encoder makes {encoder.config.latent_channels} numbers of each part of a cover, "
+            f"{name}: its encoder makes {made} numbers of each part of a cover, "
             f"and its generator paints from {channels or 'no such numbers'}"
         )
     return AlbumCoverPipeline(generator, encoder)
@@ -308,7 +314,7 @@ def _read_network(folder: Path, part: str, network: type[torch.nn.Module], name:
             if found.get(key) != expected.get(key):
                 shapes = [shapes.get(key, "missing") for shapes in (found, expected)]
                 raise ValueError(f"the weight {key[:80]} is {shapes[0]} in its files and {shapes[1]} by its config")
-        made, weights = network(**arguments), {}
+        made, weights = network(**arguments), dict[str, torch.Tensor]()
         for file in files:
             with named_in_utf8(file) as path:
                 weights |= load_file(path)
@@ -395,7 +401,7 @@ def _check_sizes(name: str, revision: str | None, files: list[str]) -> None:
 def _network_classes(folder: Path, name: str) -> dict[str, type[torch.nn.Module]]:
     """Return the class of the generator and, where the folder holds one, of the encoder."""
     try:
-        index = read_json(folder / INDEX)
+        index: Any = read_json(folder / INDEX)
         class_name = index[GENERATOR][1]
     except FileNotFoundError as error:
         raise PipelineError(f"{name}: holds no model_index.json, so it is not a pipeline folder") from error

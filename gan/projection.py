@@ -4,11 +4,15 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeAlias, cast
 
 import torch
 import torch.nn.functional as F
 
+from gan.latents import config_of
 
+
+Draw: TypeAlias = Callable[[torch.Tensor], torch.Tensor]  # of covers, or of what a composer makes, from latents
 DRAWN = 256  # covers at random, of which the likest ones are where the search begins
 STARTS = 4  # at first; after a quarter of the way only the best of them goes on
 COARSE_WEIGHT = 2.0  # of the loss at half the size, against that at full size; again so much at a quarter
@@ -58,10 +62,10 @@ def project(
         After each step the best so far; close the iterator to stop early.
     """
     began = time.monotonic()
-    stages = [(generator, _pyramid(target[None]))]
+    stages: list[tuple[Draw, list[torch.Tensor]]] = [(generator, _pyramid(target[None]))]
     if composed is not None:
-        stages.insert(0, (generator.compose, _pyramid(composed)))
-    latents = _likest(*stages[0], generator.config.latent_dim, seed)
+        stages.insert(0, (cast(Draw, generator.compose), _pyramid(composed)))
+    latents = _likest(*stages[0], config_of(generator).latent_dim, seed)
     length, progress = math.sqrt(latents.shape[1]), 0.0
     for number, (draw, wanted) in enumerate(stages):
         best, best_loss = latents[:1].clone(), math.inf
@@ -89,7 +93,7 @@ def project(
 
 
 @torch.no_grad()
-def _likest(draw: Callable, wanted: list[torch.Tensor], latent_dim: int, seed: int) -> torch.Tensor:
+def _likest(draw: Draw, wanted: list[torch.Tensor], latent_dim: int, seed: int) -> torch.Tensor:
     drawn = torch.randn(DRAWN, latent_dim, generator=torch.Generator().manual_seed(seed))
     drawn = drawn.to(wanted[0].device)
     differences = torch.cat([_difference(_pyramid(draw(part)), wanted) for part in drawn.split(32)])
@@ -106,7 +110,7 @@ def _pyramid(covers: torch.Tensor) -> list[torch.Tensor]:
 
 def _difference(levels: list[torch.Tensor], wanted: list[torch.Tensor]) -> torch.Tensor:
     """Return (N,) mean absolute differences, 0..2, in which the coarser levels weigh more."""
-    total, weights = 0.0, 0.0
+    total, weights = torch.zeros((), device=levels[0].device), 0.0
     for number, (level, want) in enumerate(zip(levels, wanted, strict=True)):
         weight = COARSE_WEIGHT ** min(number, 2)
         total = total + weight * (level - want).abs().mean((1, 2, 3))

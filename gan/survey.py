@@ -114,18 +114,19 @@ def name_faders(pipeline: AlbumCoverPipeline, seeds: int = MEASURED) -> tuple[tu
     latent_dim = pipeline.synthesis.config.latent_dim
     points = latents_from_seeds(list(range(seeds)), latent_dim)
     spread = _qualities(pipeline, points).std(0).clamp_min(1e-6)
-    effects, agreed = [], []
+    of_fader: list[torch.Tensor] = []
+    agreed: list[torch.Tensor] = []
     for direction in semantic_directions(pipeline.synthesis, min(FADERS, latent_dim)):
         low, high = (_qualities(pipeline, moved(points, sign * FADER_REACH * direction)) for sign in (-1, 1))
-        effects.append((high - low).mean(0) / spread)
-        agreed.append(((high - low).sign() == effects[-1].sign()).float().mean(0))
-    effects, agreed = torch.stack(effects), torch.stack(agreed)
-    clear = torch.where((effects.abs() >= CLEAR) & (agreed >= CONSISTENT), effects.abs(), 0)
+        of_fader.append((high - low).mean(0) / spread)
+        agreed.append(((high - low).sign() == of_fader[-1].sign()).float().mean(0))
+    effects = torch.stack(of_fader)
+    clear = torch.where((effects.abs() >= CLEAR) & (torch.stack(agreed) >= CONSISTENT), effects.abs(), 0)
     names: list[tuple[str, str] | None] = [None] * len(effects)
     while clear.max() > 0:
         fader, quality = divmod(int(clear.argmax()), len(QUALITIES))
-        low, high = QUALITIES[quality]
-        names[fader] = (low, high) if effects[fader, quality] > 0 else (high, low)
+        less, more = QUALITIES[quality]
+        names[fader] = (less, more) if effects[fader, quality] > 0 else (more, less)
         clear[fader], clear[:, quality] = 0, 0
     return tuple(names)
 

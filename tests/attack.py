@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import random
-import resource
 import shutil
 import signal
 import sys
@@ -22,6 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 
 
 SECONDS = 40  # that one attack may take on a busy machine
@@ -296,6 +296,8 @@ def attack_all(kinds: dict[str, Attack], seed: int, seconds: float, found: Path)
     """
     counts: dict[str, list[int]] = collections.defaultdict(lambda: [0, 0])
     slowest: dict[str, float] = collections.defaultdict(float)
+    grown: dict[str, float] = collections.defaultdict(float)
+    memory_before, disk_before = memory(), disk(found)
     end, number = time.monotonic() + seconds, seed
 
     def too_slow(*_: object) -> None:
@@ -306,7 +308,7 @@ def attack_all(kinds: dict[str, Attack], seed: int, seconds: float, found: Path)
         for name, attack in kinds.items():
             number += 1
             counts[name][0] += 1
-            begin = time.monotonic()
+            begin, held = time.monotonic(), memory()
             signal.alarm(SECONDS)
             try:
                 attack(random.Random(f"{name} {number}"))
@@ -320,10 +322,33 @@ def attack_all(kinds: dict[str, Attack], seed: int, seconds: float, found: Path)
             finally:
                 signal.alarm(0)
             slowest[name] = max(slowest[name], time.monotonic() - begin)
+            grown[name] += memory() - held
+    print(f"{'':<12}{'attacks':>10}{'went wrong':>12}{'slowest, s':>12}{'memory, MB':>12}")
     for name, (count, wrong) in counts.items():
-        print(f"{name}: {count:,} attacks, {wrong} went wrong, slowest {slowest[name]:.1f} s")
-    print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB at most in this process")
+        print(f"{name:<12}{count:>10,}{wrong:>12}{slowest[name]:>12.1f}{grown[name]:>+12.0f}")
+    print(f"memory {memory_before:.0f} MB before, {memory():.0f} after; disk {disk_before:.1f} MB before, ", end="")
+    print(f"{disk(found):.1f} after")
     return counts
+
+
+def memory() -> float:
+    """Return how many MB this process and those that it started hold, the page among them."""
+    total = 0
+    for process in (own := psutil.Process(), *own.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += process.memory_info().rss
+    return total / 1e6
+
+
+def disk(folder: Path) -> float:
+    """Return how many MB lie in a folder, and in the page's cache."""
+    places = (folder, Path(os.environ.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir(), "gradio")))
+    files = (Path(parent, name) for place in places for parent, _, names in os.walk(place) for name in names)
+    total = 0
+    for file in files:
+        with contextlib.suppress(OSError):
+            total += file.lstat().st_size
+    return total / 1e6
 
 
 def main() -> int:

@@ -3,8 +3,9 @@
 import copy
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -114,7 +115,8 @@ class Covers:
 
     def of_genre(self, label: int) -> "Covers":
         """The covers of one genre alone; they may be none."""
-        chosen = torch.nonzero(self.labels == label).flatten()
+        assert self.labels is not None
+        chosen = torch.nonzero(torch.eq(self.labels, label)).flatten()
         return Covers(self.pixels.select(chosen.tolist()), self.resolution, self.seed, self.labels[chosen])
 
     def __getitem__(self, indices: Sequence[int] | torch.Tensor) -> torch.Tensor:
@@ -211,7 +213,11 @@ def load_genres(dataset_name: str, config_name: str | None = None, label_column:
 
 
 def decode_folder(
-    files: tuple[tuple[str, int, int], ...], columns: tuple, genres: tuple, resolution: int, reader: int
+    files: tuple[tuple[str, int, int], ...],
+    columns: tuple[str | None, str | None],
+    genres: tuple[str, ...],
+    resolution: int,
+    reader: int,
 ) -> Iterator[dict[str, bytes]]:
     """Decode the covers of files, given with their sizes and times, by which a cache knows them again."""
     for index, row in enumerate(read_folder([path for path, _, _ in files], columns, genres)):
@@ -223,6 +229,7 @@ def _load_local(folder: Folder, resolution: int, seed: int, labelled: bool) -> C
     if labelled:
         names, reading = folder.genre_names(), folder.reading()
         columns = (None, None) if folder.table is None else (folder.label_column, folder.label_column)
+        rows: Iterable[dict[str, Any]]
         if folder.table is None:
             rows = ({"genre": names.index(p.parent.name) if p.parent.name in names else None} for p in folder.paths)
         else:
@@ -361,20 +368,21 @@ def _no_room(error: BaseException) -> str | None:
     if getattr(error, "errno", None) not in NO_ROOM:
         return None
     cache = datasets_config.HF_DATASETS_CACHE
-    return f"{cache}: {error.strerror}; make room there, or name another folder in the variable HF_DATASETS_CACHE"
+    reason = getattr(error, "strerror", None)
+    return f"{cache}: {reason}; make room there, or name another folder in the variable HF_DATASETS_CACHE"
 
 
 # -- pixels --
 
 
 def _raw_pixels(
-    batch: dict, indices: list[int], column: str, resolution: int, repository: str | None, reader: int
-) -> dict:
+    batch: dict[str, Any], indices: list[int], column: str, resolution: int, repository: str | None, reader: int
+) -> dict[str, Any]:
     cells = zip(batch[column], indices, strict=True)
     return {"pixels": [raw_pixels(cell, index, resolution, repository) for cell, index in cells]}
 
 
-def raw_pixels(cell: dict | bytes, index: int, resolution: int, repository: str | None = None) -> bytes:
+def raw_pixels(cell: dict[str, Any] | bytes, index: int, resolution: int, repository: str | None = None) -> bytes:
     """Return the pixels of one encoded image as (resolution, resolution, 3) uint8: its middle square, scaled.
 
     Args:

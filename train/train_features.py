@@ -9,6 +9,7 @@ features must tell of it, too (the idea of Re-IQA, Saha et al. 2023, https://arx
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -41,7 +42,9 @@ def train_features(covers: Covers, images: int, batch: int, seed: int, device: t
             nn.ReLU(),
             nn.Linear(PROJECTED, PROJECTED, bias=False),
         )
-    network.to(device, memory_format=torch.channels_last).train()
+    move: Any = network.to  # torch's types know no `memory_format` there
+    move(device, memory_format=torch.channels_last)
+    network.train()
     projector.to(device).train()
     parameters = [*network.stages.parameters(), *projector.parameters()]
     optimizer = torch.optim.AdamW(parameters, weight_decay=1e-4)

@@ -61,7 +61,7 @@ class DCGANGenerator(ModelMixin, ConfigMixin):
     def __init__(self, resolution: int = 64, width: int = 64, latent_dim: int = 100, genres: Sequence[str] = ()):
         super().__init__()
         channels = _channels(resolution, width)
-        layers = [nn.ConvTranspose2d(latent_dim, channels[0], 4, bias=False)]  # 1x1 -> 4x4
+        layers: list[nn.Module] = [nn.ConvTranspose2d(latent_dim, channels[0], 4, bias=False)]  # 1x1 -> 4x4
         for above, below in pairwise(channels):
             layers += [nn.BatchNorm2d(above), nn.ReLU(True)]
             layers += [nn.ConvTranspose2d(above, below, 4, stride=2, padding=1, bias=False)]

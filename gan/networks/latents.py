@@ -21,8 +21,7 @@ def _halving(latent_channels: int, positions: int, width: int, convolutions: int
     """One stage for each size from `positions` down to 4: a convolution, of stride 2 but in the first, and a block."""
     if positions < 4 or positions & (positions - 1):
         raise ValueError(f"positions must be a power of two from 4 on, not {positions}")
-    stages, channels = [conv(latent_channels, width)], width
-    stages[0] = nn.Sequential(stages[0], ResidualBlock(channels, convolutions))
+    stages, channels = [nn.Sequential(conv(latent_channels, width), ResidualBlock(width, convolutions))], width
     while positions > 4:
         halve = conv(channels, 2 * channels, 4, 2)
         stages.append(nn.Sequential(nn.LeakyReLU(0.2), halve, ResidualBlock(2 * channels, convolutions)))
@@ -65,7 +64,7 @@ class LatentDiscriminator(ModelMixin, ConfigMixin):
         self.genre_embedding = embedding(len(genres), channels) if genres else None
         self.cluster_embedding = embedding(clusters, channels) if clusters else None
         self.palette_embedding = nn.Linear(palette, channels, bias=False) if palette else None
-        if palette:
+        if self.palette_embedding is not None:
             nn.init.zeros_(self.palette_embedding.weight)
 
     def forward(

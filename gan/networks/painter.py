@@ -29,6 +29,7 @@ def conv(
     """Return a convolution whose output varies `gain` times as much as its input."""
     made = nn.Conv2d(channels_in, channels_out, kernel, stride, padding=(kernel - 1) // 2)
     nn.init.normal_(made.weight, 0.0, gain / math.sqrt(made.weight[0].numel()))
+    assert made.bias is not None
     nn.init.zeros_(made.bias)
     return made
 
@@ -93,7 +94,7 @@ class Decoder(nn.Module):
 
     def __init__(self, width: int = 16, latent_channels: int = 8):
         super().__init__()
-        layers = [conv(latent_channels, SCALE * width, gain=1.0)]
+        layers: list[nn.Module] = [conv(latent_channels, SCALE * width, gain=1.0)]
         for times in (8, 4, 2):
             layers += [ResidualBlock(times * width), conv(times * width, times * width // 2, 1, gain=1.0), Twice()]
         layers += [ResidualBlock(width, convolutions=1), nn.LeakyReLU(0.2, True), conv(width, 3, gain=1.0)]
@@ -234,7 +235,7 @@ class PainterGenerator(ModelMixin, ConfigMixin):
         self.genre_embedding = embedding(len(genres), latent_dim) if genres else None
         self.cluster_embedding = embedding(clusters, latent_dim) if clusters else None
         self.palette_embedding = nn.Linear(palette, latent_dim, bias=False) if palette else None
-        if palette:
+        if self.palette_embedding is not None:
             nn.init.zeros_(self.palette_embedding.weight)
         # the autoencoder's latents have a mean and a deviation for each channel, the composer's 0 and 1
         self.register_buffer("latent_mean", torch.zeros(latent_channels))

@@ -43,7 +43,8 @@ class FeatureMixing(nn.Module):
     def forward(self, maps: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """Maps, each of half the size of the one before, to as many of the same sizes with `outputs` channels."""
         mixed = [mix(found) for mix, found in zip(self.across_channels, maps, strict=True)]
-        out, below = [], None
+        out: list[torch.Tensor] = []
+        below = None
         for mix, found in zip(reversed(self.across_scales), reversed(mixed), strict=True):
             below = mix(found if below is None else found + below)
             out.insert(0, below)
@@ -104,7 +105,7 @@ class FeatureDiscriminator(ModelMixin, ConfigMixin):
         if genres:
             raise ValueError("a projected discriminator knows no genres")
         self.judge = ProjectedDiscriminator(TAPS, [resolution // stride for stride in (4, 8, 16, 32)], width)
-        vars(self)["features"] = load_efficientnet_lite(0)
+        self.__dict__["features"] = load_efficientnet_lite(0)
 
     def forward(self, covers: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
         """Map (N, 3, resolution, resolution) covers in -1..1 into (N, logits), above zero for "real"."""
@@ -115,7 +116,7 @@ class FeatureDiscriminator(ModelMixin, ConfigMixin):
         self.judge.requires_grad_(requires_grad)
         return self
 
-    def _apply(self, change: Callable, recurse: bool = True) -> Self:
+    def _apply(self, change: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
         """Let the frozen network follow to another device."""
         self.features._apply(change, recurse)
         return super()._apply(change, recurse)

@@ -19,10 +19,12 @@ from torch import nn
 LEAKY_GAIN = math.sqrt(2 / (1 + 0.2**2))  # He et al. 2015 for LeakyReLU(0.2)
 
 
-def _conv(channels_in: int, channels_out: int, kernel: int, gain: float, groups: int = 1, bias: bool = False):
+def _conv(
+    channels_in: int, channels_out: int, kernel: int, gain: float, groups: int = 1, bias: bool = False
+) -> nn.Conv2d:
     conv = nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2, groups=groups, bias=bias)
     nn.init.normal_(conv.weight, 0.0, gain / math.sqrt(conv.weight[0].numel()))
-    if bias:
+    if conv.bias is not None:
         nn.init.zeros_(conv.bias)
     return conv
 
@@ -91,6 +93,8 @@ def _resample(x: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
 class Upsample(nn.Module):
     """Change channels by a 1x1 convolution, then double the size bilinearly (the paper's [1, 3, 3, 1] filter)."""
 
+    doubling: torch.Tensor
+
     def __init__(self, channels_in: int, channels_out: int, size: int):
         super().__init__()
         self.project = _conv(channels_in, channels_out, 1, 1.0) if channels_in != channels_out else nn.Identity()
@@ -102,6 +106,8 @@ class Upsample(nn.Module):
 
 class Downsample(nn.Module):
     """Halve the size by the [1, 3, 3, 1] filter (antialiased bilinear), then change channels by a 1x1 convolution."""
+
+    halving: torch.Tensor
 
     def __init__(self, channels_in: int, channels_out: int, size: int):
         super().__init__()

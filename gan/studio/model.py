@@ -64,7 +64,7 @@ class Model:
         self._two_at_a_time = ThreadPoolExecutor(2, "draw")
         if spaces:
             # A Space with a lent GPU stops when no function asks for one; anywhere else this changes nothing.
-            self._draw_many = spaces.GPU(duration=10)(self._draw_many)
+            vars(self)["_draw_many"] = spaces.GPU(duration=10)(self._draw_many)
 
     @property
     def opening(self) -> int:
@@ -202,6 +202,7 @@ class Model:
         """Return (1, latent_dim) float32, as the address has them: not yet multiplied by its truncation."""
         if address.seed is not None:
             return latents_from_seeds([address.seed], self.latent_dim)
+        assert address.latents is not None  # one of the two there is
         return torch.frombuffer(bytearray(address.latents), dtype=torch.float16).float()[None]
 
     def points_of(self, addresses: list[Address]) -> torch.Tensor:
@@ -214,13 +215,12 @@ class Model:
 
     def draw_with(self, pipeline: AlbumCoverPipeline, addresses: list[Address]) -> list[Image.Image]:
         """Draw by another pipeline, which has as many latents and can be asked for the same."""
-        images = []
+        images: list[Image.Image] = []
         for start in range(0, len(addresses), MOST_AT_ONCE):  # others come in between
             some = addresses[start : start + MOST_AT_ONCE]
             points, wanted = self.points_of(some), _wanted(some)
-            images += (
-                self._two_at_a_time.submit(pipeline, latents=points, batch_size=len(some), **wanted).result().images
-            )
+            drawn = self._two_at_a_time.submit(_drawn, pipeline, points, batch_size=len(some), **wanted)
+            images += drawn.result()
         return images
 
     def likely_kind(self, cover: Address) -> int:
@@ -237,7 +237,7 @@ class Model:
         with torch.no_grad():
             asked = self.pipeline.prepare_conditions(len(kinds), **_wanted(kinds))
             any_kind, *each = self.pipeline.synthesis.compose(self.points_of(kinds), **asked)
-        return 1 + torch.stack([(one - any_kind).square().mean() for one in each]).argmin().item()
+        return 1 + int(torch.stack([(one - any_kind).square().mean() for one in each]).argmin())
 
     def show(self, addresses: list[Address]) -> list[dict[str, str]]:
         """Draw covers, in one batch, as scripts take them: each `{"src": data address of a PNG, "address": query}`.
@@ -292,19 +292,24 @@ class Model:
 
     def loop(self, seed_a: int, seed_b: int, frames: int, truncation: float) -> list[Image.Image]:
         """The walk from seed a to seed b and back, as `frames` covers. Raises ValueError as the pipeline does."""
-        return self._draw_many(walk(*self.pipeline.prepare_latents([seed_a, seed_b]), frames), truncation)
+        ends = self.pipeline.prepare_latents([seed_a, seed_b])
+        return self._draw_many(walk(ends[0], ends[1], frames), truncation)
 
-    def _draw_many(self, latents: torch.Tensor, truncation: float, **wanted: list) -> list[Image.Image]:
+    def _draw_many(self, latents: torch.Tensor, truncation: float, **wanted: list[Any]) -> list[Image.Image]:
         pipeline = self.pipeline
         if spaces and torch.cuda.is_available():
             # a copy: other visitors are drawing with the original meanwhile
             pipeline = AlbumCoverPipeline(copy.deepcopy(pipeline.synthesis)).to("cuda")
-        return pipeline(latents=latents, truncation=truncation, **wanted).images
+        return _drawn(pipeline, latents, truncation=truncation, **wanted)
 
 
-def _wanted(addresses: list[Address]) -> dict[str, list]:
+def _drawn(pipeline: AlbumCoverPipeline, latents: torch.Tensor, **asked: Any) -> list[Image.Image]:
+    return pipeline(latents=latents, **asked).images
+
+
+def _wanted(addresses: list[Address]) -> dict[str, list[Any]]:
     """What the pipeline is asked for: of each address what stands there; what none of them names is left out."""
-    wanted = {
+    wanted: dict[str, list[Any]] = {
         "genres": [address.genre or None for address in addresses],
         "clusters": [address.kind - 1 if address.kind else None for address in addresses],
         "colours": [address.shares for address in addresses],

@@ -23,7 +23,7 @@ def programs() -> dict[str, str]:
     for file in sorted(Path(__file__).parent.glob("[!_]*.py")):
         tree = ast.parse(file.read_text())
         if any(isinstance(node, ast.FunctionDef) and node.name == "main" for node in tree.body):
-            found[file.stem] = ast.get_docstring(tree).splitlines()[0]
+            found[file.stem] = (ast.get_docstring(tree) or "").splitlines()[0]
     return found
 
 

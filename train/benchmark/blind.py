@@ -19,6 +19,7 @@ from accelerate import Accelerator
 from PIL import Image
 from torch import nn
 
+from gan.latents import config_of
 from gan.pipeline import latents_from_seeds
 from gan.pipeline_folder import PipelineError, load_pipeline
 from train.cli import UserError, check_output_dir
@@ -88,7 +89,7 @@ def page_name(page: int) -> str:
 @torch.no_grad()
 def sheet(generator: nn.Module, seeds: range) -> np.ndarray:
     """The covers of some seeds in rows of eight: (H, W, 3) uint8."""
-    latents = latents_from_seeds(list(seeds), generator.config.latent_dim)
+    latents = latents_from_seeds(list(seeds), config_of(generator).latent_dim)
     covers = to_uint8(generator(latents.to(next(generator.parameters()).device))).numpy()
     rows = [np.hstack(list(covers[k : k + COLUMNS])) for k in range(0, len(covers), COLUMNS)]
     return np.vstack(rows)

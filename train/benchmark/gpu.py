@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, cast
 
 import yaml
 
@@ -130,7 +131,7 @@ def sized(painter: Recipe, rates: dict[str, float], minutes: float) -> Recipe:
     total = sum(shown.values())
     checkpoints = max(size, total // CHECKPOINTS)
     del shown["compose"]  # it takes the rest
-    return replace(painter, phases=shown, total_images=total, checkpointing_images=checkpoints)
+    return replace(painter, phases=cast(Any, shown), total_images=total, checkpointing_images=checkpoints)
 
 
 def run(leg: Leg, folder: Path) -> str:
@@ -158,7 +159,7 @@ def run(leg: Leg, folder: Path) -> str:
     return f"done in {spent}"
 
 
-def end(program: subprocess.Popen) -> None:
+def end(program: "subprocess.Popen[bytes]") -> None:
     """Ask a program that still runs to stop, as Ctrl+C does; end it where it takes too long."""
     if program.poll() is None:
         program.send_signal(signal.SIGINT)

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import packaging.version
 import torch
@@ -192,7 +193,7 @@ def ours(trainer: Trainer, batch: Batch) -> Contender:
     return contender(f"ours, {'bf16' if trainer.bf16 else 'fp32'}", networks, lap, (batch.latents,), (batch.real,))
 
 
-def r3gan_arguments(recipe: Recipe, bf16: bool) -> tuple[dict, dict]:
+def r3gan_arguments(recipe: Recipe, bf16: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what R3GAN's own classes take for the networks of a recipe: for the generator, then the discriminator.
 
     Half precision is in all stages but the smallest, in four at most, as in its published settings.

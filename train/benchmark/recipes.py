@@ -13,6 +13,7 @@ import statistics
 import time
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -86,7 +87,7 @@ def read(text: str) -> Recipe:
     return load_recipe(name, changed)
 
 
-def trained(text: str, recipe: Recipe, args: argparse.Namespace, accelerator: Accelerator) -> dict:
+def trained(text: str, recipe: Recipe, args: argparse.Namespace, accelerator: Accelerator) -> dict[str, Any]:
     """Train one recipe until the time is over, and measure its covers."""
     device, seconds = accelerator.device, 60 * args.minutes
     covers, held_out = open_covers(args.dataset_name, recipe, streaming=False)
@@ -152,7 +153,7 @@ def speed(trainer: Trainer, covers: Covers, held_out: Covers) -> float:
     return batch * every / statistics.median(b - a for a, b in pairwise(rounds))
 
 
-def table(scores: list[dict]) -> str:
+def table(scores: list[dict[str, Any]]) -> str:
     """Return a Markdown table of the scores, the best first."""
     columns = ("recipe", "covers shown", "seconds", "fd_covers", "precision", "recall", "SWD")
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]

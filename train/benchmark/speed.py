@@ -30,6 +30,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from gan.latents import config_of
 from gan.losses import LOSSES
 from train.benchmark.piles import draw_cover
 from train.cli import UserError
@@ -182,7 +183,7 @@ def random_batch(trainer: Trainer) -> Batch:
     recipe, device = trainer.recipe, next(trainer.gan.generator.parameters()).device
     size, shape = recipe.train_batch_size, (recipe.train_batch_size, recipe.resolution, recipe.resolution, 3)
     real, others = (to_float(torch.randint(0, 256, shape, dtype=torch.uint8)).to(device) for _ in range(2))
-    latents = torch.randn(size, trainer.gan.generator.config.latent_dim, device=device)
+    latents = torch.randn(size, config_of(trainer.gan.generator).latent_dim, device=device)
     compares = LOSSES[recipe.loss].compares
     return Batch(latents, real, others if compares else None, (None, None), torch.rand(size, 1, 1, 1, device=device))
 
@@ -429,7 +430,7 @@ def sprint_speeds(recipe: Recipe, steps: int, device: torch.device, threads: int
         discriminator.zero_grad()
         loss_real = criterion(discriminator(real.to(device)), torch.ones(size, device=device))
         loss_real.backward()
-        fake = generator(torch.randn(size, generator.config.latent_dim, device=device))
+        fake = generator(torch.randn(size, config_of(generator).latent_dim, device=device))
         loss_fake = criterion(discriminator(fake.detach()), torch.zeros(size, device=device))
         loss_fake.backward()
         optimizers[1].step()

@@ -157,6 +157,7 @@ def read_genres(name: str, count: int) -> dict[str, torch.Tensor]:
         names, covers = load_genres(name), load_covers(name, SIDE, labelled=True)
     except CoversError as error:
         raise UserError(f"--genres {name}: {error}") from error
+    assert covers.labels is not None
     found = {}
     for number, genre in enumerate(names):
         which = np.flatnonzero(covers.labels.numpy() == number)[:count].tolist()

@@ -12,7 +12,7 @@ three were not measured it is `fd_covers`.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 
 Line = dict[str, float]  # an evaluation, as metrics.jsonl holds it
@@ -23,13 +23,21 @@ PRODUCT = ("kernel_eyes", "colour_spread", "real_colour_spread", "lattice_db", "
 def best_of(evaluations: Sequence[Line]) -> Line:
     """Return the best of evaluations by what all of them measured; of equal ones the first."""
     rule = next(rule for rule in RULES if all(rule(line) is not None for line in evaluations))
-    return min(evaluations, key=rule)
+    return min(evaluations, key=lambda line: _value(rule, line))
 
 
 def is_best(evaluation: Line, earlier: Sequence[Line]) -> bool:
     """Return whether an evaluation is better than all earlier ones that measured what decides about this one."""
     rule = next(rule for rule in RULES if rule(evaluation) is not None)
-    return rule(evaluation) < min((found for line in earlier if (found := rule(line)) is not None), default=math.inf)
+    return _value(rule, evaluation) < min(
+        (found for line in earlier if (found := rule(line)) is not None), default=math.inf
+    )
+
+
+def _value(rule: Callable[[Line], float | None], line: Line) -> float:
+    value = rule(line)
+    assert value is not None  # or else another rule would decide
+    return value
 
 
 def _kid(line: Line) -> float | None:

@@ -52,8 +52,10 @@ def sliced_wasserstein(real: torch.Tensor, fake: torch.Tensor, seed: int = 0) ->
     distances = {}
     bands = [_bands(images) for images in (real, fake)]
     for level, (side, band) in enumerate(bands[0].items()):
-        descriptors = [_descriptors(b, seeded(seed, level, which)) for which, b in enumerate((band, bands[1][side]))]
-        distances[side] = 1000 * _sliced_distance(*descriptors, seeded(seed, level, 2))
+        of_real, of_fake = (
+            _descriptors(b, seeded(seed, level, which)) for which, b in enumerate((band, bands[1][side]))
+        )
+        distances[side] = 1000 * _sliced_distance(of_real, of_fake, seeded(seed, level, 2))
     return distances
 
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import nn
 from tqdm.auto import tqdm
 
+from gan.latents import config_of
 from gan.networks.efficientnet_lite import EfficientNetLite
 from gan.pipeline import latents_from_seeds
 from train.covers import Covers, to_uint8
@@ -117,7 +119,7 @@ class Evaluation:
         learned = mean_logit(self.train.batch(0, count), self.train.batch_labels(0, count))
         return round(learned - mean_logit(self.real[:count], self._few_labels), 5)
 
-    def copies(self, generator: nn.Module) -> dict:
+    def copies(self, generator: nn.Module) -> dict[str, Any]:
         """Look for as many generated and held-out covers among all training covers; return what copies.json holds."""
         count = self.patch_covers
         drawn = draw(generator, count, self._few_labels)
@@ -133,7 +135,7 @@ class Evaluation:
 def draw(generator: nn.Module, count: int, labels: torch.Tensor | None = None, progress: bool = False) -> torch.Tensor:
     """Draw the covers of seeds 0, 1, 2, ..., of the genres (count,) `labels`: (count, H, W, 3) uint8 on the CPU."""
     device = next(generator.parameters()).device
-    latents = latents_from_seeds(list(range(count)), generator.config.latent_dim)
+    latents = latents_from_seeds(list(range(count)), config_of(generator).latent_dim)
     inputs = [latents] if labels is None else [latents, labels]
     parts = list(zip(*(tensor.to(device).split(64) for tensor in inputs), strict=True))
     bar = tqdm(parts, "Drawing", unit="batch", disable=not progress)

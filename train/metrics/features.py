@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -78,7 +79,7 @@ class CoverFeatures(nn.Module):
         return torch.cat(found)
 
 
-def in_float32() -> AbstractContextManager:
+def in_float32() -> AbstractContextManager[None]:
     """Keep all digits of float32 in a GPU's convolutions, inside a `with` (by default they have 10 bits, TF32)."""
     return torch.backends.cudnn.flags(enabled=True, benchmark=torch.backends.cudnn.benchmark, allow_tf32=False)
 
@@ -107,7 +108,9 @@ def load_features(file: str | Path = WEIGHTS) -> CoverFeatures:
     weights = load_file(file)
     network = CoverFeatures(width=len(weights["stages.0.0.weight"]))
     network.load_state_dict(weights)
-    return network.to(memory_format=torch.channels_last).eval().requires_grad_(False)
+    move: Any = network.to  # torch's types know no `memory_format` there
+    move(memory_format=torch.channels_last)
+    return network.eval().requires_grad_(False)
 
 
 class CoverDistances:

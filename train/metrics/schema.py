@@ -4,7 +4,7 @@ import json
 import math
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Self, get_args
+from typing import Any, Self, get_args
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Measured:
         names = ((field.name, get_args(field.type)[:-1]) for field in fields(cls))
         return cls(**{name: values[name] for name, kinds in names if name in values and _is_one(values[name], kinds)})
 
-    def as_dict(self) -> dict:
+    def as_dict(self) -> dict[str, Any]:
         """Return what was measured, as the file holds it."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
@@ -58,12 +58,12 @@ class Scores(Measured):
     count: int | None = None
     filter: str | None = None
     patch_covers: int | None = None
-    sliced_wasserstein: dict | float | None = None
+    sliced_wasserstein: dict[str, Any] | float | None = None
     fd_covers: float | None = None
     precision_covers: float | None = None
     recall_covers: float | None = None
     pairwise_distance: float | None = None
-    real_sliced_wasserstein: dict | float | None = None
+    real_sliced_wasserstein: dict[str, Any] | float | None = None
     real_fd_covers: float | None = None
     real_precision_covers: float | None = None
     real_recall_covers: float | None = None
@@ -119,13 +119,13 @@ class Copies(Measured):
     samples: int | None = None
     nearest_bits: int | None = None
     found: int | None = None
-    bits: dict | None = None
-    feature_distance: dict | None = None
+    bits: dict[str, Any] | None = None
+    feature_distance: dict[str, Any] | None = None
     held_out_samples: int | None = None
     held_out_nearest_bits: int | None = None
     held_out_found: int | None = None
-    held_out_bits: dict | None = None
-    held_out_feature_distance: dict | None = None
+    held_out_bits: dict[str, Any] | None = None
+    held_out_feature_distance: dict[str, Any] | None = None
 
 
 def _is_one(value: object, kinds: tuple[type, ...]) -> bool:

@@ -9,6 +9,7 @@ The token is the one of `hf auth login`, or HF_TOKEN.
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from gan.errors import HubError
 from train.cli import Parser, UserError, run
@@ -29,7 +30,7 @@ def main() -> str:
     from train.share.hub import upload_dataset, upload_model, upload_space
 
     kind = arguments.pop("kind")
-    upload = {"model": upload_model, "dataset": upload_dataset, "space": upload_space}[kind]
+    upload: Any = {"model": upload_model, "dataset": upload_dataset, "space": upload_space}[kind]
     try:
         sent = upload(**arguments)
     except (HubError, PipelineError) as error:

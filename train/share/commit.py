@@ -112,8 +112,9 @@ def commit_files(
             card = files["README.md"]
             card = card if isinstance(card, bytes) else card.read_bytes()
             theirs = _card_there(kind, repo_id) if "README.md" in there else None
-            files = files | {"README.md": merge_cards(card.decode(), theirs, decided).encode()}
-            sizes["README.md"] = len(files["README.md"])
+            merged = merge_cards(card.decode(), theirs, decided).encode()
+            files = files | {"README.md": merged}
+            sizes["README.md"] = len(merged)
         stale = [name for name in there if name not in files and any(fnmatch(name, pattern) for pattern in ours)]
         operations = [CommitOperationAdd(name, files[name]) for name in sizes]
         operations += [CommitOperationDelete(name) for name in stale]

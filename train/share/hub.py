@@ -123,8 +123,8 @@ def upload_model(
         files = _matching(written, MODEL_FILES) | run.files
         files |= _sound(folder)
         if onnx:
-            files["generator.onnx"] = Path(temporary) / "generator.onnx"
-            export_onnx(pipeline.synthesis, files["generator.onnx"])
+            files["generator.onnx"] = exported = Path(temporary) / "generator.onnx"
+            export_onnx(pipeline.synthesis, exported)
         files["covers.png"] = draw_card_picture(pipeline)
         if own_card:
             files["README.md"] = own_card
@@ -140,7 +140,7 @@ def upload_model(
 
 def _sound(folder: Path) -> Files:
     """Return what others made beside a pipeline, each read before it is sent. Raises HubError where one cannot be."""
-    found = {}
+    found: Files = {}
     for name, load, anew in (
         (COVERS_INDEX, load_index, "build it anew with train.copies"),
         (SURVEY, load_survey, "make it anew"),
@@ -174,11 +174,13 @@ def upload_dataset(
             refuses.
     """
     license = license_id(license) if license else None
-    files = _matching(Path(folder), DATASET_FILES)
+    files: Files = {}
+    files |= _matching(Path(folder), DATASET_FILES)
     if "report.json" not in files or not any(name.endswith(".parquet") for name in files):
         raise HubError(f"{folder}: holds no prepared dataset (train.prepare writes one)")
     if license:
-        card = RepoCard(files["README.md"].read_text(encoding="utf-8") if "README.md" in files else "---\n---\n")
+        there = files.get("README.md")
+        card = RepoCard(there.read_text(encoding="utf-8") if isinstance(there, Path) else "---\n---\n")
         card.data["license"] = license
         files["README.md"] = str(card).encode()
     decided = ("license",) if license else ()

@@ -4,6 +4,7 @@ import io
 import json
 import math
 import re
+from typing import Any
 
 from diffusers.utils import make_image_grid
 from huggingface_hub import EvalResult, ModelCardData
@@ -200,8 +201,9 @@ def _grown_from(smaller: object) -> str | None:
     """Return a line about the run at a lower resolution whose networks this one grew from, or None."""
     if not isinstance(smaller, dict):
         return None
-    resolution, images, seconds = (smaller.get(key) for key in ("resolution", "images", "seconds"))
-    if not all(isinstance(value, int | float) and math.isfinite(value) for value in (resolution, images, seconds)):
+    told: list[Any] = [smaller.get(key) for key in ("resolution", "images", "seconds")]
+    resolution, images, seconds = told
+    if not all(isinstance(value, int | float) and math.isfinite(value) for value in told):
         return None
     return f"{images:,} at {resolution} pixels, in {seconds / 3600:.2f} hours"
 

@@ -5,10 +5,12 @@ import importlib.util
 import logging
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from gan.errors import HubError
+from gan.latents import config_of
 from gan.pipeline import genres_of, latents_from_seeds
 from gan.pipeline_folder import export_inputs
 
@@ -44,7 +46,9 @@ def export_onnx(generator: torch.nn.Module, file: Path) -> float:
     """
     check_onnx_packages()
     # a copy, because training keeps its weights in channels_last, on another device
-    generator = copy.deepcopy(generator).to("cpu", memory_format=torch.contiguous_format).eval()
+    generator = copy.deepcopy(generator).eval()
+    move: Any = generator.to  # torch's types know no `memory_format` there
+    move("cpu", memory_format=torch.contiguous_format)
     inputs, shapes = export_inputs(generator)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # says that torchvision is not there
     with warnings.catch_warnings(action="ignore"):
@@ -57,7 +61,8 @@ def export_onnx(generator: torch.nn.Module, file: Path) -> float:
             dynamo=True,
             verbose=False,
         )
-    graph = program.model.graph
+    assert program is not None
+    graph: Any = program.model.graph
     for part in [*graph.all_nodes(), *graph.initializers.values(), *graph.inputs, *graph.outputs]:
         part.metadata_props.clear()  # names folders of the machine that wrote it
     program.save(file, external_data=False)
@@ -71,7 +76,7 @@ def export_onnx(generator: torch.nn.Module, file: Path) -> float:
 def _difference(generator: torch.nn.Module, file: Path) -> float:
     import onnxruntime
 
-    inputs = [latents_from_seeds(list(range(CHECKED_SEEDS)), generator.config.latent_dim)]
+    inputs = [latents_from_seeds(list(range(CHECKED_SEEDS)), config_of(generator).latent_dim)]
     if genres := genres_of(generator):
         inputs.append(torch.arange(CHECKED_SEEDS) % (len(genres) + 1))
     expected = generator(*inputs)

@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from gan.networks import NETWORKS
 from gan.untrusted import check_file, own_file, read_json
@@ -28,7 +29,7 @@ class Run:
         files: further files to upload, by their path in the repository.
     """
 
-    config: dict = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict[str, Any])
     images: int | None = None
     seconds: float | None = None
     scores: Scores = field(default_factory=Scores)
@@ -59,7 +60,9 @@ def read_run(pipeline: Path, network: type, images: int | None = None) -> Run:
     """
     pipeline = pipeline.resolve()
     folder = next((f for f in (pipeline.parent, pipeline) if own_file(f, "config.json")), None)
-    config = _read(folder, "config.json") if folder else {}
+    if folder is None:
+        return Run()
+    config = _read(folder, "config.json")
     try:
         if NETWORKS[config["network"]][0] is not network:
             return Run()
@@ -102,7 +105,7 @@ def _public(value: object) -> object:
     return value
 
 
-def _read(folder: Path, name: str) -> dict:
+def _read(folder: Path, name: str) -> dict[str, Any]:
     """Return the JSON object in a file of a folder, or {} where there is none."""
     try:
         content = read_json(folder / name)
@@ -111,7 +114,7 @@ def _read(folder: Path, name: str) -> dict:
     return content if isinstance(content, dict) else {}
 
 
-def _metrics(file: Path | None) -> list[dict]:
+def _metrics(file: Path | None) -> list[dict[str, Any]]:
     """Return the lines of metrics.jsonl that have a number of covers; a killed run leaves half a line at the end."""
     found = []
     try:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from gan.latents import config_of
 from gan.pipeline import genres_of
 from train.covers import seeded
 from train.train_gan.recipes import Recipe
@@ -65,9 +66,11 @@ class Averages:
 
     def ready(self, images: int) -> nn.Module:
         """Return the chosen average, ready to draw with; made once for each moment of the run."""
-        if self._ready is None or self._ready[0] != (images, self.chosen):
-            self.keep(with_standing_statistics(self.averages[self.chosen]), images)
-        return self._ready[1]
+        if self._ready is not None and self._ready[0] == (images, self.chosen):
+            return self._ready[1]
+        network = with_standing_statistics(self.averages[self.chosen])
+        self.keep(network, images)
+        return network
 
 
 def mend_statistics(network: nn.Module) -> None:
@@ -76,7 +79,9 @@ def mend_statistics(network: nn.Module) -> None:
     The update of such a batch is skipped, but no later update would mend what it left in the statistics.
     """
     for norm in network.modules():
-        if isinstance(norm, nn.BatchNorm2d) and not (norm.running_mean + norm.running_var).isfinite().all():
+        if not isinstance(norm, nn.BatchNorm2d) or norm.running_mean is None or norm.running_var is None:
+            continue
+        if not (norm.running_mean + norm.running_var).isfinite().all():
             norm.reset_running_stats()
 
 
@@ -102,7 +107,7 @@ def with_standing_statistics(generator: nn.Module) -> nn.Module:
         norm.reset_running_stats()
         norm.momentum = None  # the mean of all batches
     device = next(generator.parameters()).device
-    inputs = [torch.randn(STATISTICS_COVERS, generator.config.latent_dim, generator=seeded(0))]
+    inputs = [torch.randn(STATISTICS_COVERS, config_of(generator).latent_dim, generator=seeded(0))]
     if genres := genres_of(generator):
         inputs.append(torch.arange(STATISTICS_COVERS) % (len(genres) + 1))
     for part in zip(*(tensor.to(device).split(STATISTICS_BATCH) for tensor in inputs), strict=True):

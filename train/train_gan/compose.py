@@ -8,6 +8,7 @@ While tuning, a third looks at painted covers (tune.py).
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -58,7 +59,7 @@ class Composing:
     optimizer: torch.optim.Optimizer
     critic_optimizer: torch.optim.Optimizer
     heads_optimizer: torch.optim.Optimizer | None
-    autocast: Callable
+    autocast: Callable[..., Any]
     accelerator: Accelerator
     learning_rate: float = 2e-4
     penalty_weight: float = 1.0

@@ -6,6 +6,7 @@ from functools import partial
 import torch
 
 from gan.augment import Augmentation, draw_augmentation
+from gan.latents import config_of
 from gan.losses import LOSSES
 from gan.pipeline_folder import check_genres
 from train.cli import UserError
@@ -49,7 +50,7 @@ class Batches:
     def at(self, images: int) -> Batch:
         """Return this process's share of the batch that follows `images` covers."""
         recipe, compares = self.recipe, LOSSES[self.recipe.loss].compares
-        latent_dim, batch = self.gan.generator.config.latent_dim, recipe.train_batch_size
+        latent_dim, batch = config_of(self.gan.generator).latent_dim, recipe.train_batch_size
         latents = torch.randn(batch, latent_dim, generator=seeded(recipe.seed, LATENTS, images))
         mix = torch.rand(batch, 1, 1, 1, generator=seeded(recipe.seed, MIX, images))
         return Batch(
@@ -87,7 +88,7 @@ class Batches:
             return None
         generator = seeded(self.recipe.seed, DROPPED_LABELS, images, stream)
         chance = torch.rand(self.recipe.train_batch_size, generator=generator)[self.share]
-        return send(with_some_dropped(labels, chance, len(self.gan.generator.config.genres)), self.device)
+        return send(with_some_dropped(labels, chance, len(config_of(self.gan.generator).genres)), self.device)
 
     def _augmentation(self, images: int, network: int) -> Augmentation | None:
         recipe = self.recipe

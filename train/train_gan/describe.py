@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from gan.latents import config_of
 from train.train_gan.painter import Painter
 from train.train_gan.recipes import Recipe
 from train.train_gan.state import GAN
@@ -12,7 +13,7 @@ def describe(gan: GAN | Painter, recipe: Recipe) -> str:
     """Return in words a recipe, the size of its networks, and the shape of every layer's output for one cover."""
     lines = [f"{name}: {value}" for name, value in vars(recipe).items()]
     covers = torch.zeros(2, 3, recipe.resolution, recipe.resolution)
-    inputs = {"generator": torch.zeros(2, gan.generator.config.latent_dim), "discriminator": covers}
+    inputs = {"generator": torch.zeros(2, config_of(gan.generator).latent_dim), "discriminator": covers}
     if isinstance(gan, Painter):
         config = gan.discriminator.config
         latents = torch.zeros(2, config.latent_channels, config.positions, config.positions)
@@ -24,12 +25,12 @@ def describe(gan: GAN | Painter, recipe: Recipe) -> str:
         count = sum(p.numel() for p in network.parameters())
         lines += ["", f"{role}: {type(network).__name__}, {count:,} parameters", f"  {'input':<28} {_shape(example)}"]
 
-        def show(module: nn.Module, _, output: torch.Tensor, name: str, lines: list[str] = lines) -> None:
+        def show(module: nn.Module, _: object, output: torch.Tensor, name: str, lines: list[str] = lines) -> None:
             own = sum(p.numel() for p in module.parameters(recurse=False))
             lines.append(f"  {name:<28} {_shape(output):<18} {type(module).__name__:<16} {own:>10,}")
 
         layers = [(n, m) for n, m in network.named_modules() if n and not isinstance(m, nn.Sequential | nn.Identity)]
-        hooks = [m.register_forward_hook(lambda *a, n=n: show(*a, name=n)) for n, m in layers]
+        hooks = [m.register_forward_hook(lambda layer, x, y, n=n: show(layer, x, y, n)) for n, m in layers]
         with torch.no_grad():
             network(example.to(next(network.parameters()).device))
         for hook in hooks:

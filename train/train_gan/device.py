@@ -17,7 +17,7 @@ from train.train_gan.stop import LAUNCHED
 try:
     import resource
 except ImportError:  # Windows
-    resource = None
+    resource = None  # type: ignore[assignment]  # a module, or none
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc's malloc.h
 LARGEST = 2**31 - 1
@@ -59,8 +59,7 @@ def cpu_threads() -> int:
     if asked.isdecimal() and (int(asked) > 1 or not {LAUNCHED, "LOCAL_WORLD_SIZE"} & os.environ.keys()):
         return max(1, int(asked))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    cores = min(cores, cpu_quota())
-    return max(1, round(cores) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    return max(1, round(min(cores, cpu_quota())) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def cpu_quota(file: Path = Path("/sys/fs/cgroup/cpu.max")) -> float:

@@ -5,6 +5,7 @@ With it a projected discriminator judges what is composed without painting it: t
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -32,7 +33,7 @@ class Distilling:
     teacher: EfficientNetLite
     paint: Callable[[torch.Tensor], torch.Tensor]
     optimizer: torch.optim.Optimizer
-    autocast: Callable
+    autocast: Callable[..., Any]
     accelerator: Accelerator
     learning_rate: float = 1e-3
 

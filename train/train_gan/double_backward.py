@@ -7,9 +7,12 @@ the same detour on GPUs, Karras et al. 2020.) The second derivative of LeakyReLU
 zeros and adds it, here it is left out.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 import torch.nn.functional as F
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 from torch.overrides import TorchFunctionMode
 
 
@@ -23,7 +26,9 @@ class FastDoubleBackward(TorchFunctionMode):
     asks for no other, and that of the weights would double the work.
     """
 
-    def __torch_function__(self, function, types, args=(), kwargs=None):
+    def __torch_function__(
+        self, function: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         """Replace the two functions; every other function of torch passes through unchanged."""
         if function is F.conv2d:
             return _conv2d(*args, **(kwargs or {}))
@@ -53,14 +58,14 @@ def _conv2d(
 class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: FunctionCtx, images: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, settings: Settings
+        ctx: Any, images: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, settings: Settings
     ) -> torch.Tensor:
         ctx.save_for_backward(images, weight)
         ctx.settings, ctx.bias_sizes = settings, None if bias is None else list(bias.shape)
         return torch.convolution(images, weight, bias, *settings)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         images, weight = ctx.saved_tensors
         if torch.is_grad_enabled():
             return _InputGradient.apply(gradient, images, weight, ctx.settings), None, None, None
@@ -73,7 +78,7 @@ class _InputGradient(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx, gradient: torch.Tensor, images: torch.Tensor, weight: torch.Tensor, settings: Settings
+        ctx: Any, gradient: torch.Tensor, images: torch.Tensor, weight: torch.Tensor, settings: Settings
     ) -> torch.Tensor:
         ctx.save_for_backward(gradient, weight)
         ctx.settings = settings
@@ -81,7 +86,7 @@ class _InputGradient(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, twice: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    def backward(ctx: Any, twice: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         gradient, weight = ctx.saved_tensors
         of_gradient = torch.convolution(twice, weight, None, *ctx.settings) if ctx.needs_input_grad[0] else None
         of_weight = None
@@ -99,7 +104,7 @@ def _leaky_relu(x: torch.Tensor, negative_slope: float = 0.01, inplace: bool = F
 
 class _LeakyReLU(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, x: torch.Tensor, slope: float, inplace: bool) -> torch.Tensor:
+    def forward(ctx: Any, x: torch.Tensor, slope: float, inplace: bool) -> torch.Tensor:
         out = F.leaky_relu(x, slope, inplace)
         if inplace:
             ctx.mark_dirty(x)
@@ -108,7 +113,7 @@ class _LeakyReLU(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: FunctionCtx, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         return _LeakyReLUGradient.apply(gradient, *ctx.saved_tensors, ctx.slope), None, None
 
 
@@ -116,13 +121,13 @@ class _LeakyReLUGradient(torch.autograd.Function):
     """Compute the gradient of LeakyReLU: linear in `gradient`, with a slope that depends on the input's sign alone."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, gradient: torch.Tensor, out: torch.Tensor, slope: float) -> torch.Tensor:
+    def forward(ctx: Any, gradient: torch.Tensor, out: torch.Tensor, slope: float) -> torch.Tensor:
         ctx.save_for_backward(out)
         ctx.slope = slope
         return torch.ops.aten.leaky_relu_backward(gradient, out, slope, True)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, twice: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    def backward(ctx: Any, twice: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (out,) = ctx.saved_tensors
         return torch.ops.aten.leaky_relu_backward(twice, out, ctx.slope, True), None, None

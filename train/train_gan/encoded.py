@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -67,7 +68,7 @@ def encode(
     painter: Painter,
     covers: Covers,
     features: EfficientNetLite | None,
-    autocast: Callable,
+    autocast: Callable[..., Any],
     scale: tuple[torch.Tensor, torch.Tensor] | None = None,
 ) -> Encoded:
     """Encode all covers, and look at each once with the frozen network.

@@ -7,6 +7,7 @@ computed once, and what composes them never needs to see a pixel.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -45,7 +46,7 @@ class Painting:
     features: EfficientNetLite | None
     optimizer: torch.optim.Optimizer
     critic_optimizer: torch.optim.Optimizer
-    autocast: Callable
+    autocast: Callable[..., Any]
     accelerator: Accelerator
     learning_rate: float = 1e-3
     critic_learning_rate: float = 3e-4

@@ -80,7 +80,7 @@ class Push:
             signal.signal(signal.SIGINT, before)
         return True
 
-    def _copy(self) -> tempfile.TemporaryDirectory:
+    def _copy(self) -> "tempfile.TemporaryDirectory[str]":
         """Copy what is sent: the next checkpoint replaces it in the run folder while it is on its way."""
         # in the run folder, which has room, and sweeps up what a killed process left there
         copy = tempfile.TemporaryDirectory(prefix=".push-", dir=self.folder, ignore_cleanup_errors=True)
@@ -93,7 +93,7 @@ class Push:
                 shutil.copy(file, there)
         return copy
 
-    def _send(self, copy: tempfile.TemporaryDirectory, images: int) -> None:
+    def _send(self, copy: "tempfile.TemporaryDirectory[str]", images: int) -> None:
         with copy:
             try:
                 sent = upload_model(

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 
 import yaml
 from pydantic import ConfigDict, Field, ValidationError, model_validator
@@ -180,7 +180,7 @@ class Recipe:
         return networks[0], networks[1]
 
 
-def load_recipe(config: str, overrides: dict) -> Recipe:
+def load_recipe(config: str, overrides: dict[str, Any]) -> Recipe:
     """Read a recipe and set what the command line says differently.
 
     Args:
@@ -227,7 +227,7 @@ def names() -> list[str]:
     return sorted(path.stem for path in CONFIGS.glob("*.yaml"))
 
 
-def _checked(config: str, values: dict) -> Recipe:
+def _checked(config: str, values: dict[str, Any]) -> Recipe:
     try:
         return Recipe(**values)
     except ValidationError as error:

@@ -4,6 +4,7 @@ import json
 import platform
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -53,7 +54,7 @@ class RunConfig:
     torch: str = torch.__version__
     digest: str | None = None
 
-    def as_dict(self) -> dict:
+    def as_dict(self) -> dict[str, Any]:
         """Return what `config.json` holds."""
         values = asdict(self)
         recipe = values.pop("recipe")
@@ -61,7 +62,7 @@ class RunConfig:
             del values["digest"]
         return recipe | values
 
-    def difference(self, before: dict) -> tuple[str, object, object] | None:
+    def difference(self, before: dict[str, Any]) -> tuple[str, object, object] | None:
         """Return by what this is another run than the one whose `config.json` held `before`: name, then and now."""
         now = self.as_dict()
         # covers that are the same may have moved, to the Hub say
@@ -82,7 +83,7 @@ def name_of(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device} ({platform.machine()})"
 
 
-def read_config(file: Path) -> dict:
+def read_config(file: Path) -> dict[str, Any]:
     """Return what a `config.json` holds, or {} where there is none, or none that a run wrote."""
     try:
         values = json.loads(file.read_text())

@@ -6,10 +6,12 @@ import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
 
+from gan.latents import config_of
 from gan.pipeline import AlbumCoverPipeline, genres_of, latents_from_seeds
 from gan.pipeline_folder import save_pipeline
 from train.cli import UserError, check_output_dir, full_disk_in_one_line
@@ -59,7 +61,7 @@ class RunFolder:
         with full_disk_in_one_line(self.folder):
             write_atomically(self._config, (json.dumps(config.as_dict(), indent=2) + "\n").encode())
 
-    def previous_config(self) -> dict:
+    def previous_config(self) -> dict[str, Any]:
         """Return what `config.json` tells of the run that is here, or {} where none has a checkpoint yet."""
         return read_config(self._config) if self.checkpoints.files() else {}
 
@@ -114,7 +116,7 @@ class RunFolder:
         with full_disk_in_one_line(self.folder):
             write_atomically(file, "".join(kept).encode())
 
-    def lines(self) -> list[dict]:
+    def lines(self) -> list[dict[str, Any]]:
         """Return the lines of metrics.jsonl, the oldest first."""
         file = self.folder / "metrics.jsonl"
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
@@ -169,7 +171,7 @@ class RunFolder:
             save_pipeline(pipeline, self.folder / "best", discriminators=discriminators)
 
 
-def kind_of(line: dict) -> str:
+def kind_of(line: dict[str, Any]) -> str:
     """Return the kind of a line of metrics.jsonl; lines of earlier versions do not say it."""
     return line.get("kind", EVALUATION if "ema_sigma" in line else TRAINING)
 
@@ -183,7 +185,7 @@ def draw_sheet(
     Where there are genres they take turns: seed s is drawn as genre s modulo their number.
     """
     device = next(generator.parameters()).device
-    inputs = [latents_from_seeds(list(seeds), generator.config.latent_dim)]
+    inputs = [latents_from_seeds(list(seeds), config_of(generator).latent_dim)]
     if genres := genres_of(generator):
         inputs.append(torch.tensor(list(seeds)) % len(genres))
     parts = zip(*(tensor.to(device).split(16) for tensor in inputs), strict=True)

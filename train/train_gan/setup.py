@@ -5,6 +5,7 @@ import os
 import sys
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -224,7 +225,7 @@ def restore(
     return images, seconds
 
 
-def precision(asked: str, before: dict, device: torch.device) -> str:
+def precision(asked: str, before: dict[str, Any], device: torch.device) -> str:
     """Return "bf16" or "no": with "auto" a run goes on as it began, also on another device."""
     if asked != "auto":
         return asked

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -46,7 +47,11 @@ def build(recipe: Recipe, device: torch.device, genres: Sequence[str] = ()) -> G
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mixed_seed(recipe.seed, INITIALISATION))
         generator, discriminator = recipe.build(list(genres))
-    networks = [n.to(device, memory_format=torch.channels_last).train() for n in (generator, discriminator)]
+    networks = (generator, discriminator)
+    for network in networks:
+        move: Any = network.to  # torch's types know no `memory_format` there
+        move(device, memory_format=torch.channels_last)
+        network.train()
     ema = nn.ModuleList(copy.deepcopy(generator) for _ in recipe.ema_sigma).eval().requires_grad_(False)
-    optimizers = [torch.optim.Adam(network.parameters(), fused=True) for network in networks]
-    return GAN(generator, discriminator, ema, *optimizers, AdaptiveProbability())
+    of_generator, of_discriminator = (torch.optim.Adam(network.parameters(), fused=True) for network in networks)
+    return GAN(generator, discriminator, ema, of_generator, of_discriminator, AdaptiveProbability())

@@ -48,11 +48,13 @@ class Batch:
         return [self._rows(slice(i * size, (i + 1) * size)) for i in range(parts)]
 
     def _rows(self, rows: slice) -> "Batch":
-        draws = tuple(draw and draw[rows] for draw in self.draws)
+        draw, other_draw = (draw and draw[rows] for draw in self.draws)
         others, labels, other_labels = (
             None if tensor is None else tensor[rows] for tensor in (self.others, self.labels, self.other_labels)
         )
-        return Batch(self.latents[rows], self.real[rows], others, draws, self.mix[rows], labels, other_labels)
+        return Batch(
+            self.latents[rows], self.real[rows], others, (draw, other_draw), self.mix[rows], labels, other_labels
+        )
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,7 @@ class Trainer:
         """
         loss, real_logits = LOSSES[self.recipe.loss], None
         if loss.compares:
+            assert real is not None
             with torch.no_grad():
                 real_logits = self.discriminate(real if draw is None else augment(real, draw), labels)
         fake_logits = self.discriminate(fake if draw is None else augment(fake, draw), labels)
@@ -245,7 +248,8 @@ class Trainer:
         generated = self.generate(batch.latents, batch.labels)
         kinds = (seen, (held_out, held_out_labels), (generated, batch.labels))
         logits = torch.stack([self.discriminate(*kind).mean() for kind in kinds])
-        self.gan.augmentation.update(*self.accelerator.reduce(logits, "mean").tolist(), images)
+        train, unseen, drawn = self.accelerator.reduce(logits, "mean").tolist()
+        self.gan.augmentation.update(train, unseen, drawn, images)
 
 
 def _mean(parts: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:

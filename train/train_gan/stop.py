@@ -69,13 +69,13 @@ class Stop:
         finally:
             self.raises = False
 
-    def _tell(self, *_) -> None:
+    def _tell(self, *_: object) -> None:
         self.told = True
         if self.raises:
             self.raises = False  # once: what comes then is saving
             raise KeyboardInterrupt
 
-    def _hang_up(self, *_) -> None:
+    def _hang_up(self, *_: object) -> None:
         """Write to nowhere from now on: the terminal was closed, and the run is still to be saved."""
         nowhere = os.open(os.devnull, os.O_WRONLY)
         for output in self.outputs:

@@ -3,6 +3,8 @@
 torch's own SyncBatchNorm runs on GPUs only; this one also runs where the tests do.
 """
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import nn
@@ -42,6 +44,8 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
             centred = full - mean[:, None, None]
             # two exchanges: the mean of squares less the square of the mean would lose digits
             variance = _MeanOverProcesses.apply(centred.square().mean((0, 2, 3)))
+            assert self.running_mean is not None and self.running_var is not None
+            assert self.num_batches_tracked is not None and self.momentum is not None
             with torch.no_grad():
                 count = dist.get_world_size() * x.numel() / x.shape[1]
                 self.running_mean.lerp_(mean, self.momentum)
@@ -58,11 +62,11 @@ class _MeanOverProcesses(torch.autograd.Function):
     """Average over processes, gradients too: the loss of every process depends on the numbers of every process."""
 
     @staticmethod
-    def forward(ctx, x: torch.Tensor) -> torch.Tensor:
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
         mean = x.clone()
         dist.all_reduce(mean)
         return mean / dist.get_world_size()
 
     @staticmethod
-    def backward(ctx, gradient: torch.Tensor) -> torch.Tensor:
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
         return _MeanOverProcesses.apply(gradient.contiguous())

@@ -4,7 +4,7 @@ import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -20,7 +20,7 @@ TRACKERS = ("none", "tensorboard", "trackio", "wandb")
 PROJECT = "album-cover-gan"
 
 
-def tracker_options(name: str, run: Path | None) -> dict:
+def tracker_options(name: str, run: Path | None) -> dict[str, Any]:
     """Return the arguments of `Accelerator` that make it report to a tracker.
 
     Args:
@@ -39,7 +39,7 @@ def tracker_options(name: str, run: Path | None) -> dict:
     return {"log_with": name, "project_dir": run / "logs"}
 
 
-def start_tracker(accelerator: "Accelerator", run: Path, config: dict) -> None:
+def start_tracker(accelerator: "Accelerator", run: Path, config: dict[str, Any]) -> None:
     """Begin to report, where the accelerator was made with `log_with`.
 
     Args:

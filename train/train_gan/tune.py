@@ -7,6 +7,7 @@ does not.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -38,7 +39,7 @@ class PaintedJudge:
     features: EfficientNetLite
     heads: ProjectedDiscriminator
     optimizer: torch.optim.Optimizer
-    autocast: Callable
+    autocast: Callable[..., Any]
     accelerator: Accelerator
 
     def teach(

@@ -32,7 +32,7 @@ def update(
     for group in optimizer.param_groups:
         group["lr"] = learning_rate
     # how torch's GradScaler makes a fused optimiser skip a step: decided on the device, nobody waits for it
-    optimizer.found_inf = (~norm.isfinite()).float()
+    vars(optimizer)["found_inf"] = (~norm.isfinite()).float()
     optimizer.step()
     return norm
 

@@ -65,7 +65,7 @@ class Design:
 def palette(picture: Image.Image) -> Palette:
     """Return the colours of `picture`."""
     few = picture.resize((48, 48), Image.Resampling.BOX).quantize(12, Image.Quantize.MEDIANCUT)
-    colours = np.array(few.getpalette()[: 3 * 12], dtype=float).reshape(-1, 3)
+    colours = np.array((few.getpalette() or [])[: 3 * 12], dtype=float).reshape(-1, 3)
     counts = np.bincount(np.asarray(few).ravel(), minlength=len(colours))[: len(colours)]
     colours, counts = colours[counts > 0], counts[counts > 0]
     brightness = colours @ np.array([0.2126, 0.7152, 0.0722])
@@ -73,14 +73,19 @@ def palette(picture: Image.Image) -> Palette:
     return Palette(
         paper=_tinted(colours[brightness.argmax()], 0.95, 0.10),
         ink=_tinted(colours[brightness.argmin()], 0.09, 0.45),
-        accent=tuple(colours[vivid.argmax()].round().astype(int).tolist()),
+        accent=_colour(colours[vivid.argmax()]),
     )
 
 
 def _tinted(colour: np.ndarray, value: float, most_saturation: float) -> Colour:
     hue, saturation, _ = colorsys.rgb_to_hsv(*colour / 255)
     tinted = colorsys.hsv_to_rgb(hue, min(saturation, most_saturation), value)
-    return tuple(round(255 * channel) for channel in tinted)
+    return _colour(255 * np.array(tinted))
+
+
+def _colour(channels: np.ndarray) -> Colour:
+    red, green, blue = (round(channel) for channel in channels.tolist())
+    return red, green, blue
 
 
 def poster(artist: str, title: str, look: Look) -> Design:
@@ -97,7 +102,8 @@ def poster(artist: str, title: str, look: Look) -> Design:
 
 def corner(artist: str, title: str, look: Look) -> Design:
     """Artist over title in one plain size, top left."""
-    lines, y = [], MARGIN
+    lines: list[Line] = []
+    y = MARGIN
     parts = [(part, look.face("grotesk", part)) for part in (artist, title) if part]
     fitted = [fit(part, face, 0.74, 0.34 / len(parts), 0.072, leading=1.12) for part, face in parts]
     size = min((size for _, size in fitted), default=0)
@@ -113,7 +119,8 @@ def corner(artist: str, title: str, look: Look) -> Design:
 
 def plate(artist: str, title: str, look: Look) -> Design:
     """A paper label with a fine frame, in a book's letters: for quiet music."""
-    lines, y = [], 0.0
+    lines: list[Line] = []
+    y = 0.0
     if artist:
         face = look.face("classic", artist.upper())
         broken, size = fit(artist.upper(), face, 0.54, 0.12, 0.036, leading=1.35, tracking=0.14)
@@ -159,7 +166,9 @@ def spine(artist: str, title: str, look: Look) -> Design:
 
 def strips(artist: str, title: str, look: Look) -> Design:
     """A typewriter's lines, each on a strip glued to the foot of the cover: for demo tapes."""
-    lines, plates, y = [], [], 1 - MARGIN
+    lines: list[Line] = []
+    plates: list[tuple[Box, Colour]] = []
+    y = 1 - MARGIN
     for text, largest in ((artist, 0.046), (title, 0.066)):
         if not text:
             continue
@@ -286,7 +295,9 @@ def _centred(
 def _fade(text: Image.Image, side: str) -> Image.Image:
     """Return a scrim over all of the text, from the "top" or "bottom" or in the "middle", fading out beyond it."""
     size = text.width
-    _, top, _, bottom = text.getbbox()
+    box = text.getbbox()
+    assert box is not None  # there is text
+    _, top, _, bottom = box
     y = np.arange(size) / size
     above, below = top / size - y, y - bottom / size
     distance = {"top": below, "bottom": above, "middle": np.maximum(above, below)}[side]

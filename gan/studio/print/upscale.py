@@ -121,7 +121,7 @@ def grain(size: int) -> torch.Tensor:
 def lanczos(channels: torch.Tensor, size: int) -> torch.Tensor:
     """Resample (C, H, W) to (C, size, size), within 0..1."""
     resized = [Image.fromarray(c.numpy()).resize((size, size), Image.Resampling.LANCZOS) for c in channels]
-    return torch.from_numpy(np.stack(resized)).clamp(0, 1)
+    return torch.from_numpy(np.stack([np.asarray(channel) for channel in resized])).clamp(0, 1)
 
 
 def blur(channels: torch.Tensor, deviation: float) -> torch.Tensor:
@@ -130,8 +130,8 @@ def blur(channels: torch.Tensor, deviation: float) -> torch.Tensor:
     The shifted pictures are added up: torch's convolution of a single channel takes two to four times as long.
     """
     reach = int(3 * deviation + 1)
-    taps = torch.exp(-(torch.arange(-reach, reach + 1) ** 2) / (2 * deviation**2))
-    taps = (taps / taps.sum()).tolist()
+    weights = torch.exp(-(torch.arange(-reach, reach + 1) ** 2) / (2 * deviation**2))
+    taps: list[float] = (weights / weights.sum()).tolist()
     for along, border in ((2, (reach, reach, 0, 0)), (1, (0, 0, reach, reach))):
         padded, length = F.pad(channels[None], border, mode="reflect")[0], channels.shape[along]
         channels = padded.narrow(along, reach, length) * taps[reach]

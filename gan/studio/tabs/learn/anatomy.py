@@ -3,11 +3,13 @@
 import copy
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from gan.latents import config_of
 from gan.networks import NETWORKS
 from gan.networks.painter import SCALE
 from gan.studio import checks
@@ -22,7 +24,7 @@ DRAWN = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.BatchNorm2d, nn.GroupNorm)
 PROXY_WIDTH = 4
 
 
-def layers(payload: object) -> dict:
+def layers(payload: object) -> dict[str, Any]:
     """Describe a network layer by layer.
 
     Args:
@@ -47,7 +49,7 @@ def layers(payload: object) -> dict:
 
 
 @lru_cache(maxsize=256)
-def _layers(network: str, role: int, resolution: int, width: int) -> dict:
+def _layers(network: str, role: int, resolution: int, width: int) -> dict[str, Any]:
     kind, found = NETWORKS[network][role], []
 
     def see(name: str, layer: nn.Module, x: torch.Tensor, y: torch.Tensor) -> None:
@@ -70,7 +72,7 @@ def _layers(network: str, role: int, resolution: int, width: int) -> dict:
     }
 
 
-def _sizes(network: str, role: int, resolution: int, width: int) -> dict:
+def _sizes(network: str, role: int, resolution: int, width: int) -> dict[str, Any]:
     if network == "painter":  # whose discriminator judges latents
         if role == 1:
             return {"positions": resolution // SCALE, "width": width}
@@ -83,7 +85,8 @@ def _sizes(network: str, role: int, resolution: int, width: int) -> dict:
 
 def _example(module: nn.Module, role: int, dtype: torch.dtype | None = None) -> torch.Tensor:
     """Return one input of the network: a latent vector, a cover, or a painter's latents of a cover."""
-    config = module.config
+    config = config_of(module)
+    shape: tuple[int, ...]
     if role == 0:
         shape = (1, config.latent_dim)
     elif "positions" in config:
@@ -93,7 +96,7 @@ def _example(module: nn.Module, role: int, dtype: torch.dtype | None = None) -> 
     return torch.ones(shape, dtype=dtype)
 
 
-def _watched(module: nn.Module, example: torch.Tensor, see: Callable) -> torch.Tensor:
+def _watched(module: nn.Module, example: torch.Tensor, see: Callable[..., Any]) -> torch.Tensor:
     """The network's output; `see(name, layer, input, output)` is told of each layer on the way, and may change it."""
     hooks = []
     for name, layer in module.named_modules():
@@ -106,7 +109,7 @@ def _watched(module: nn.Module, example: torch.Tensor, see: Callable) -> torch.T
             hook.remove()
 
 
-def _describe(name: str, layer: nn.Module, x: torch.Tensor, y: torch.Tensor) -> dict:
+def _describe(name: str, layer: nn.Module, x: torch.Tensor, y: torch.Tensor) -> dict[str, Any]:
     """A layer: its kind, (C, H, W) before and after, weights, multiply-adds of one cover, and how it is moved."""
     told = {
         "name": name,
@@ -146,12 +149,12 @@ def _reach(module: nn.Module, role: int) -> dict[str, int]:
     reach = {}
     if role == 1:
         example = _example(module, role).requires_grad_()
-        seen = {}
+        seen: dict[str, torch.Tensor] = {}
         _watched(module, example, lambda name, layer, x, y: seen.__setitem__(name, y))
         for name, y in seen.items():
             place = y if y.dim() == 2 else y[:, :, y.shape[2] // 2, y.shape[3] // 2]
             (gradient,) = torch.autograd.grad(place.sum(), example, retain_graph=True)
-            reach[name] = _width(gradient) * (SCALE if "positions" in module.config else 1)
+            reach[name] = _width(gradient) * (SCALE if "positions" in config_of(module) else 1)
         return reach
     module.double()  # far from its middle a change is small beside what it is added to
     with torch.no_grad():
@@ -159,7 +162,7 @@ def _reach(module: nn.Module, role: int) -> dict[str, int]:
         plain = _watched(module, example, lambda name, layer, x, y: names.append(name))
         for wanted in names:
 
-            def push(name: str, layer: nn.Module, x: torch.Tensor, y: torch.Tensor, wanted: str = wanted):
+            def push(name: str, layer: nn.Module, x: torch.Tensor, y: torch.Tensor, wanted: str = wanted) -> Any:
                 if name != wanted:
                     return None
                 y = y.clone()

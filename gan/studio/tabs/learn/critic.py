@@ -10,6 +10,7 @@ import json
 import threading
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,7 +43,7 @@ class Critic:
         self._loading = threading.Lock()
 
     @cached_property
-    def facts(self) -> dict:
+    def facts(self) -> dict[str, Any]:
         """Return what was measured of the pair when it was put here, see train/benchmark/lessons.py."""
         return json.loads((self.folder / "pair.json").read_text())
 
@@ -63,7 +64,7 @@ class Critic:
         with self._loading:
             return self._pair
 
-    def judged(self, payload: object) -> dict:
+    def judged(self, payload: object) -> dict[str, Any]:
         """Let the discriminator judge covers of its own opponent, of the page's generator, and a visitor's pictures.
 
         Args:
@@ -96,7 +97,7 @@ class Critic:
             "facts": {name: value for name, value in self.facts.items() if name != "sizes"},
         }
 
-    def seen(self, payload: object) -> dict:
+    def seen(self, payload: object) -> dict[str, Any]:
         """Show where in a picture the verdict hangs, and what the picture becomes when it follows the gradient.
 
         Args:
@@ -119,6 +120,7 @@ class Critic:
             if len(says) <= FOLLOWED:
                 step = gradient / gradient.abs().mean().clamp_min(1e-12) * (STRIDE / 127.5)
                 cover = (cover + step).clamp(-1, 1)
+        assert first is not None
         lengths = first[0].norm(dim=0)
         bright = (lengths / lengths.max().clamp_min(1e-12) * 255).round().byte().numpy()
         return {

@@ -1,7 +1,9 @@
 """Looks inside the page's generator: its layers' pictures, muted channels, normalisation, ways through the latents."""
 
 import threading
+from collections.abc import Iterable
 from functools import cached_property, lru_cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -41,7 +43,7 @@ class Inside:
         kinds = (nn.Conv2d, nn.ConvTranspose2d)
         return [name for name, layer in self.network.named_modules() if isinstance(layer, kinds)]
 
-    def channels(self, payload: object) -> dict:
+    def channels(self, payload: object) -> dict[str, Any]:
         """Return the pictures of one layer's channels, and the cover with some of them muted.
 
         Args:
@@ -60,7 +62,7 @@ class Inside:
         latents, kept = self._latents([seed]), {}
         layer = self.network.get_submodule(self.layers[number])
 
-        def mute(_, inputs: tuple, output: torch.Tensor) -> torch.Tensor:
+        def mute(_: nn.Module, inputs: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor:
             kept["maps"] = output[0].clone()
             output = output.clone()
             # its own average instead of nothing: what follows is used to that
@@ -87,7 +89,7 @@ class Inside:
             "changed": round((cover - plain).abs().mean().item() * 127.5, 2),
         }
 
-    def truncated(self, payload: object) -> dict:
+    def truncated(self, payload: object) -> dict[str, Any]:
         """The covers of some seeds, drawn in toward the mean cover or away from it: `{"truncation", "seed"}`."""
         asked = _dict(payload)
         seed, truncation = (
@@ -97,7 +99,7 @@ class Inside:
         covers = self._draw(self._latents(range(seed, seed + 8)) * truncation)
         return {"covers": [_uri(cover) for cover in covers]} | _spread(covers)
 
-    def ways(self, payload: object) -> dict:
+    def ways(self, payload: object) -> dict[str, Any]:
         """Two ways from one seed to another, along a straight line and along the sphere: `{"from", "to"}`."""
         asked = _dict(payload)
         a, b = self._latents([checks.seed(asked.get("from")), checks.seed(asked.get("to"))])
@@ -114,7 +116,7 @@ class Inside:
             for way, path in paths.items()
         }
 
-    def directions(self, payload: object) -> dict:
+    def directions(self, payload: object) -> dict[str, Any]:
         """Return a cover pushed along one of the directions that change it most (SeFa): `{"seed", "direction"}`."""
         asked = _dict(payload)
         seed = checks.seed(asked.get("seed"))
@@ -123,7 +125,7 @@ class Inside:
         amounts = torch.linspace(-1, 1, STEPS)[:, None] * vector * 0.5 * self.model.latent_dim**0.5
         return {"covers": [_uri(cover) for cover in self._draw(self._latents([seed]) + amounts)]}
 
-    def normalised(self, payload: object) -> dict:
+    def normalised(self, payload: object) -> dict[str, Any]:
         """Return one seed's cover with batch normalisation by what was learned, and by batches of 1, 2, 4 and 16.
 
         Args:
@@ -142,9 +144,12 @@ class Inside:
         norm = norms[checks.whole(asked.get("layer"), "a layer", 0, len(norms) - 1)]
         channel = checks.whole(asked.get("channel"), "a channel", 0, norm.num_features - 1)
         covers, by_batch, told = [], [], {}
+        means, variances = norm.running_mean, norm.running_var
+        assert means is not None and variances is not None
         with self._one_at_a_time, torch.no_grad():
             for batch in (0, *BATCHES):
-                latents, kept = self._latents(range(seed, seed + max(1, batch))), {}
+                latents = self._latents(range(seed, seed + max(1, batch)))
+                kept: dict[str, torch.Tensor] = {}
                 hooks = [one.register_forward_hook(_by_the_batch) for one in norms if batch]
                 hooks.append(norm.register_forward_hook(lambda _, x, y, kept=kept: kept.update(x=x[0])))
                 try:
@@ -163,12 +168,12 @@ class Inside:
             "covers": covers,
             "layers": len(norms),
             "channels": norm.num_features,
-            "learned": _rounded(norm.running_mean[channel], norm.running_var[channel]),
+            "learned": _rounded(means[channel], variances[channel]),
             "by_batch": by_batch,
             "leak": leak(),
         }
 
-    def _latents(self, seeds) -> torch.Tensor:
+    def _latents(self, seeds: Iterable[int]) -> torch.Tensor:
         return latents_from_seeds(list(seeds), self.model.latent_dim)
 
     def _draw(self, latents: torch.Tensor) -> torch.Tensor:
@@ -194,11 +199,11 @@ def leak() -> dict[str, float]:
     return found
 
 
-def _by_the_batch(norm: nn.BatchNorm2d, inputs: tuple, output: torch.Tensor) -> torch.Tensor:
+def _by_the_batch(norm: nn.BatchNorm2d, inputs: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor:
     return F.batch_norm(inputs[0], None, None, norm.weight, norm.bias, training=True, eps=norm.eps)
 
 
-def _dict(payload: object) -> dict:
+def _dict(payload: object) -> dict[str, Any]:
     return payload if isinstance(payload, dict) else {}
 
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 from diffusers.utils import make_image_grid
 from huggingface_hub import HfApi, hf_hub_download
@@ -58,13 +59,13 @@ class Learn:
         self.critic = Critic(model)
         self._sheet = lru_cache(maxsize=MOST_SNAPSHOTS)(self._draw_sheet)
 
-    def functions(self) -> list[Callable]:
+    def functions(self) -> list[Callable[..., Any]]:
         """Return what the lessons call, by these names."""
         inside = self.inside
         questions = [self.layers, self.channels, inside.truncated, inside.ways, inside.directions, inside.normalised]
         return [*questions, self.critic.judged, self.critic.seen, self.film, self.frame]
 
-    def props(self) -> dict:
+    def props(self) -> dict[str, Any]:
         """Return what the lessons know of the page's model from the start."""
         return {
             "networks": list(anatomy.SHOWN),
@@ -76,15 +77,15 @@ class Learn:
             "snapshots": len(self.training.snapshots),
         }
 
-    def layers(self, payload: object) -> dict:
+    def layers(self, payload: object) -> dict[str, Any]:
         """Return a network layer by layer, see `anatomy.layers`."""
         return anatomy.layers(payload)
 
-    def channels(self, payload: object) -> dict:
+    def channels(self, payload: object) -> dict[str, Any]:
         """Return a layer's channels, see `Inside.channels`, and how many such layers there are."""
         return self.inside.channels(payload) | {"layers": len(self.inside.layers) - 1}
 
-    def film(self, payload: object) -> dict:
+    def film(self, payload: object) -> dict[str, Any]:
         """The pictures and curves of a training: `shipped`, in gan/pretrained, or `hub`, of the page's own model.
 
         Returns:
@@ -93,7 +94,7 @@ class Learn:
         """
         return film() if _film_of(payload) == "shipped" else self._hub_film
 
-    def frame(self, payload: object) -> dict:
+    def frame(self, payload: object) -> dict[str, Any]:
         """Return one picture of a film: `{"of": shipped or hub, "number"}`."""
         asked = payload if isinstance(payload, dict) else {}
         if _film_of(asked.get("of")) == "shipped":
@@ -105,7 +106,7 @@ class Learn:
         return {"src": self._sheet(checks.whole(asked.get("number"), "a picture", 0, len(snapshots) - 1))}
 
     @cached_property
-    def _hub_film(self) -> dict:
+    def _hub_film(self) -> dict[str, Any]:
         images = [images_of(tag) for tag in self.training.snapshots]
         return {"frames": len(images), "images": images, "curves": _hub_curves(self.model.name) if images else {}}
 
@@ -126,17 +127,17 @@ def learn_tab(learn: Learn) -> None:
 
 
 @lru_cache(maxsize=1)
-def film() -> dict:
+def film() -> dict[str, Any]:
     """Return the shipped training as `Learn.film` tells it; the last pictures are those of its own checkpoints."""
     lines = [json.loads(line) for line in METRICS.read_text().splitlines()]
     with Image.open(FILM) as pictures:
-        frames = pictures.n_frames
+        frames = getattr(pictures, "n_frames", 1)
     every = json.loads(CONFIG.read_text())["checkpointing_images"]
     images = evenly(list(range(every, lines[-1]["images"] + 1, every)), frames)
     return {"frames": frames, "images": images, "curves": _curves(lines)}
 
 
-def _hub_curves(name: str) -> dict:
+def _hub_curves(name: str) -> dict[str, Any]:
     """Return the curves that a run put beside its model; none where it did not, or what lies there is strange."""
     try:
         wanted = HfApi().get_paths_info(name, "metrics.jsonl")
@@ -149,8 +150,8 @@ def _hub_curves(name: str) -> dict:
         return {}
 
 
-def _curves(lines: Iterable[dict]) -> dict[str, list]:
-    curves = {name: [] for name in CURVES}
+def _curves(lines: Iterable[dict[str, Any]]) -> dict[str, list[Any]]:
+    curves: dict[str, list[Any]] = {name: [] for name in CURVES}
     for line in lines:
         for name, points in curves.items():
             if _is_number(line.get("images")) and _is_number(line.get(name)):

@@ -25,6 +25,17 @@ NAMELESS = """[...document.querySelectorAll('button, input, a, img, canvas')]
   .map(element => element.outerHTML.slice(0, 200))"""
 
 
+# what a finger has to hit and is smaller than 44 px; links in the middle of a text are text
+SMALL = """[...document.querySelectorAll('button, a[href], input, select, textarea, summary, canvas[tabindex]')]
+  .filter(element => !element.disabled && element.checkVisibility({visibilityProperty: true}))
+  .filter(element => !(element.matches('a[href]') && getComputedStyle(element).display === 'inline'))
+  .map(element => {
+    const behind = ['radio', 'checkbox', 'file'].includes(element.type) && element.closest('label');
+    const {width, height} = (behind || element).getBoundingClientRect();
+    return width < 43.5 || height < 43.5 ? `${width} x ${height}: ${element.outerHTML.slice(0, 120)}` : '';
+  }).filter(Boolean)"""
+
+
 def details(page: Page, text: str | re.Pattern[str], tab: str = "#crate") -> None:
     """Wait until a tab says this of its cover."""
     expect(page.locator(f"{tab} .details")).to_have_text(text)

@@ -17,6 +17,7 @@ from gan.studio.files import cover_png
 from gan.studio.tabs import finish
 from tests.helpers.drawn import draw_cover
 from tests.helpers.serving import launched
+from tests.helpers.visiting import SMALL
 
 
 CUT_OFF = """[...document.querySelectorAll('button, input, .sleeve img, .details, table')]
@@ -336,6 +337,32 @@ def test_is_it_a_copy(visit):
     expect(page.locator("#yours .verdict")).to_contain_text("It may be a copy")
     expect(page.locator("#yours .copies tr")).to_have_count(6)
     expect(page.locator("#yours .copies code").first).to_have_text("0000000000…")
+
+
+def test_a_finger_hits_everything_on_a_telephone(visit):
+    """Each tab, with covers on the shelf, a family, a message and the names of layouts."""
+    page = visit(width=390, height=844, has_touch=True)
+    page.click("#crate .keep")
+    expect(page.locator(".shelf li")).to_have_count(1)
+    for tab, ready in (
+        ("crate", "#crate canvas"),
+        ("breed", "#breed .child"),
+        ("walk", "#walk canvas"),
+        ("finish", "#finish .layouts img[src]"),
+        ("yours", "#yours .drop"),
+    ):
+        page.locator(f"#tab-{tab}").click()
+        page.wait_for_selector(ready)
+        if tab == "breed":
+            page.locator("#breed .choose").nth(2).click()
+            expect(page.locator("#breed .family button")).to_have_count(2)
+        if tab == "finish":
+            page.select_option("#finish .ink", "own")
+        assert page.evaluate(SMALL) == [], tab
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.get_by_role("button", name="Take away").click()  # a message with something to press
+    expect(page.get_by_role("button", name="Put back")).to_be_visible()
+    assert page.evaluate(SMALL) == []
 
 
 @pytest.mark.parametrize(("locale", "scheme"), (("en-US", "light"), ("de-DE", "dark")))

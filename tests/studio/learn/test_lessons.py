@@ -8,15 +8,36 @@ import pytest
 
 from gan.studio.tabs.learn.learn import HERE
 from tests.helpers.drawn import draw_cover
+from tests.helpers.visiting import SMALL
 
 
 sync_api = pytest.importorskip("playwright.sync_api")
 expect = sync_api.expect
 LESSONS = ("game", "wasserstein", "layers", "normalise", "watch", "critic", "inside", "wrong", "own")
 RUNS = HERE / "lessons/runs"
-# what of a figure is wider than the figure
-BESIDE = """stage => [...stage.children].filter(part => part.offsetParent &&
-    part.getBoundingClientRect().right > stage.getBoundingClientRect().right + 1).map(part => part.className)"""
+# what of a figure is wider than the figure; a row of layers, a table and a command are scrolled along
+BESIDE = """stage => [...stage.querySelectorAll('*:not(.blocks *, .table-box *, code *, pre *)')]
+    .filter(part => part.offsetParent && part.getBoundingClientRect().right > stage.getBoundingClientRect().right + 1)
+    .map(part => part.outerHTML.slice(0, 120))"""
+ALL_SHOWN = """[...document.querySelectorAll('.stage img')]
+    .every(image => !image.checkVisibility() || image.naturalWidth)"""
+CHANGED = "([told, before]) => (document.querySelector(told)?.outerHTML ?? before) !== before"
+# of each lesson a picture that the server made, which is there before the lesson is used
+PICTURES = {
+    "normalise": ".strip img", "watch": ".sheet", "critic": ".judged img", "inside": ".channels img", "wrong": ".sheet"
+}  # fmt: skip
+# of each lesson a control, a key for it, and what is another one afterwards
+BY_KEYS = {
+    "game": (".stage [data-do=step-both]", "Enter", "[data-number=steps]"),
+    "wasserstein": (".two-lines", "ArrowRight", "[data-number=w]"),
+    "layers": (".layer:nth-child(2)", "Enter", ".details-of"),
+    "normalise": (".stage input[data-name=channel]", "ArrowRight", ".stage input[data-name=channel] + output"),
+    "watch": (".stage input[type=range]", "End", ".sheet"),
+    "critic": (".judged button", "Space", ".judged button"),
+    "inside": (".channels button", "Enter", "[data-number=changed]"),
+    "wrong": (".choice input", "ArrowRight", ".sheet"),
+    "own": ("[data-name=folder]", "x", ".commands code"),
+}
 WAIT = 60_000  # milliseconds: a busy machine
 
 
@@ -170,12 +191,29 @@ def test_the_game_costs_the_server_nothing_and_starts_at_once(visit):
     assert files == []
 
 
+def test_the_game_has_frames_enough_to_be_a_film(visit):
+    """`pytest -s` prints how many; how many there must be leaves room for a machine that has other things to do."""
+    page = lesson(visit, "game")
+    page.click("[data-do=play]")
+    page.wait_for_timeout(3000)
+    for kind, box in (("one game", None), ("all losses side by side", "all losses")):
+        if box:
+            page.get_by_label(box).check()
+            page.click("[data-do=play]")
+            page.wait_for_timeout(3000)
+        frames = page.locator("[data-number=fps] b").inner_text()
+        print(f"{kind}: {frames} frames a second")
+        assert int(frames) >= 5
+
+
 @pytest.mark.parametrize("width", (390, 1280, 1440))
 def test_nothing_is_cut_off(visit, width: int):
     page = lesson(visit, LESSONS[0], width=width)
     for number, name in enumerate(LESSONS):
         page.locator(".lessons button").nth(number).click()
         page.locator(f".stage.{name}").wait_for(timeout=WAIT)
+        if width == 390:
+            assert page.evaluate(SMALL) == [], name
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name
         beside = page.locator(".stage").evaluate(BESIDE)
         assert beside == [], name
@@ -193,6 +231,75 @@ def test_the_talk_by_a_clickers_keys(visit):
     expect(place).to_have_text("Lesson 1 of 9, 7 of 7", timeout=WAIT)
     page.keyboard.press("Escape")
     expect(page.locator(".talk-bar")).to_have_count(0)
+
+
+def test_the_talk_has_notes_in_a_second_window_and_needs_no_network(browser, address: str):
+    context = browser.new_context(locale="en-US", viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    failed = []
+    page.on("pageerror", lambda error: failed.append(str(error)))
+    page.goto(f"{address}?talk=1")
+    place = page.locator(".talk-bar .place")
+    expect(place).to_have_text("Lesson 1 of 9, 1 of 7", timeout=WAIT)
+    expect(page.locator(".talk-bar .loaded")).to_have_text("All of it is here: the network may go.", timeout=WAIT)
+    with context.expect_page() as opened:
+        page.keyboard.press("n")
+    notes = opened.value
+    expect(notes.locator("p").first).to_have_text("Two networks and a game · 1/7")
+    expect(notes.locator(".clock")).to_have_text(re.compile(r"^\d+:\d\d$"))
+
+    context.set_offline(True)
+    pages = 0
+    while True:
+        pages += 1
+        shown, told = place.inner_text(), notes.locator("p").first.inner_text()
+        assert shown.rpartition(", ")[2].replace(" of ", "/") == told.rpartition(" · ")[2]
+        number = int(shown.split()[1])
+        expect(page.locator(f".stage.{LESSONS[number - 1]}")).to_be_visible()
+        page.wait_for_function(ALL_SHOWN)
+        if ", 1 of" in shown and (picture := PICTURES.get(LESSONS[number - 1])):
+            expect(page.locator(picture).first).to_be_visible()
+        (notes if pages % 2 else page).keyboard.press("PageDown")  # the clicker's keys go to either window
+        try:
+            expect(place).not_to_have_text(shown, timeout=3000)
+        except AssertionError:
+            break
+    assert place.inner_text().startswith("Lesson 9 of 9") and pages > 30
+    page.keyboard.press("b")
+    expect(page.locator(".dark-screen")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator(".talk-bar")).to_have_count(0)
+    assert notes.is_closed() and not failed
+    context.close()
+
+
+def test_every_lesson_by_keys_alone(visit):
+    page = visit("?tab=learn", wait=False)
+    page.locator(".stage.game").wait_for(timeout=WAIT)
+
+    def tab_to(selector: str, key: str = "Tab") -> None:
+        for _ in range(90):
+            page.keyboard.press(key)
+            if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+                return
+        raise AssertionError(f"{selector} is not reached")
+
+    tab_to(".lessons button")
+    for number, (name, (control, key, told)) in enumerate(BY_KEYS.items(), 1):
+        if number > 1:
+            tab_to(f".lessons button:nth-of-type({number})", "Shift+Tab")
+            page.keyboard.press("Enter")
+        page.locator(f".stage.{name}").wait_for(timeout=WAIT)
+        if name in PICTURES:
+            page.locator(PICTURES[name]).first.wait_for(timeout=WAIT)
+        before = page.locator(told).first.evaluate("one => one.outerHTML", timeout=WAIT)
+        tab_to(control)
+        page.keyboard.press(key)
+        page.wait_for_function(CHANGED, arg=[told, before])
+        assert page.evaluate("document.activeElement !== document.body"), name  # the focus is where it was
+        tab_to(".exercise summary")
+        page.keyboard.press("Enter")
+        expect(page.locator(".exercise[open] p").first).to_be_visible()
 
 
 def test_in_german(browser, address: str):

@@ -4,12 +4,15 @@ const base = new URL('learn', `${(window.gradio_config.root || location.origin).
 let lessons;
 
 async function begin() {
-  document.head.append(Object.assign(document.createElement('link'), {rel: 'stylesheet', href: `${base}/learn.css`}));
+  const ask = values => document.head.append(Object.assign(document.createElement('link'), values));
+  ask({rel: 'stylesheet', href: `${base}/learn.css`});
+  for (const part of ['drawing', 'talk']) ask({rel: 'modulepreload', href: `${base}/${part}.js`});  // main.js will want them
+  const language = document.documentElement.lang === 'de' ? 'de' : 'en', words = fetch(`${base}/words/${language}.json`);
   const {start} = await import(`${base}/main.js`);
   return start(root, {
-    base, server, props,
+    base, server, props, language, words: words.then(answer => answer.json()),
     page: {
-      language: document.documentElement.lang, address: window.SPACE,
+      address: window.SPACE,
       place: () => window.place, move: (more, how) => window.place.tab === 'learn' && move({more}, how),
       cover: () => document.querySelector('#crate .sleeve img')?.src,
       tell: text => say('tell', text), complain: answer => say('complain', refusal(answer)),

@@ -17,7 +17,7 @@ export default {
     {kind: 'transposed', size: 6, kernel: 3, stride: 2, padding: 1, dilation: 1, outputPadding: 0, weave: 1, row: 5, column: 5},
     {kind: 'transposed', size: 6, kernel: 4, stride: 2, padding: 1, dilation: 1, outputPadding: 0, weave: 1, row: 5, column: 5},
   ],
-  ahead: (server, props) => ['generator', 'discriminator'].map(role => server.layers({network: 'dcgan', role, resolution: 64, width: 64})),
+  ahead: server => Promise.all(['generator', 'discriminator'].map(role => server.layers({network: 'dcgan', role, resolution: 64, width: 64}))),
 
   open(stage, {t, server, props, change, complain, cover}, begin) {
     let state = begin, told = null, asked = '', pixels = null, over = null;

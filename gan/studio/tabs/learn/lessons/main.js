@@ -12,9 +12,9 @@ import {startTalk} from './talk.js';
 export const LESSONS = ['game', 'wasserstein', 'layers', 'normalise', 'watch', 'critic', 'inside', 'wrong', 'own'];
 const calm = matchMedia('(prefers-reduced-motion: reduce)');
 
-export async function start(root, {base, server, props, page}) {
-  const language = ['en', 'de'].includes(page.language) ? page.language : 'en';
-  const words = await (await fetch(`${base}/words/${language}.json`)).json();
+export async function start(root, {base, server, props, language, words: coming, page}) {
+  import(`./${lessonOf(page.place())}.js`);  // while the words come
+  const words = await coming;
   const ui = (key, values) => fill(words.ui[key] ?? key, values);
   const lessons = LESSONS;
   const asked = memo(server);
@@ -130,13 +130,14 @@ export async function start(root, {base, server, props, page}) {
     }
     root.classList.add('talk');
     talk = startTalk(root, {ui, move, jump: n => lessons[n] && open(lessons[n]), end: () => setTalk(false), fill});
-    for (const one of lessons) import(`./${one}.js`).then(module => module.default.ahead?.(asked, props, base));  // the network may go
+    const all = lessons.map(one => import(`./${one}.js`).then(module => module.default.ahead?.(asked, props, base)));
+    Promise.all(all).then(() => talk?.ready(), () => {});  // from then on the network may go
     open(name, state, step);
   }
 
   // Goes where the address says; what cannot be read there is as at first.
   async function arrive({more}) {
-    const wanted = lessons.includes(more.learn) ? more.learn : name ?? lessons[0];
+    const wanted = lessonOf({more}, name);
     const given = Object.fromEntries(Object.entries(more).filter(([key, value]) => key.startsWith('learn-') && value).map(([key, value]) => [key.slice(6), value]));
     const now = Object.fromEntries(Object.entries(name ? written() : {}).filter(([, value]) => value));
     const then = Object.fromEntries(Object.entries(more).filter(([key, value]) => value && (key === 'learn' || key === 'talk' || key.startsWith('learn-'))));
@@ -151,6 +152,7 @@ export async function start(root, {base, server, props, page}) {
   return {open, arrive};
 }
 
+const lessonOf = ({more}, otherwise = LESSONS[0]) => LESSONS.includes(more.learn) ? more.learn : otherwise;
 const same = (a, b) => Object.keys({...a, ...b}).every(key => a[key] === b[key]);
 
 // What a link says, or `otherwise` where its lesson does not take that: anybody may have written the link.

@@ -8,10 +8,10 @@ const BACK = new Set(['ArrowLeft', 'ArrowUp', 'PageUp', 'Backspace']);
 export function startTalk(root, {ui, move, jump, end, fill}) {
   let notes = null, now = null;
   const began = Date.now();
-  const place = el('span', {class: 'place', role: 'status'}), dark = el('div', {class: 'dark-screen', hidden: true});
+  const place = el('span', {class: 'place', role: 'status'}), loaded = el('span', {class: 'loaded', role: 'status'}), dark = el('div', {class: 'dark-screen', hidden: true});
   const button = (key, act) => el('button', {type: 'button', onclick: act, title: ui(`${key}-key`)}, ui(key));
   const bar = el('div', {class: 'talk-bar'}, button('back', () => move(-1)), place, button('forwards', () => move(1)),
-    button('notes', openNotes), button('full-screen', fullScreen), button('end-talk', stop));
+    button('notes', openNotes), button('full-screen', fullScreen), button('end-talk', stop), loaded);
   root.append(bar, dark);
 
   // A control of the figure that has the focus keeps its own keys; Escape gives them back to the talk.
@@ -75,6 +75,7 @@ export function startTalk(root, {ui, move, jump, end, fill}) {
   }
 
   return {
+    ready() { loaded.textContent = ui('loaded'); },
     shown(what) {
       now = what;
       place.textContent = fill(ui('place'), {lesson: what.lesson + 1, lessons: what.lessons, step: what.step + 1, steps: what.steps});

@@ -374,22 +374,23 @@ def add_endpoints(model: Model, crate: Crate, breed: Breed, training: Training, 
         return found.query()
 
     @checks.in_words
-    def training_film(address: str) -> str:
+    def training_film(address: str, kind: str = "webp") -> str:
         """Draw an album cover as each snapshot of the generator's training does, from the same latents.
 
         Args:
             address: of the cover, such as seed=7.
+            kind: webp, animated, in the generator's own resolution, without loss, or mp4, of at least 512 pixels.
 
         Returns:
-            An animated WebP file in the generator's own resolution, without loss; it ends with the last snapshot.
+            The film as a file; it ends with the last snapshot.
         """
-        cover = model.read(address)
-        return save(training.film(cover), f"album-cover-{cover.name}-training.webp")
+        return save(*training.film(model.read(address), kind))
 
     raw = {"preprocess": False}  # the values as they were sent, so that everything wrong is refused in the same words
     at_once = raw | {"concurrency_limit": None}  # in the model programs take turns with the visitors of the page
     films = raw | {"concurrency_id": "film", "concurrency_limit": 1}
     prints = raw | {"concurrency_id": "print", "concurrency_limit": 1}
+    trainings = raw | {"concurrency_id": "training", "concurrency_limit": 1}
     texts, looks = [query, artist, title, layout], [font, ink, place]
     asked_for = [genre, kind_of_cover, colours]
     for name, endpoint, inputs, output, options in (
@@ -405,7 +406,7 @@ def add_endpoints(model: Model, crate: Crate, breed: Breed, training: Training, 
         ("large", large, [query, still], file, prints),
         ("finish", finish_cover, [*texts, still, *looks], file, prints),
         ("finish_loop", finish_loop, [*texts, clip, *looks], file, prints),
-        ("training_film", training_film, [query], file, raw | {"concurrency_id": "training", "concurrency_limit": 1}),
+        ("training_film", training_film, [query, clip], file, trainings),
         ("project", project, [picture], query, raw | {"concurrency_id": "search", "concurrency_limit": 1}),
     ):
         endpoint.__name__ = name  # what an MCP tool is called after

@@ -7,6 +7,7 @@ import urllib.request
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from gradio_client import Client
@@ -122,6 +123,8 @@ def test_the_film_is_the_same_latents_in_every_snapshot(served: tuple[str, Hub],
     for number, cover in enumerate(expected):
         film.seek(number)
         assert np.array_equal(pixels(film), pixels(cover))
+    with pytest.raises(AppError, match="A file is one of webp, mp4, or none"):
+        client.predict("seed=7", "exe", api_name="/training_film")
     with pytest.raises(AppError, match="An address has either a seed or latents"):
         client.predict("../../etc/passwd", api_name="/training_film")
     about = json.loads(urllib.request.urlopen(f"{served[0]}gradio_api/info").read())["named_endpoints"]
@@ -150,8 +153,16 @@ def test_a_visitor_sees_how_a_cover_came_about(visit, served: tuple[str, Hub], t
         shown.append(page.locator("#training .screen img").get_attribute("src"))
     assert len(set(shown)) == 4 and all(src.startswith("data:image/webp") for src in shown)
 
+    with page.expect_download(timeout=60_000) as download:
+        page.click("#training .save[data-kind=mp4]")
+    assert download.value.suggested_filename == "album-cover-7-training.mp4"
+    download.value.save_as(tmp_path / "film.mp4")
+    with av.open(str(tmp_path / "film.mp4")) as film:
+        video = film.streams.video[0]
+        assert (video.codec_context.name, video.width, video.height) == ("h264", 512, 512)
+        assert sum(1 for _ in film.decode(video)) == 4 + HOLD
     with page.expect_download() as download:
-        page.click("#training .save")
+        page.click("#training .save[data-kind=webp]")
     assert download.value.suggested_filename == "album-cover-7-training.webp"
     download.value.save_as(tmp_path / "film.webp")
     assert Image.open(tmp_path / "film.webp").n_frames == 4 + HOLD

@@ -1,11 +1,12 @@
 // The server loads one snapshot after the other; when all are there they are shown here, so that scrubbing costs nothing.
 const $ = selector => element.querySelector(selector);
-const picture = $('img'), scrub = $('.snapshot'), play = $('.play'), bar = $('progress');
+const picture = $('img'), scrub = $('.snapshot'), play = $('.play'), bar = $('progress'), saves = element.querySelectorAll('.save');
 let frames = [], address = '', at = 0, playing = false, working = false, film = 0, halted = 0, last = 0;
 
 function busy(on) {
   working = on;
-  for (const [part, seen] of [[bar, on], [$('.stop'), on], [$('.draw'), !on], [$('.save'), !on && frames.length > 0]]) part.hidden = !seen;
+  for (const [part, seen] of [[bar, on], [$('.stop'), on], [$('.draw'), !on]]) part.hidden = !seen;
+  for (const save of saves) save.hidden = on || !frames.length;
 }
 
 function draw() {
@@ -88,7 +89,7 @@ new MutationObserver(() => { if (working && document.querySelector('.toast-body.
 
 $('.draw').addEventListener('click', draw);
 $('.stop').addEventListener('click', stop);
-$('.save').addEventListener('click', () => { busy(true); trigger('save', address); });
+for (const save of saves) save.addEventListener('click', () => { busy(true); trigger('save', {address, kind: save.dataset.kind}); });
 play.addEventListener('click', () => {
   if (!playing && at === frames.length - 1) at = 0;
   setPlaying(!playing);

@@ -1,13 +1,13 @@
 """The training of a model from the Hub, in the tab "Walk": one cover as each snapshot of the run draws it."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
 from PIL import Image
 
-from gan.film import evenly
+from gan.film import evenly, mp4
 from gan.pipeline import AlbumCoverPipeline
 from gan.pipeline_folder import PipelineError, load_pipeline
 from gan.studio import checks
@@ -21,6 +21,8 @@ MOST_SNAPSHOTS = 24
 MOST_MEMORY = 500_000_000  # bytes of weights that are kept for the next film
 SNAPSHOTS_PER_SECOND = 5
 HOLD = 5  # frames that the film rests on its last one
+
+KINDS: dict[str, tuple[Callable[..., bytes], str]] = {"webp": (loop_webp, "image/webp"), "mp4": (mp4, "video/mp4")}
 
 log = logging.getLogger("gan.studio")
 
@@ -54,10 +56,20 @@ class Training:
         if drawn < 2:
             raise checks.Refused("there are no snapshots of this generator's training", address.query())
 
-    def film(self, address: Address) -> bytes:
-        """Return the cover's training, an animated WebP. Raises Refused as `covers` does."""
+    def film(self, address: Address, kind: object = "webp") -> tuple[bytes, str]:
+        """Return the cover's training as a film, and what to call it.
+
+        Args:
+            address: of the cover.
+            kind: one of `KINDS`: an animated WebP without loss, or an MP4 of at least 512 pixels.
+
+        Raises:
+            Refused: as `covers` does, or the kind is another one.
+        """
+        kind = checks.one_of(kind, "a file", KINDS) or "webp"
         images = [image for _, image in self.covers(address)]
-        return loop_webp([*images, *[images[-1]] * HOLD], SNAPSHOTS_PER_SECOND)
+        made = KINDS[kind][0]([*images, *[images[-1]] * HOLD], SNAPSHOTS_PER_SECOND)
+        return made, f"album-cover-{address.name}-training.{kind}"
 
     def pipeline_of(self, tag: str) -> AlbumCoverPipeline | None:
         """Return a snapshot's pipeline, or None where it cannot be loaded or is the run of another network."""
@@ -88,10 +100,10 @@ class Training:
         yield {"film": asked.get("film"), "address": address.query(), "frames": frames}
 
     def save(self, payload: object) -> dict[str, Any]:
-        """Return the film as a file, of the cover that the query `payload` names."""
-        address = self.model.read(payload)
-        file = data_uri(self.film(address), "image/webp")
-        return {"file": file, "name": f"album-cover-{address.name}-training.webp"}
+        """Return the film of `{"address": query, "kind": "webp" or "mp4"}` as a file."""
+        asked = payload if isinstance(payload, dict) else {}
+        made, name = self.film(self.model.read(asked.get("address")), asked.get("kind"))
+        return {"file": data_uri(made, KINDS[name.rpartition(".")[2]][1]), "name": name}
 
 
 def images_of(tag: str) -> int:

@@ -295,7 +295,7 @@ def test_every_lesson_by_keys_alone(visit):
         before = page.locator(told).first.evaluate("one => one.outerHTML", timeout=WAIT)
         tab_to(control)
         page.keyboard.press(key)
-        page.wait_for_function(CHANGED, arg=[told, before])
+        page.wait_for_function(CHANGED, arg=[told, before], timeout=WAIT)
         assert page.evaluate("document.activeElement !== document.body"), name  # the focus is where it was
         tab_to(".exercise summary")
         page.keyboard.press("Enter")

@@ -223,7 +223,7 @@ export default {
       });
       else picture(canvas, games[0], {heat: 44, points: SHOWN});
       const {game, told} = games[0];
-      if (frame % 20 === 1 || !playing) seen.one = measure(game, randomFrom(9));
+      if (frame % 20 === 1 || !playing || !seen.one) seen.one = measure(game, randomFrom(9));
       const loss = x => x === undefined ? '–' : short(x);
       numbers.replaceChildren(...[
         [t('steps'), String(game.steps), 'steps'], [t('loss-d'), loss(told?.lossD), 'loss-d'], [t('loss-g'), loss(told?.lossG), 'loss-g'],

@@ -6,7 +6,7 @@ export default {
   defaults: {seed: 1, layer: 1, channel: 0},
   limits: {seed: [0, 200, 1], layer: [0, 99, 1], channel: [0, 9999, 1]},
   steps: [{layer: 1, channel: 0}, {layer: 2, channel: 3}, {}, {}],
-  ahead: server => server.normalised({seed: 1, layer: 1, channel: 0}),
+  ahead: server => Promise.all([server.normalised({seed: 1, layer: 1, channel: 0}), server.normalised({seed: 1, layer: 2, channel: 3})]),
 
   open(stage, {t, server, change, complain}, begin) {
     let state = begin, asked = '', told = null;

@@ -10,10 +10,13 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gan.errors import Parser
 
+
+if TYPE_CHECKING:
+    from gan.run_page.runs import Runs
 
 # before Gradio is imported
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -59,9 +62,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--run",
         nargs="+",
-        type=Path,
-        metavar="FOLDER",
-        help="watch runs instead, while they train or later: folders that train_gan writes, or a folder of such",
+        metavar="RUN",
+        help="watch runs instead, while they train or later: folders that train_gan writes, a folder of such, or "
+        "Hub ids to which runs are pushed",
     )
     args = parser.parse_args(arguments)
     if args.auth is None and (login := os.environ.get("PAGE_AUTH")):
@@ -94,7 +97,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     share_the_cpu()
     logging.basicConfig(format="%(name)s: %(message)s")
     try:
-        page = build_page(**choose_model(args.model, args.revision))
+        chosen = choose_model(args.model, args.revision)
+        runs = find_run(args.model if "notice" not in chosen else None, args.revision, chosen["folder"])
+        page = build_page(**chosen, has_run=runs is not None)
     except PipelineError as error:
         return _say(f"{error}; name a generator with --model", 1)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as on Ctrl+C, so that Gradio clears its files away
@@ -107,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             quiet=True,
             prevent_thread_lock=True,
             root_path=args.root_path,
-            **launch_options(),
+            **launch_options(runs),
         )
     except OSError as error:
         return _say(f"cannot listen at {args.host}: {error}; choose another --port or --host", 2)
@@ -119,11 +124,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def watch(args: argparse.Namespace) -> int:
     """Show the page of runs until it is interrupted. Returns the exit code."""
+    from gan.run_page.pushed import follow
     from gan.run_page.runs import Runs, RunsError
     from gan.run_page.server import serve
 
     try:
-        runs = Runs(args.run)
+        pushed = {name: follow(name) for name in args.run if is_hub_id(name)}
+        runs = Runs([Path(name) for name in args.run if name not in pushed], pushed)
     except RunsError as error:
         return _say(str(error), 2)
 
@@ -186,6 +193,28 @@ def beside(name: str | None = None, revision: str | None = None) -> dict[str, An
             missing = {"index": "cannot tell copies", "survey": "cannot find covers by colour"}
             _say(f"{error}; the page {missing[key]}", 0)
     return found
+
+
+def find_run(name: str | None, revision: str | None, folder: Path) -> "Runs | None":
+    """Return the run that made a generator, for a page of its own; None where nothing is known of it.
+
+    Args:
+        name, revision: as for `load_pipeline`.
+        folder: where the pipeline lies.
+    """
+    from gan.run_page.pushed import PushedRun
+    from gan.run_page.runs import METRICS, Runs
+    from gan.untrusted import own_file
+
+    if name and is_hub_id(name):
+        return Runs([], {name: PushedRun(name, revision)})
+    places = (folder, folder.absolute().parent)
+    return next((Runs([place]) for place in places if own_file(place, METRICS)), None)
+
+
+def is_hub_id(name: str) -> bool:
+    """Return whether `name` reads user/covers, and no folder is called so."""
+    return re.fullmatch(r"[\w-][\w.-]{0,95}/[\w-][\w.-]{0,95}", name) is not None and not Path(name).exists()
 
 
 def public_name(name: str) -> str:

@@ -13,7 +13,8 @@ const HIGHER = ['precision_covers', 'recall_covers', 'precision_eyes', 'recall_e
 const AS_REAL = ['pairwise_distance', 'colour_spread'];
 const QUALITY = [...LOWER, ...HIGHER, ...AS_REAL, 'held_out_gap'];
 const FIRST = [...QUALITY, 'loss_g', 'loss_d', 'pair_accuracy', 'gradient_norm_g', 'gradient_norm_d'];
-const NOT_CURVES = ['images', 'seconds', 'evaluation', 'count', 'patch_covers', 'eye_covers'];
+const NOT_CURVES = ['images', 'seconds', 'evaluation', 'count', 'held_out', 'patch_covers', 'feature_covers',
+  'eye_covers'];
 
 const $ = selector => document.querySelector(selector);
 const runs = new Map();  // by name, what the server told
@@ -37,6 +38,7 @@ const time = seconds => {
 };
 const colour = run => COLOURS[dark.matches ? 'dark' : 'light'][run.place % COLOURS.light.length];
 const isShown = run => shown.get(run.name) ?? run.newest;
+const isDone = run => run.total && run.images >= run.total;
 const chosen = () => [...runs.values()].filter(isShown);
 const address = (path, values) => `${path}?${new URLSearchParams(values)}`;
 const say = {number, count, covers: images => word('covers', {n: count(images)}), get real() { return word('real'); }};
@@ -129,8 +131,8 @@ function showCards() {
     card.style.setProperty('--run', colour(run));
     card.classList.toggle('unseen', !isShown(run));
     card.querySelector('input').checked = isShown(run);
-    card.querySelector('input').hidden = runs.size === 1;
-    const done = run.total && run.images >= run.total, quiet = run.age !== null && run.age > run.quiet;
+    card.querySelector('label').hidden = runs.size === 1;  // the headline names it
+    const done = isDone(run), quiet = run.age !== null && run.age > run.quiet;
     const state = done ? word('done') : run.age === null ? word('not-begun')
       : quiet ? word('quiet', {time: time(run.age)}) : word('training');
     card.querySelector('small').textContent = state;
@@ -222,7 +224,7 @@ function look(images) {
 function showSheets() {
   const box = $('.sheets'), all = chosen().filter(run => run.sheets.length);
   $('.play').hidden = !all.length;
-  if (!all.length) return box.replaceChildren(make('p', {className: 'aside', textContent: word('no-sheets')}));
+  if (!all.length) return box.replaceChildren(make('p', {className: 'aside', textContent: word(chosen().every(isDone) ? 'sheetless' : 'no-sheets')}));
   box.style.setProperty('--columns', Math.min(all.length, all.length === 4 ? 2 : 3));
   for (const figure of [...box.children]) if (!all.some(run => run.name === figure.dataset.run)) figure.remove();
   for (const run of all) {

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from itertools import islice, pairwise
 from pathlib import Path
 from threading import Lock
+from types import MappingProxyType
 from typing import Any
 
 from gan.errors import first_line
@@ -55,6 +56,7 @@ class Run:
     def __init__(self, folder: Path):
         self.folder, self.lock = folder, Lock()
         self.generation = 0
+        self.trouble = ""  # what else stands in the way of news
         self._forget()
 
     def _forget(self) -> None:
@@ -128,7 +130,7 @@ class Run:
         """
         with self.lock:
             stamp = self.stamp()  # before anything is read: what comes meanwhile is read again
-            problems = []
+            problems = [self.trouble] if self.trouble else []
             try:
                 self.refresh()
             except OSError as error:
@@ -157,6 +159,15 @@ class Run:
                 "quiet": max(QUIET, 5 * _gap(self.lines)),
             } | _pace(self.lines, total)
 
+    def numbers(self) -> bytes:
+        """Return metrics.jsonl anew, with nothing in it but numbers, their names and each line's kind."""
+        kinds = {True: "evaluation", False: "training"}
+        written = []
+        for line in self.tell()["lines"]:
+            numbers = {name: value for name, value in line.items() if name != "evaluation"}
+            written.append(json.dumps({"kind": kinds[line["evaluation"]]} | numbers) + "\n")
+        return "".join(written).encode()
+
     def sheets(self) -> list[tuple[int, int]]:
         """Return (covers shown, when it was written in milliseconds) of each sheet of the first 64 seeds, in order.
 
@@ -176,7 +187,7 @@ class Run:
     def sheet(self, images: int) -> Path | None:
         """Return the PNG file of the sheet after so many covers, None where there is none, or none to be opened."""
         file = own_file(self.folder, f"{SAMPLES}/images-{images:010d}.png")
-        return file if file and _is_sheet(file) else None
+        return file if file and is_sheet(file) else None
 
     def film(self) -> Path | None:
         """Return the animated WebP of the run, None where there is none."""
@@ -196,13 +207,14 @@ class Runs:
 
     Args:
         paths: folders of runs, and folders in which such folders lie.
+        others: runs that lie elsewhere, by name.
 
     Raises:
-        RunsError: one of them is no folder, or there is no run in it.
+        RunsError: one of the paths is no folder, or there is no run in it.
     """
 
-    def __init__(self, paths: Iterable[Path]):
-        self.paths = list(paths)
+    def __init__(self, paths: Iterable[Path], others: Mapping[str, Run] = MappingProxyType({})):
+        self.paths, self.others = list(paths), dict(others)
         self.found: dict[Path, Run] = {}
         self.lock = Lock()
         for path in self.paths:
@@ -218,7 +230,7 @@ class Runs:
         with self.lock:
             found = {folder: self.found.get(folder) or Run(folder) for folder in folders if folder in newest}
             self.found = found
-        named: dict[str, Run] = {}
+        named = dict(self.others)
         for folder, run in found.items():
             parts = folder.absolute().parts
             depths = range(1, len(parts) + 1)
@@ -340,10 +352,12 @@ def _short(value: object) -> str:
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     except RecursionError:
         return "…"
+    if text.startswith(("/", "~", "\\")) or text[1:3] == ":\\":  # a path of the machine that trained
+        text = re.split(r"[/\\]", text.rstrip("/\\"))[-1]
     return text if len(text) <= LONGEST_FACT else text[:LONGEST_FACT] + "…"
 
 
-def _is_sheet(file: Path) -> bool:
+def is_sheet(file: Path) -> bool:
     """Return whether a file begins as a PNG of at most `MOST_PIXELS`, and is no larger than a sheet."""
     try:
         check_file(file, LARGEST_SHEET)

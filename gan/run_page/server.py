@@ -5,10 +5,11 @@ import re
 import secrets
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import uvicorn
+from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -22,6 +23,7 @@ from gan.run_page.runs import Run, Runs
 HERE = Path(__file__).parent
 FILES = [HERE / name for name in ("page.css", "page.js", "charts.js", "en.json", "de.json")]
 FILES.append(HERE.parent / "studio/shell/record.svg")
+ANSWERS = ("runs", "run", "sheet", "film")
 HEADERS = {
     # what stands in a stranger's run can neither run nor be sent anywhere
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -31,6 +33,7 @@ HEADERS = {
     "Cache-Control": "no-cache",
 }
 FOR_EVER = HEADERS | {"Cache-Control": "private, max-age=31536000, immutable"}  # its address says when it was written
+THREADS = 8
 NUMBER = re.compile(r"[0-9]{1,15}")
 
 
@@ -77,7 +80,17 @@ def serve(
 
 
 def run_page(runs: Runs, middleware: Sequence[Middleware] = ()) -> Starlette:
-    """Build the page of some runs, an application that answers GET alone."""
+    """Build the page of some runs, an application that answers GET alone.
+
+    Beside the studio it has threads of its own, so that nobody waits for covers because a sheet comes from the Hub.
+    """
+    threads = CapacityLimiter(THREADS)
+
+    def in_a_thread(answer: Callable[[Request], Response]) -> Callable[[Request], Awaitable[Response]]:
+        async def asked(request: Request) -> Response:
+            return await to_thread.run_sync(answer, request, limiter=threads)
+
+        return asked
 
     def known(request: Request) -> Run | None:
         return runs.list().get(request.query_params.get("run", ""))
@@ -101,8 +114,8 @@ def run_page(runs: Runs, middleware: Sequence[Middleware] = ()) -> Starlette:
         return _file(run.film() if run else None, "image/webp", FOR_EVER)
 
     routes = [Route(f"/{file.name}", _source(file)) for file in FILES] + [Route("/", _source(HERE / "page.html"))]
-    answers = {"/runs": list_of, "/run": tell, "/sheet": sheet, "/film": film}
-    routes += [Route(path, answer) for path, answer in answers.items()]
+    answers = zip(ANSWERS, (list_of, tell, sheet, film), strict=True)
+    routes += [Route(f"/{name}", in_a_thread(answer)) for name, answer in answers]
     return Starlette(routes=routes, middleware=list(middleware))
 
 

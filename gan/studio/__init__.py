@@ -10,13 +10,17 @@ from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
+from starlette.routing import Mount
 
 from gan.nearest import Index
 from gan.pipeline import AlbumCoverPipeline
+from gan.run_page.runs import Runs
+from gan.run_page.server import run_page
 from gan.studio.api import add_endpoints
 from gan.studio.locale import I18N
 from gan.studio.model import Model
 from gan.studio.shell.controls import LIVE, STUDIO, part, source, text
+from gan.studio.shell.door import RUN
 from gan.studio.shell.front import Front
 from gan.studio.shell.housekeeping import housekeeping
 from gan.studio.shell.post import post
@@ -36,8 +40,13 @@ from gan.survey import Survey
 SPACE = f"https://huggingface.co/spaces/{os.environ['SPACE_ID']}" if "SPACE_ID" in os.environ else ""
 
 
-def launch_options() -> dict[str, Any]:
-    """What Gradio takes when the page is launched, not when it is built; each time anew, as Gradio writes into it."""
+def launch_options(runs: Runs | None = None) -> dict[str, Any]:
+    """What Gradio takes when the page is launched, not when it is built; each time anew, as Gradio writes into it.
+
+    Args:
+        runs: what a page of its own shows of the generator's training, None where nothing is known of it.
+    """
+    run = [Mount(f"/{RUN}", run_page(runs), name=RUN)] if runs else []
     return {
         # fonts that every computer has: the page asks no other host for anything
         "theme": gr.themes.Base(
@@ -70,7 +79,7 @@ def launch_options() -> dict[str, Any]:
         "footer_links": ["api"],
         "i18n": I18N,
         "max_file_size": "8mb",
-        "app_kwargs": {"middleware": [Middleware(Front)], "routes": [lesson_files()], "lifespan": housekeeping},
+        "app_kwargs": {"middleware": [Middleware(Front)], "routes": [lesson_files(), *run], "lifespan": housekeeping},
         "mcp_server": find_spec("mcp") is not None,
         "run_history": False,  # the covers that a visitor keeps are on the shelf
         "ssr_mode": False,  # needs Node, and the page has nothing that it would make quicker
@@ -86,6 +95,7 @@ def build_page(
     snapshots: Sequence[str] = (),
     survey: Survey | None = None,
     folder: Path | None = None,
+    has_run: bool = False,
 ) -> gr.Blocks:
     """Build the page; launch it with `launch_options`.
 
@@ -98,6 +108,7 @@ def build_page(
         snapshots: the tags of its training on the Hub, in order.
         survey: what is known of its covers, None where it came without.
         folder: where the film and the log of its run lie, None where they do not.
+        has_run: whether `launch_options` is given its runs, so that there is a page to link.
     """
     model = Model(pipeline, model_name, revision, survey)
     with gr.Blocks(title="Album Cover GAN", analytics_enabled=False) as page:
@@ -117,7 +128,7 @@ def build_page(
         yours_tab(yours)
         learn_tab(Learn(model, training))
         memory, shown = shelf(model)
-        text("shell/footer.html", about(model))
+        text("shell/footer.html", about(model) | {"run": has_run})
         page.front_model = model  # whom Front asks
         page.load(kept, memory, shown, **LIVE)
     # how many may wait for what is the door's to say; outside the queue is nothing that it is there for

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import gradio
 
+    from gan.run_page.runs import Runs
+
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,11 +25,11 @@ def free_port() -> str:
 
 
 @contextmanager
-def launched(page: "gradio.Blocks", **options: object) -> Iterator[str]:
+def launched(page: "gradio.Blocks", runs: "Runs | None" = None, **options: object) -> Iterator[str]:
     """Show a page from this process, e.g. with `auth`; yields its address."""
     from gan.studio import launch_options  # here, because most that ask for a port need no page
 
-    options |= {"server_port": int(free_port()), "prevent_thread_lock": True, "quiet": True} | launch_options()
+    options |= {"server_port": int(free_port()), "prevent_thread_lock": True, "quiet": True} | launch_options(runs)
     _, address, _ = page.launch(**options)
     yield address
     page.close()

@@ -256,7 +256,14 @@ def test_it_grows_while_a_run_trains(look, tiny_dataset: Path, tmp_path: Path):
             expect(sheet).to_have_attribute("alt", "Seeds 0 to 63 of run after 1,600 covers", timeout=LATE)
             assert plot.evaluate("plot => plot === document.activeElement")  # what has the keyboard keeps it
             lines = [json.loads(text) for text in (run / "metrics.jsonl").read_text().splitlines()]
-            measured = {name for one in lines for name in one} - {"kind", "images", "seconds", "count", "patch_covers"}
+            measured = {name for one in lines for name in one} - {
+                "kind",
+                "images",
+                "seconds",
+                "count",
+                "patch_covers",
+                "held_out",
+            }
             drawn = {one.get_attribute("data-measure") for one in page.locator("figure.chart").all()}
             assert {name.removeprefix("real_") for name in measured} == drawn
             losses = sum("loss_g" in one for one in lines)

@@ -55,6 +55,7 @@ def test_a_whole_folder_is_sent_as_it_is(hub: Hub, generator: Path):
         "README.md",
         "covers.png",
         "training/config.json",
+        "training/metrics.jsonl",
         "training/samples.png",
     } == set(repo.files)
     for file in files:

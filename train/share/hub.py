@@ -43,6 +43,7 @@ MODEL_FILES = (
     "synthesis/*.safetensors",
     "training/config.json",
     "training/film.*",
+    "training/metrics.jsonl",
     "training/samples.png",
 )
 DATASET_FILES = ("README.md", "report.html", "report.json", "*.parquet", "data/*.parquet")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gan.networks import NETWORKS
+from gan.run_page import runs
 from gan.untrusted import check_file, own_file, read_json
 from train.metrics.schema import Copies, Scores
 
@@ -80,6 +81,8 @@ def read_run(pipeline: Path, network: type, images: int | None = None) -> Run:
     seconds = [line.get("seconds") for line in metrics if images and line["images"] <= images]
     config = {key: _public(value) for key, value in config.items()}
     files: dict[str, Path | bytes] = {"training/config.json": (json.dumps(config, indent=2) + "\n").encode()}
+    if newest and metrics:
+        files["training/metrics.jsonl"] = runs.Run(folder).numbers()
     if sheets and images and sheets[-1].stem.endswith(f"{images:010d}"):
         files["training/samples.png"] = sheets[-1]
     files |= {f"training/{name}": film for name in FILMS if (film := own_file(folder, name))}

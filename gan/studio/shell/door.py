@@ -27,6 +27,7 @@ from gradio.utils import get_upload_folder
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gan.errors import kind_and_place
+from gan.run_page.server import ANSWERS, FILES
 from gan.studio.shell.front import PREVIEW
 from gan.studio.shell.shares import LastMinute, Places, Shut, half, visitor
 
@@ -46,6 +47,7 @@ STREAMS_AT_ONCE = 4000  # answers that stay open, two for each visitor
 WRONG_LOGINS, WRONG_LOGINS_OF_ONE = 300, 10  # a minute
 MOST_WAITING = {"film": 8, "print": 8, "search": 6, "training": 4}  # in the queue, by the name of what they wait for
 MOST_OTHERS_WAITING = 256
+RUN = "run"  # below which the page of the generator's run is
 NAME = r"[\w-]{1,64}"
 MCP = rf"{API}/mcp(/(http/?)?)?"
 
@@ -65,6 +67,7 @@ ROUTES = (
     Route("GET HEAD", rf"/?|/config/?|/theme\.css|/robots\.txt|/favicon\.ico|/manifest\.json|{re.escape(PREVIEW)}"),
     Route("GET HEAD", r"/(static|assets|svelte|learn)/[\w./@+~-]{1,300}"),
     Route("GET", rf"{API}/(info|openapi\.json|startup-events|theme\.css|app_id|user|login_check|token)/?"),
+    Route("GET HEAD", rf"/{RUN}/({'|'.join([*ANSWERS, *(re.escape(file.name) for file in FILES)])})?"),
     Route("GET", r"/logout"),
     Route("POST", r"/login/?", 10_000),
     Route("GET", rf"(?P<stream>{API}/heartbeat/{NAME}|{API}/queue/(data|status))"),
@@ -260,9 +263,9 @@ class Door:
     # ---- who it is
 
     def _know(self, scope: Scope, path: str) -> None:
-        """Take a name and a password from the request's header as a login, and ask for one where MCP has none.
+        """Take a name and a password from the request's header as a login, and ask for one where there is none.
 
-        Gradio itself asks on its own routes; those of MCP it leaves open.
+        Gradio itself asks on its own routes; those of MCP and of the page of a run it leaves open.
         """
         if self.server.auth is None:
             return
@@ -283,7 +286,7 @@ class Door:
             login = f"access-token-unsecure-{self.server.cookie_id}={token}"
             others = [pair for pair in scope["headers"] if pair[0] != b"cookie"]
             scope["headers"] = [*others, (b"cookie", "; ".join(filter(None, (cookie, login))).encode("latin-1"))]
-        elif path.startswith(f"{API}/mcp") and not is_known:
+        elif path.startswith((f"{API}/mcp", f"/{RUN}/")) and not is_known:
             raise Shut(401, "Not authenticated.", ((b"www-authenticate", b'Basic realm="Album Cover GAN"'),))
         elif path.startswith(f"{API}/mcp"):
             user = "mcp"

@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import Iterable, Mapping
 from itertools import islice, pairwise
-from pathlib import Path
+from pathlib import Path, PurePath
 from threading import Lock
 from types import MappingProxyType
 from typing import Any
@@ -348,6 +348,8 @@ def _flat(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _short(value: object) -> str:
+    if isinstance(value, str) and PurePath(value).is_absolute():
+        value = "/".join(PurePath(value).parts[-2:])  # where the rest of it lies is nobody else's business
     try:
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     except RecursionError:

@@ -19,6 +19,8 @@ RUNS = HERE / "lessons/runs"
 BESIDE = """stage => [...stage.querySelectorAll('*:not(.blocks *, .table-box *, code *, pre *)')]
     .filter(part => part.offsetParent && part.getBoundingClientRect().right > stage.getBoundingClientRect().right + 1)
     .map(part => part.outerHTML.slice(0, 120))"""
+ALL_SHOWN = """[...document.querySelectorAll('.stage img')]
+    .every(image => !image.checkVisibility() || image.naturalWidth)"""
 CHANGED = "([told, before]) => (document.querySelector(told)?.outerHTML ?? before) !== before"
 # of each lesson a picture that the server made, which is there before the lesson is used
 PICTURES = {
@@ -30,7 +32,7 @@ BY_KEYS = {
     "wasserstein": (".two-lines", "ArrowRight", "[data-number=w]"),
     "layers": (".layer:nth-child(2)", "Enter", ".details-of"),
     "normalise": (".stage input[data-name=channel]", "ArrowRight", ".stage input[data-name=channel] + output"),
-    "watch": (".stage input[type=range]", "End", ".sheet"),
+    "watch": (".stage input[type=range]", "Home", ".sheet"),
     "critic": (".judged button", "Space", ".judged button"),
     "inside": (".channels button", "Enter", "[data-number=changed]"),
     "wrong": (".choice input", "ArrowRight", ".sheet"),
@@ -229,6 +231,46 @@ def test_the_talk_by_a_clickers_keys(visit):
     expect(place).to_have_text("Lesson 1 of 9, 7 of 7", timeout=WAIT)
     page.keyboard.press("Escape")
     expect(page.locator(".talk-bar")).to_have_count(0)
+
+
+def test_the_talk_has_notes_in_a_second_window_and_needs_no_network(browser, address: str):
+    context = browser.new_context(locale="en-US", viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    failed = []
+    page.on("pageerror", lambda error: failed.append(str(error)))
+    page.goto(f"{address}?talk=1")
+    place = page.locator(".talk-bar .place")
+    expect(place).to_have_text("Lesson 1 of 9, 1 of 7", timeout=WAIT)
+    expect(page.locator(".talk-bar .loaded")).to_have_text("All of it is here: the network may go.", timeout=WAIT)
+    with context.expect_page() as opened:
+        page.keyboard.press("n")
+    notes = opened.value
+    expect(notes.locator("p").first).to_have_text("Two networks and a game · 1/7")
+    expect(notes.locator(".clock")).to_have_text(re.compile(r"^\d+:\d\d$"))
+
+    context.set_offline(True)
+    pages = 0
+    while True:
+        pages += 1
+        shown, told = place.inner_text(), notes.locator("p").first.inner_text()
+        assert shown.rpartition(", ")[2].replace(" of ", "/") == told.rpartition(" · ")[2]
+        number = int(shown.split()[1])
+        expect(page.locator(f".stage.{LESSONS[number - 1]}")).to_be_visible()
+        page.wait_for_function(ALL_SHOWN)
+        if ", 1 of" in shown and (picture := PICTURES.get(LESSONS[number - 1])):
+            expect(page.locator(picture).first).to_be_visible()
+        (notes if pages % 2 else page).keyboard.press("PageDown")  # the clicker's keys go to either window
+        try:
+            expect(place).not_to_have_text(shown, timeout=3000)
+        except AssertionError:
+            break
+    assert place.inner_text().startswith("Lesson 9 of 9") and pages > 30
+    page.keyboard.press("b")
+    expect(page.locator(".dark-screen")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator(".talk-bar")).to_have_count(0)
+    assert notes.is_closed() and not failed
+    context.close()
 
 
 def test_every_lesson_by_keys_alone(visit):

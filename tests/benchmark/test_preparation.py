@@ -60,7 +60,8 @@ def test_prepare_prints_what_every_way_takes():
         cells = {stage: (float(cost), float(share[:-1])) for stage, (cost, share) in costs.items()}
         assert cells.pop("all")[1] == 100
         assert len(cells) == 8 and sum(share for _, share in cells.values()) == pytest.approx(100, abs=0.5)
-        assert cells["decode"][0] > 0
+        # a clock of processor time may tick in milliseconds, in which eight small covers are decoded
+        assert sum(cost for cost, _ in cells.values()) > 0 and (side < 600 or cells["decode"][0] > 0)
     speed = float(found["goal"]["covers/s a core from 600 px, judging alone"][-1])
     judged = sum(cost for stage, (cost, _) in cells.items() if stage not in ("read", "write the part"))
     assert speed == pytest.approx(1000 / judged, rel=0.01)

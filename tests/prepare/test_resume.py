@@ -173,7 +173,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_later(tmp_path):
     limited = "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); " + limited
     arguments = [str(pile), "--output_dir", str(tmp_path / "out"), "--resolution", "96", "--num_workers", "1"]
     ended = programs.run([sys.executable, "-c", limited, *arguments])
-    assert ended.returncode == 2 and "cannot be written: File too large" in ended.stderr.splitlines()[-1]
+    assert ended.returncode == 1 and "cannot be written: File too large" in ended.stderr.splitlines()[-1]
     assert not (tmp_path / "out").exists() and not list(tmp_path.rglob(".*.parquet*"))
     ended = programs.run([sys.executable, "-c", PROGRAM, *arguments])
     assert ended.returncode == 0 and os.listdir(tmp_path / "out")

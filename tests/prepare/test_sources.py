@@ -227,7 +227,7 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: py
     def load(*_: object, **__: object) -> None:
         raise ValueError("from the library") from NotADirectoryError(20, "Not a directory", "/dev/null/x/hub/refs")
 
-    monkeypatch.setattr("datasets.load_dataset", load)
+    monkeypatch.setattr("train.hub_dataset.load_dataset_builder", load)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", "/dev/null/x/hub")
     line = prepare(tmp_path / "out", "user/covers", code=2)[1]
     assert "the cache /dev/null/x/hub cannot be written (Not a directory)" in line and "HF_HOME" in line

@@ -4,7 +4,7 @@ import json
 import math
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Any, Self, get_args, get_origin
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Measured:
         """Keep what has a name and a type of ours; unknown names and numbers that are not finite are left out."""
         if not isinstance(values, dict):
             return cls()
-        names = ((field.name, get_args(field.type)[:-1]) for field in fields(cls))
+        names = ((f.name, tuple(get_origin(kind) or kind for kind in get_args(f.type)[:-1])) for f in fields(cls))
         return cls(**{name: values[name] for name, kinds in names if name in values and _is_one(values[name], kinds)})
 
     def as_dict(self) -> dict[str, Any]:

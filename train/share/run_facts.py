@@ -30,7 +30,7 @@ class Run:
         files: further files to upload, by their path in the repository.
     """
 
-    config: dict[str, Any] = field(default_factory=dict[str, Any])
+    config: dict[str, Any] = field(default_factory=dict)
     images: int | None = None
     seconds: float | None = None
     scores: Scores = field(default_factory=Scores)

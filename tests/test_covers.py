@@ -155,7 +155,7 @@ def test_a_full_cache_is_said_so(where: str, tmp_path: Path, monkeypatch: pytest
             raise RuntimeError("An error occurred while generating the dataset") from error  # as datasets does
 
     monkeypatch.setattr(Dataset, "from_generator", fails)
-    monkeypatch.setattr("train.covers.load_dataset", fails)
+    monkeypatch.setattr("train.hub_dataset.load_dataset_builder", fails)
     name = save(tmp_path / "covers", [draw_cover(0, 16)]) if where == "folder" else "user/covers"
     with pytest.raises(CoversError, match=r"No space left on device; make room there.*HF_DATASETS_CACHE"):
         load_covers(name, 16)

@@ -81,9 +81,10 @@ def test_dragging_shows_what_is_under_the_middle_and_snaps_to_a_seed(visit, mode
 
     page.click("#snap")
     drag(page, 0.25, 0.5)
-    page.mouse.up()
     between = address_at(model, 11.75, -0.5, 1)
     expect(page.locator("#crate .stand")).to_have_attribute("data-address", between.query())
+    page.mouse.up()  # it lies there already
+    page.wait_for_url(f"**/?{between.query()}")
     assert shown(page) == cover_png(model.draw([between])[0], between)
     page.click("#snap")
     details(page, re.compile("Seed (12|4294901772), daring 1"))
@@ -93,6 +94,27 @@ def test_dragging_shows_what_is_under_the_middle_and_snaps_to_a_seed(visit, mode
     details(page, "Seed 100, daring 1")
     page.mouse.click(box["x"] + box["width"] / 2 + box["height"] / 3, box["y"] + box["height"] / 2)
     details(page, "Seed 101, daring 1")
+
+
+def test_one_hint_says_that_the_crate_can_be_dragged(visit):
+    page = visit("?seed=10")
+    hint = page.locator(".drag-hint")
+    expect(hint).to_have_count(1)
+    expect(hint).to_be_visible()
+    expect(hint).to_have_text("Drag me: there is no end")
+    plane, box = page.locator("#crate canvas").bounding_box(), hint.bounding_box()
+    assert plane["x"] < box["x"] and box["x"] + box["width"] < plane["x"] + plane["width"]
+    assert plane["y"] < box["y"] and box["y"] + box["height"] < plane["y"] + plane["height"]
+    # on the hint itself: it is in nobody's way
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] - 200, box["y"], steps=8)
+    expect(hint).to_have_count(0)
+    page.mouse.up()
+    details(page, re.compile(r"Seed 1[1-9], daring 1"))
+    page.get_by_role("tab", name="Walk").click()
+    page.get_by_role("tab", name="Crate").click()
+    expect(hint).to_have_count(0)  # who has dragged knows
 
 
 def test_a_finger_drags_and_two_zoom(visit, context):

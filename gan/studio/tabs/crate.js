@@ -10,10 +10,11 @@ const seedAt = (i, j) => mod(i) + props.side * mod(j);
 let x = 0, y = 0, across = 3, truncation = 1;
 let steered = {genre: '', kind: 0, colours: ''};  // what is asked of all covers of the plane; empty is any
 let guest = null;      // a cover that is shown although it lies nowhere on the plane, such as a child
-let shown = '';        // the place of the cover in the sleeve, and how it is drawn
+let asked = '';        // the place of the newest cover that was asked for or shown, and how it is drawn
 let tiles = new Map(); // seed to {image, drawn, born}
 let lens = new Image();
 let by = '';           // the control that moves the plane, where its steps are one for Back
+let turn = 0, shown = 0;  // of covers that were asked for: the number of the last, and of the one that is shown
 let jumps = 0;         // an answer from before the last jump is not shown: it would be a cover from far away
 let begun = false;     // nothing is shown before the link is read
 const busy = {cover: false, tiles: false};
@@ -97,6 +98,13 @@ function touched(control = '') {
   dirty = true;
   moved ||= performance.now();
   ask();
+  restWhereItIs();
+}
+
+function jump() {
+  asked = '';
+  shown = turn;
+  return ++jumps;
 }
 
 function glideTo(to, length = 180) {
@@ -122,6 +130,7 @@ function zoom(to) {
 // ---- what the server draws: the cover, always where the middle is now, and tiles, which it does not wait for
 
 const drawnHow = () => [truncation, ...Object.values(steered)].join(' ');
+const placeNow = () => `${x} ${y} ${drawnHow()}`;
 
 function missing() {
   const seeds = visible().map(({i, j}) => seedAt(i, j)).filter(seed => tiles.get(seed)?.drawn !== drawnHow());
@@ -130,13 +139,19 @@ function missing() {
 
 function ask() {
   if (!begun || !canvas.clientWidth) return;
-  const drawn = drawnHow(), spot = `${x} ${y} ${drawn}`;
-  if (!busy.cover && !guest && spot !== shown) {
-    const jump = jumps, start = moved || performance.now();
+  const drawn = drawnHow(), spot = placeNow();
+  if (guest || spot === asked) moved = 0;
+  else if (!busy.cover) {
+    const before = jumps, number = ++turn, start = moved || performance.now();
     moved = 0;
+    asked = spot;
     look('cover', {x, y}, async ({cover}) => {
       const image = await decoded(cover.src);
-      if (jump === jumps) show(image, cover, spot, start);
+      if (before !== jumps || number < shown) return;
+      shown = number;
+      show(image, cover);
+      performance.measure('cover', {start});
+      restWhereItIs();
     });
   }
   const seeds = busy.tiles ? [] : missing().slice(0, drifting || fingers.size ? ASIDE : props.most_tiles);
@@ -146,17 +161,19 @@ function ask() {
   });
 }
 
-// One question of a kind at a time.
+// One question of a kind at a time. The next cover is on its way while this one's picture is unpacked; tiles are
+// unpacked first, as they are missing until then.
 async function look(kind, question, answered) {
   busy[kind] = true;
   try {
     const answer = await server.look({truncation, ...steered, ...question});
     if (answer.refused) return complain(refusal(answer));
-    await answered(answer);
-    dirty = true;
+    const unpacked = answered(answer);
+    if (kind === 'tiles') await unpacked;
   } catch (error) {
     complain(word('no-answer'));
     await new Promise(resolve => setTimeout(resolve, 3000));
+    if (kind === 'cover') asked = '';
   } finally {
     busy[kind] = false;
   }
@@ -173,19 +190,22 @@ async function decoded(src) {
 function keepTile(seed, tile) {
   tiles.delete(seed);
   tiles.set(seed, tile);
+  dirty = true;
   if (tiles.size > MOST_KEPT) tiles.delete(tiles.keys().next().value);
 }
 
-function show(image, cover, spot, start) {
+function show(image, cover) {
   lens = image;
   putInSleeve(stand, cover);
-  shown = spot;
   dirty = true;
   const seed = new URLSearchParams(cover.address).get('seed');
   if (document.activeElement !== seedBox) seedBox.value = seed ?? '';
-  if (!start) return;
-  performance.measure('cover', {start});
-  if (!glide && !drifting && !fingers.size && place.tab === 'crate') rest();
+}
+
+// The cover that is shown is the one under the middle, and stays it.
+function restWhereItIs() {
+  const still = !glide && !drifting && !fingers.size && asked === placeNow() && shown === turn;
+  if (still && place.tab === 'crate') rest();
 }
 
 // When nothing moves, a screen reader is told the cover, and the cover is the place.
@@ -197,10 +217,11 @@ function rest(how = {by}) {
 
 // A cover by its address: a seed's lies on the plane, any other is a guest. False when it was refused.
 async function open(query, how = {instead: true}) {
-  const jump = ++jumps, answer = await server.open(query);
+  const before = jump(), answer = await server.open(query);
   if (answer.refused) return complain({text: refusal(answer), stays: true}), false;
   const image = await decoded(answer.cover.src);
-  if (jump !== jumps) return true;  // the visitor went elsewhere meanwhile
+  if (before !== jumps) return true;  // the visitor went elsewhere meanwhile
+  jump();
   const parts = new URLSearchParams(answer.cover.address), seed = Number(parts.get('seed'));
   drift(false);
   glide = null;
@@ -208,7 +229,8 @@ async function open(query, how = {instead: true}) {
   setSteered({genre: parts.get('genre') ?? '', kind: Number(parts.get('kind') ?? 0), colours: parts.get('colours') ?? ''});
   guest = parts.has('latents') ? answer.cover : null;
   if (!guest) x = seed % props.side, y = Math.floor(seed / props.side);
-  show(image, answer.cover, guest ? 'guest' : `${x} ${y} ${drawnHow()}`);
+  asked = guest ? '' : placeNow();
+  show(image, answer.cover);
   rest(how);
   ask();
   return true;
@@ -275,7 +297,7 @@ canvas.addEventListener('keydown', event => {
 // ---- the tools
 
 function goToSeed(seed, control) {
-  jumps++;
+  jump();
   drift(false);
   glide = guest = null;
   x = seed % props.side;
@@ -422,7 +444,7 @@ async function begin() {
   zoom(across);
   requestAnimationFrame(frame);
   const linked = place.cover && await open(place.cover);
-  if (!linked) show(await decoded(props.value.src), props.value, `${x} ${y} ${drawnHow()}`);
+  if (!linked) asked = placeNow(), show(await decoded(props.value.src), props.value);
   rest({instead: true});
   begun = true;
   performance.mark('first-cover');

@@ -3,6 +3,7 @@
 import base64
 import io
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from gan.studio.address import from_png
 from gan.studio.checks import Refused
 from gan.studio.model import Model
 from gan.studio.print import upscale
-from gan.studio.print.contrast import READABLE, contrast, contrast_beneath, make_readable
+from gan.studio.print.contrast import READABLE, Readable, contrast, contrast_beneath, make_readable
 from gan.studio.print.layouts import LAYOUTS, POSITIONS, SAFE, set_on
 from gan.studio.print.typeset import (
     FACES,
@@ -31,7 +32,8 @@ from gan.studio.print.typeset import (
     unknown_letters,
 )
 from gan.studio.print.upscale import enlarge
-from gan.studio.tabs.finish import LONGEST_TITLE, Finish, Order
+from gan.studio.tabs import finish as tab
+from gan.studio.tabs.finish import LONGEST_TITLE, PREVIEW_SIZE, Finish, Order
 from tests.helpers.drawn import draw_cover
 
 
@@ -305,6 +307,28 @@ def test_cards_show_each_layout_with_the_text_that_there_is(finish: Finish) -> N
     for wrong in (None, ["Artist"], [1, 2], ["x" * 99, "Title"]):
         with pytest.raises(Refused):
             finish.cards(asked | {"instead": wrong})
+
+
+def test_a_quick_preview_waits_for_no_cards(finish: Finish, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly(pictures: list[Image.Image], *what: str) -> Readable:
+        if pictures[0].width < PREVIEW_SIZE:
+            begun.set()
+            assert go_on.wait(60)
+        return set_on(pictures, *what)
+
+    monkeypatch.setattr(tab, "set_on", slowly)
+    asked = {"address": "seed=7", "artist": "Mara", "title": "Tide", "layout": "corner", "instead": ["", ""]}
+    with ThreadPoolExecutor(2) as visitors:
+        cards = visitors.submit(finish.cards, asked)
+        assert begun.wait(60)
+        try:
+            assert visitors.submit(finish.preview, asked | {"quick": True}).result(timeout=30)["src"]
+            assert not cards.done()
+        finally:
+            go_on.set()
+        assert len(cards.result()["cards"]) == len(LAYOUTS)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from gan.studio import checks
 from gan.studio.address import Address
 from gan.studio.files import FRAMES_PER_SECOND, cover_jpeg, cover_png, data_uri, loop_webp
 from gan.studio.model import Model
-from gan.studio.pool import Pool, heavy
+from gan.studio.pool import NICENESS, Pool, heavy
 from gan.studio.print.contrast import READABLE, Colour, Readable
 from gan.studio.print.layouts import INKS, LAYOUTS, POSITIONS, set_on
 from gan.studio.print.typeset import FACES, clean, unknown_letters
@@ -54,10 +54,11 @@ class Finish:
     def __init__(self, model: Model):
         self.model = model
         # the text changes with every key, the picture beneath it does not
-        self._enlarged = lru_cache(maxsize=16)(self._enlarge)
+        self._resized, self._enlarged = lru_cache(maxsize=32)(self._resize), lru_cache(maxsize=16)(self._enlarge)
         # previews are asked for outside the queue; an enlarged one takes a quarter of a gigabyte while it is made, and
-        # a quick one does not wait for it
+        # a quick one waits neither for it nor for cards
         self._desk, self._enlarger = Pool(workers=1, waiting=12), Pool(workers=1, waiting=12)
+        self._card_maker = Pool(workers=1, waiting=12, niceness=NICENESS)
 
     def read(self, asked: object) -> Order:
         """Return `asked`, a dict of what `Order` holds, as an order. Raises Refused unless all of it is sound."""
@@ -129,14 +130,14 @@ class Finish:
             raise checks.Refused("the cards' texts are two", instead)
         artist = order.artist or letters(instead[0], "the artist", LONGEST_ARTIST)
         title = order.title or letters(instead[1], "the title", LONGEST_TITLE)
-        return self._desk.run(self._cards, replace(order, artist=artist, title=title))
+        return self._card_maker.run(self._cards, replace(order, artist=artist, title=title))
 
     def _cards(self, order: Order) -> dict[str, Any]:
         picture = self._resized(order.cover, 2 * CARD_SIZE)  # sharp where a pixel of the page is two of the screen
         orders = [replace(order, layout=name) for name in LAYOUTS]
         return {"cards": [[one.layout, _webp(one.set_on([picture]).pictures[0])] for one in orders]}
 
-    def _resized(self, cover: Address, size: int) -> Image.Image:
+    def _resize(self, cover: Address, size: int) -> Image.Image:
         return self.model.draw([cover])[0].resize((size, size), Image.Resampling.LANCZOS)
 
     def save(self, asked: Any) -> dict[str, Any]:

@@ -3,16 +3,21 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from gan import load_pipeline
 from gan.networks import NETWORKS
 from gan.studio import checks
+from gan.studio.files import still_webp
 from gan.studio.model import Model
 from gan.studio.tabs.learn import anatomy
+from gan.studio.tabs.learn import learn as lessons
 from gan.studio.tabs.learn.learn import HERE, Learn
 from gan.studio.tabs.training import Training
+from tests.helpers.drawn import draw_cover
+from tests.helpers.pictures import pixels
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +113,20 @@ def test_the_film_has_its_curves(learn: Learn):
     )
     assert learn.frame({"of": "shipped", "number": 0})["src"].startswith("data:image/webp")
     assert learn.film("hub") == {"frames": 0, "images": [], "curves": {}}
+
+
+def test_a_picture_of_the_film_waits_for_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    covers = [draw_cover(seed, 64) for seed in range(8)]
+    covers[0].save(tmp_path / "film.webp", save_all=True, append_images=covers[1:], quality=90)
+    encoded = []
+    monkeypatch.setattr(lessons, "still_webp", lambda *what: encoded.append(what) or still_webp(*what))
+    stills = lessons.Stills(tmp_path / "film.webp")
+    assert len(stills) == 8
+    for number in (7, 0, 5, 7):  # the last is shown first, and a slider goes either way
+        shown = pixels(stills[number]).astype(int)
+        away = [np.abs(shown - pixels(cover)).mean() for cover in covers]
+        assert away.index(min(away)) == number and min(away) < 12
+    assert len(encoded) == 3
 
 
 def test_a_training_on_the_hub_is_shown(hub, tmp_path: Path):

@@ -158,3 +158,47 @@ def test_sending_a_cover_to_the_walk_keeps_it(visit):
     expect(page.locator("#seed-a")).to_be_hidden()
     page.fill("#seed-b", "x")
     expect(page.locator("#seed-b")).to_have_attribute("aria-invalid", "true")
+
+
+def test_a_film_grows_with_the_shelf(visit):
+    """Twenty frames for each cover, 60 at least and 120 at most, until the visitor chooses a length."""
+    page = visit()
+    keep_seeds(page, 3, 8, 5)
+    page.get_by_role("tab", name="Walk").click()
+    details(page, re.compile(r"Frame \d+ of 60, 3.0 seconds"), "#walk")
+    for seeds, frames, length in (((11,), 80, "4.0"), ((12, 13), 120, "6.0"), ((14,), 120, "6.0")):
+        page.get_by_role("tab", name="Crate").click()
+        keep_seeds(page, *seeds)
+        page.get_by_role("tab", name="Walk").click()
+        details(page, re.compile(rf"Frame \d+ of {frames}, {length} seconds"), "#walk")
+    expect(page.locator("#walk .way")).to_contain_text("Through the 7 covers of your shelf")
+    for seed in (14, 13, 12):
+        page.get_by_role("button", name=f"Take away: Seed {seed}").click()
+    details(page, re.compile(r"Frame \d+ of 80, 4.0 seconds"), "#walk")  # and becomes shorter with it
+
+    page.locator("#frames").fill("24")
+    details(page, re.compile(r"Frame \d+ of 24, 1.2 seconds"), "#walk")
+    page.get_by_role("button", name="Take away: Seed 11").click()
+    expect(page.locator("#walk .way")).to_contain_text("Through the 3 covers of your shelf")
+    expect(page.locator("#frames")).to_have_value("24")  # what the visitor chose stays
+    details(page, re.compile(r"Frame \d+ of 24, 1.2 seconds"), "#walk")
+
+
+def test_with_one_cover_the_film_says_what_it_does(visit):
+    page = visit()
+    page.get_by_role("tab", name="Walk").click()
+    expect(page.locator("#walk .way")).to_contain_text("From the cover that you were looking at to another seed")
+    expect(page.locator("#seed-a")).to_be_visible()
+
+    page.get_by_role("tab", name="Crate").click()
+    keep_seeds(page, 9)
+    page.get_by_role("tab", name="Walk").click()
+    expect(page.locator("#walk .way")).to_contain_text("From the one cover of your shelf to a seed and back")
+    expect(page.locator("#seed-a")).to_be_hidden()  # where it begins is on the shelf
+    page.fill("#seed-b", "77")
+    details(page, re.compile(r"Frame \d+ of 60, 3.0 seconds"), "#walk")
+    page.locator("#walk .frame").fill("30")  # half way, which is the seed itself
+    page.get_by_role("button", name="Keep this frame").click()
+    expect(page.locator("#shelf li")).to_have_count(2)
+    expect(page.locator("#walk .way")).to_contain_text("Through the 2 covers of your shelf")
+    expect(page.locator("#walk .ends")).to_be_hidden()

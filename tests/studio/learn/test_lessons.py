@@ -21,6 +21,20 @@ BESIDE = """stage => [...stage.querySelectorAll('*:not(.blocks *, .table-box *, 
     .map(part => part.outerHTML.slice(0, 120))"""
 ALL_SHOWN = """[...document.querySelectorAll('.stage img')]
     .every(image => !image.checkVisibility() || image.naturalWidth)"""
+# all that a lesson says, to the eye and to a screen reader; commands and recipes are the same in every language
+SAID = """[...document.querySelectorAll('.learn *:not(script, style, code, pre, option)')]
+    .filter(part => part.checkVisibility() && !part.closest('code, pre, .copied, .blocks'))
+    .flatMap(part => [...[...part.childNodes].filter(node => node.nodeType === 3).map(node => node.data),
+                      ...['aria-label', 'title', 'alt', 'placeholder'].map(name => part.getAttribute(name))])
+    .map(text => text?.trim()).filter(Boolean)"""
+AS_HTML = "words => Object.assign(document.createElement('p'), {innerHTML: words}).innerHTML"
+# words that are longer than what they stand on
+CLIPPED = """[...document.querySelectorAll('.learn :is(button, summary, label, h2, h3, legend, output, b, span, td)')]
+    .filter(part => part.checkVisibility() && part.clientWidth && part.scrollWidth > part.clientWidth + 1)
+    .filter(part => !part.closest('.lessons, .table-box, .blocks'))
+    .map(part => `${part.scrollWidth} > ${part.clientWidth}: ${part.outerHTML.slice(0, 120)}`)"""
+KEY = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
+NAMES = {"dcgan", "wgan-gp", "r3gan", "painter", "patch"}  # of networks
 CHANGED = "([told, before]) => (document.querySelector(told)?.outerHTML ?? before) !== before"
 # of each lesson a picture that the server made, which is there before the lesson is used
 PICTURES = {
@@ -302,9 +316,43 @@ def test_every_lesson_by_keys_alone(visit):
         expect(page.locator(".exercise[open] p").first).to_be_visible()
 
 
-def test_in_german(browser, address: str):
-    context = browser.new_context(locale="de-DE")
+def leaves(words: object) -> set[str]:
+    """Every text in a file of words."""
+    if isinstance(words, dict):
+        return set().union(*(leaves(one) for one in words.values()))
+    return set().union(*map(leaves, words)) if isinstance(words, list) else {str(words)}
+
+
+@pytest.fixture(scope="module")
+def words() -> dict[str, dict]:
+    """The lessons' words, by language."""
+    return {name: json.loads((HERE / f"lessons/words/{name}.json").read_text()) for name in ("en", "de")}
+
+
+@pytest.mark.parametrize("width", (390, 1280))
+def test_in_german(browser, address: str, words: dict[str, dict], width: int):
+    """Each lesson says German words and no others, none of them the name of a key, and each fits where it stands."""
+    german, english, wrong = leaves(words["de"]), leaves(words["en"]), {}
+    context = browser.new_context(locale="de-DE", viewport={"width": width, "height": 900})
     page = context.new_page()
-    page.goto(f"{address}?learn=game")
-    expect(page.locator(".learn h2")).to_have_text("Zwei Netze und ein Spiel", timeout=WAIT)
+    for name in LESSONS:
+        page.goto(f"{address}?learn={name}")
+        page.locator(f".stage.{name}").wait_for(timeout=WAIT)
+        if name in PICTURES:
+            page.locator(PICTURES[name]).first.wait_for(timeout=WAIT)
+        lesson = words["de"]["lessons"][name]
+        expect(page.locator(".learn h2")).to_have_text(lesson["title"])
+        assert page.locator(".learn .lead").inner_html() == page.evaluate(AS_HTML, lesson["lead"])
+        said = page.evaluate(SAID)
+        assert len(said) > 15, name
+        wrong[name] = [
+            *(f"English: {text}" for text in said if text in english - german),
+            # a word that is missing shows its key, and a value that is missing its braces
+            *(f"a key: {text}" for text in said if KEY.fullmatch(text) and text not in german | NAMES),
+            *(text for text in said if re.search(r"\{\w+\}|undefined|NaN|\bnull\b", text)),
+            *page.locator(".stage").evaluate(BESIDE),
+            *page.evaluate(CLIPPED),
+        ]
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+    assert not any(wrong.values()), {name: parts for name, parts in wrong.items() if parts}
     context.close()

@@ -16,9 +16,10 @@ from train.covers import Covers
 from train.metrics.evaluation import Evaluation
 from train.train_gan.averages import Averages
 from train.train_gan.data import Batches
-from train.train_gan.loop import Run, finish, steps
+from train.train_gan.loop import finish, steps
 from train.train_gan.monitor import Monitor
 from train.train_gan.recipes import Recipe, load_recipe
+from train.train_gan.run import Run
 from train.train_gan.run_folder import RunFolder
 from train.train_gan.state import build
 from train.train_gan.steps import Batch, Trainer

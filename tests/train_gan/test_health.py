@@ -14,8 +14,9 @@ from accelerate import Accelerator
 from gan.health import LINES, Health
 from tests.helpers.trainers import finish_at, in_two_processes, plain_covers, run_of, small, train, trainer
 from train.cli import UserError
-from train.train_gan.loop import Run, after_step, is_due, loop, save_checkpoint
+from train.train_gan.loop import after_step, is_due, loop, save_checkpoint
 from train.train_gan.monitor import FIRST_WORD
+from train.train_gan.run import Run
 from train.train_gan.run_config import RunConfig
 from train.train_gan.run_folder import RunFolder
 from train.train_gan.steps import Batch, Trainer

@@ -39,11 +39,12 @@ from train.train_gan import loop
 from train.train_gan.averages import Averages
 from train.train_gan.data import Batches
 from train.train_gan.device import can_bf16, cpu_threads, device_name, use_whole_device
-from train.train_gan.loop import Run, after_step
+from train.train_gan.loop import after_step
 from train.train_gan.monitor import Monitor
 from train.train_gan.painter import build_painter
 from train.train_gan.phases import PhaseBatches, PhaseTrainer, load_features
 from train.train_gan.recipes import CONFIGS, PHASES, Recipe, load_recipe
+from train.train_gan.run import Run
 from train.train_gan.run_folder import RunFolder
 from train.train_gan.state import build
 from train.train_gan.steps import Batch, Trainer

@@ -1,22 +1,18 @@
 """How good the covers of a run are, now and then: measured, drawn, compared with those that it learned from."""
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from torch import nn
 
 from gan.errors import first_line
 from gan.pipeline import AlbumCoverPipeline
 from train.metrics.best import best_of, is_best
+from train.train_gan.run import Run
 from train.train_gan.run_folder import SHEET_SEEDS
 from train.train_gan.start import discriminators_of
 
 
-if TYPE_CHECKING:
-    from train.train_gan.loop import Run
-
-
-def evaluate(run: "Run") -> None:
+def evaluate(run: Run) -> None:
     """Measure every average of the generator; keep the best that there ever was in best/."""
     if not run.is_main or run.evaluation is None or run.stop.asked() or not run.draws:
         return
@@ -32,7 +28,7 @@ def evaluate(run: "Run") -> None:
             run.monitor.evaluated(run.images, scores)
 
 
-def best_average(run: "Run") -> tuple[dict[str, float], nn.Module]:
+def best_average(run: Run) -> tuple[dict[str, float], nn.Module]:
     """Return what was measured of the average that measures best, and that average, ready to draw with."""
     evaluation, scores, averages = run.evaluation, [], run.averages.all_ready()
     for sigma, average in zip(run.averages.sigmas, averages, strict=True):
@@ -49,7 +45,7 @@ def best_average(run: "Run") -> tuple[dict[str, float], nn.Module]:
     return best, averages[scores.index(best)]
 
 
-def draw(run: "Run") -> None:
+def draw(run: Run) -> None:
     """Write the sheet of samples and the pipeline, both by the chosen average.
 
     While a painter learns to paint, its sheet shows covers beside what it makes of them.
@@ -65,7 +61,7 @@ def draw(run: "Run") -> None:
         run.drawn = run.images, run.averages.chosen
 
 
-def pipeline_of(run: "Run", average: nn.Module) -> tuple[AlbumCoverPipeline, dict[str, nn.Module]]:
+def pipeline_of(run: Run, average: nn.Module) -> tuple[AlbumCoverPipeline, dict[str, nn.Module]]:
     """Return the pipeline of an average, and what judges it, unless that is not to be shared.
 
     A painter's encoder travels with it.
@@ -75,7 +71,7 @@ def pipeline_of(run: "Run", average: nn.Module) -> tuple[AlbumCoverPipeline, dic
     return AlbumCoverPipeline(average, getattr(gan, "encoder", None)), judged
 
 
-def look_for_copies(run: "Run") -> None:
+def look_for_copies(run: Run) -> None:
     """Look for copies of training covers among generated ones; write copies.json, and say what was found."""
     average = run.averages.ready(run.images)
     if found := run.monitor.attempt("the look for copies", lambda: run.evaluation.copies(average)):

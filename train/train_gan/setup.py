@@ -24,12 +24,12 @@ from train.train_gan.data import Batches, genres_to_learn, in_memory, open_cover
 from train.train_gan.device import can_bf16, use_whole_device
 from train.train_gan.expectation import what_to_expect
 from train.train_gan.grow import grow, keep_sheets
-from train.train_gan.loop import Run
 from train.train_gan.monitor import Monitor
 from train.train_gan.painter import Painter, build_painter
 from train.train_gan.phases import PhaseBatches, PhaseTrainer, load_features
 from train.train_gan.push import Push
 from train.train_gan.recipes import Recipe
+from train.train_gan.run import Run
 from train.train_gan.run_config import RunConfig, name_of, public_dataset_name
 from train.train_gan.run_folder import RunFolder
 from train.train_gan.start import Start, begin, find_start, freeze

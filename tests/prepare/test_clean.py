@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from tests.helpers.drawn import draw_cover, encode, exif
-from train.prepare.clean import decode, make_square
+from train.prepare.clean import NoCover, decode, make_square
 from train.prepare.settings import Settings
 
 
@@ -28,3 +28,15 @@ def test_a_jpeg_keeps_half_as_much_again_as_the_cover_needs(side, kept):
     assert decoded.extent == (kept, kept)
     turned = decode(encode(draw_cover(1, side), "JPEG", exif=exif(6)), Settings(128, 1, 2.0))
     assert turned.extent == (side, side)
+
+
+@pytest.mark.parametrize("size", [(64, 96), (96, 64), (64, 128)])
+def test_the_limits_of_size_and_shape_are_allowed(size):
+    content = encode(draw_cover(1, 64).resize(size), "PNG")
+    assert decode(content, Settings(64, 64, 2.0)).pixels == size[0] * size[1]
+    with pytest.raises(NoCover) as small:
+        decode(content, Settings(64, 65, 2.0))
+    assert (small.value.reason, small.value.detail) == ("too-small", f"{size[0]} x {size[1]}")
+    with pytest.raises(NoCover) as elongated:
+        decode(content, Settings(64, 64, 1.49))
+    assert elongated.value.reason == "too-elongated"

@@ -218,12 +218,12 @@ def is_hub_id(name: str) -> bool:
 
 
 def public_name(name: str) -> str:
-    """What visitors see of a model's name: a Hub id as it is, of a folder its last two parts."""
+    """Return what visitors see of a model's name: a Hub id as it is, of a folder its last two parts."""
     return "/".join(Path(name).absolute().parts[-2:]) if Path(name).is_absolute() or Path(name).exists() else name
 
 
 def why_not_listen(host: str, port: int) -> str | None:
-    """Why nothing can be served at this address, or None when it can."""
+    """Return why nothing can be served at this address, or None when it can."""
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except OSError as error:

@@ -163,7 +163,7 @@ def check_genres(genres: object) -> None:
 
 @contextmanager
 def named_in_utf8(file: Path) -> Iterator[Path]:
-    """A path to `file` that safetensors opens: of one that is no UTF-8, which it refuses, a link with another name."""
+    """Yield a path to `file` that safetensors opens: for one that is no UTF-8, which it refuses, a link to it."""
     if os.fsencode(file).decode("utf-8", "replace") == str(file):
         yield file
         return

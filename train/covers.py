@@ -37,30 +37,30 @@ READER = 2
 
 
 def to_float(images: torch.Tensor) -> torch.Tensor:
-    """(N, H, W, 3) uint8 sRGB, as covers are outside the networks, to (N, 3, H, W) float in -1..1."""
+    """Turn (N, H, W, 3) uint8 sRGB, as covers are outside the networks, into (N, 3, H, W) float in -1..1."""
     return images.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def to_uint8(images: torch.Tensor) -> torch.Tensor:
-    """(N, 3, H, W) float in -1..1 to (N, H, W, 3) uint8 on the CPU; what lies outside is clipped."""
+    """Turn (N, 3, H, W) float in -1..1 into (N, H, W, 3) uint8 on the CPU; what lies outside is clipped."""
     images = (images.float().clamp(-1, 1) + 1) * 127.5
     return images.round().to(torch.uint8).permute(0, 2, 3, 1).cpu()
 
 
 def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """`tensor` on the device. The program goes on to prepare the next step while a GPU is still at this one."""
+    """Return `tensor` on the device. The program goes on to prepare the next step while a GPU is still at this one."""
     if device.type != "cuda" or tensor.device.type == "cuda":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def mixed_seed(*numbers: int) -> int:
-    """One 63-bit seed that depends on all of `numbers` (0 or larger) and on nothing else."""
+    """Return one 63-bit seed that depends on all of `numbers` (0 or larger) and on nothing else."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
 def seeded(*numbers: int) -> torch.Generator:
-    """A CPU generator of random numbers that depend on all of `numbers` (0 or larger) and on nothing else."""
+    """Return a CPU generator of random numbers that depend on all of `numbers` (0 or larger) and on nothing else."""
     return torch.Generator().manual_seed(mixed_seed(*numbers))
 
 
@@ -86,7 +86,7 @@ class Covers:
         return len(self.pixels)
 
     def batch(self, position: int, size: int, stream: int = 0) -> torch.Tensor:
-        """The covers at `position`, `position` + 1, ... of an endless shuffled stream.
+        """Return the covers at `position`, `position` + 1, ... of an endless shuffled stream.
 
         Args:
             position: how many covers of the stream came before; that number is all that a resumed run must know.
@@ -99,18 +99,18 @@ class Covers:
         return self[self.indices(position, size, stream)]
 
     def batch_labels(self, position: int, size: int, stream: int = 0) -> torch.Tensor | None:
-        """(size,) int64, the genres of the covers that `batch` gives; None where they were not loaded."""
+        """Return (size,) int64, the genres of the covers that `batch` gives; None where they were not loaded."""
         return None if self.labels is None else self.labels[self.indices(position, size, stream)]
 
     def resident(self, device: torch.device) -> "Covers":
-        """The same covers with all pixels in the memory of `device`, where `batch` then gives them."""
+        """Return the same covers with all pixels in the memory of `device`, where `batch` then gives them."""
         covers = copy.copy(self)
         parts = [range(first, min(first + 1024, len(self))) for first in range(0, len(self), 1024)]
         covers._resident = torch.cat([self[part].to(device) for part in parts])
         return covers
 
     def digest(self) -> str:
-        """Tells this dataset from others: of some of its covers, 64 at most, wherever they lie."""
+        """Tell this dataset from others by some of its covers, 64 at most, wherever they lie."""
         return hashlib.sha256(self.batch(0, min(64, len(self))).numpy().tobytes()).hexdigest()[:16]
 
     def of_genre(self, label: int) -> "Covers":

@@ -175,7 +175,7 @@ def _stream_folder(
 
 
 def first_covers(streamed: StreamedCovers, count: int) -> Covers:
-    """The first covers of a stream, kept in memory: to measure against again and again."""
+    """Return the first covers of a stream, kept in memory: to measure against again and again."""
     count = min(count, len(streamed))
     pixels = Dataset.from_dict({"pixels": [row.numpy().tobytes() for row in streamed.batch(0, count)]})
     return Covers(pixels, streamed.resolution, labels=streamed.batch_labels(0, count))

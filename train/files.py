@@ -74,7 +74,7 @@ def write_atomically(file: Path, content: bytes | memoryview) -> None:
 
 @contextmanager
 def replacing(target: Path) -> Iterator[IO[bytes]]:
-    """A file to write to, which takes the place of `target` once it is whole and on the disk."""
+    """Yield a file to write to, which takes the place of `target` once it is whole and on the disk."""
     with tempfile.NamedTemporaryFile(dir=target.parent, prefix=NEW, delete=False) as file:
         try:
             yield file

@@ -41,7 +41,7 @@ SPACE = f"https://huggingface.co/spaces/{os.environ['SPACE_ID']}" if "SPACE_ID" 
 
 
 def launch_options(runs: Runs | None = None) -> dict[str, Any]:
-    """What Gradio takes when the page is launched, not when it is built; each time anew, as Gradio writes into it.
+    """Return what Gradio takes when a page is launched, not built; anew each time, as Gradio writes into it.
 
     Args:
         runs: what a page of its own shows of the generator's training, None where nothing is known of it.

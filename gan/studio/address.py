@@ -27,7 +27,7 @@ HEAD_OF_A_PNG = 65_536  # bytes; the address stands before the pixels
 
 @dataclass(frozen=True)
 class Address:
-    """One cover: a seed or latents, and the generator that turns them into it.
+    """Name one cover: a seed or latents, and the generator that turns them into it.
 
     Latents travel as float16. A cover between seeds is rounded to it *before* it is drawn, so that what was shown is
     what its address says, however the latents were found.
@@ -129,7 +129,7 @@ class Address:
 
     @property
     def name(self) -> str:
-        """Short, for files and labels: the seed, or a few letters that tell latents apart."""
+        """Return a short name for files and labels: the seed, or a few letters that tell latents apart."""
         return str(self.seed) if self.latents is None else f"x{binascii.crc32(self.latents):08x}"
 
 

@@ -18,7 +18,7 @@ log = logging.getLogger("gan.studio")
 
 
 class Refused(ValueError):
-    """A value that is not accepted: a sentence for the one who gave it, without the value itself (see `in_words`).
+    """Refuse a value, in a sentence for the one who gave it, without the value itself (see `in_words`).
 
     Args:
         sentence: in English, with `{name}` where one of `fields` stands; locale/de.json has it in German.

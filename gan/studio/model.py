@@ -41,7 +41,7 @@ def share_the_cpu() -> None:
 
 
 class Model:
-    """A pipeline and where it came from.
+    """Draw covers with a pipeline, and know where that came from.
 
     Covers are drawn on the CPU: one pass of a small network is quicker than the way to a GPU and back, and the pixels
     are those that the pipeline gives by itself. Only what is drawn in large numbers goes to the GPU of a Space.
@@ -103,7 +103,7 @@ class Model:
 
     @cached_property
     def weights(self) -> str:
-        """The generator's fingerprint, 12 hexadecimal digits: the same weights have the same one wherever they lie."""
+        """Return the generator's fingerprint, 12 hexadecimal digits: those of the weights, wherever they lie."""
         digest = hashlib.sha256()
         for key, value in sorted(self.pipeline.synthesis.state_dict().items()):
             digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
@@ -115,7 +115,7 @@ class Model:
     def address(
         self, seed: int, truncation: float = 1.0, genre: str = "", kind: int = 0, colours: str = ""
     ) -> Address:
-        """The address of a seed's cover. Raises Refused as `Address` does, and where this generator knows less."""
+        """Return the address of a seed's cover. Raises Refused as `Address` does, or if the generator knows less."""
         asked = self.asked(genre, kind, colours)
         return Address(seed=seed, truncation=truncation, **asked, **self._names())
 
@@ -129,7 +129,7 @@ class Model:
         return Address(latents=numbers, truncation=truncation, **asked, **self._names())
 
     def asked(self, genre: object = "", kind: object = 0, colours: object = "") -> dict[str, Any]:
-        """What an address asks for. Raises Refused unless the generator knows such a genre, kind, and colours."""
+        """Return what an address asks for. Raises Refused unless the generator knows such genre, kind and colours."""
         return {"genre": self.genre(genre), "kind": self.kind(kind), "colours": self.in_colours(colours)}
 
     def read(self, query: object) -> Address:
@@ -185,7 +185,7 @@ class Model:
         return checks.whole(number or 0, "a kind of cover", 0, self.kinds)
 
     def in_colours(self, colours: object) -> str:
-        """`colours` as they are, empty for any. Raises Refused where the generator knows none, or it is no text."""
+        """Return `colours` as given, "" for any. Raises Refused where the generator knows none, or it is no text."""
         if colours in ("", None):
             return ""
         if not self.colours or not isinstance(colours, str):
@@ -291,7 +291,7 @@ class Model:
         return self.address_of(slerp(ends[0], ends[1], position), truncation)
 
     def loop(self, seed_a: int, seed_b: int, frames: int, truncation: float) -> list[Image.Image]:
-        """The walk from seed a to seed b and back, as `frames` covers. Raises ValueError as the pipeline does."""
+        """Return a walk from seed a to seed b and back as `frames` covers. Raises ValueError as the pipeline does."""
         ends = self.pipeline.prepare_latents([seed_a, seed_b])
         return self._draw_many(walk(ends[0], ends[1], frames), truncation)
 

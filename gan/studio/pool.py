@@ -18,7 +18,7 @@ NICENESS = 10  # of heavy work: the processor is first for covers, which somebod
 
 
 class Pool:
-    """Threads that take work in turn.
+    """Share work among threads, which take it in turn.
 
     Args:
         workers: pieces of work at a time.

@@ -121,7 +121,7 @@ def count_answers(folder: Path, answers: list[str]) -> str:
 
 
 def sign_test(most: int, total: int) -> float:
-    """The chance that of `total` throws of a coin `most` or more fall on one side, whichever."""
+    """Return the chance that of `total` throws of a coin `most` or more fall on one side, whichever."""
     if 2 * most <= total:
         return 1.0
     tail = sum(math.comb(total, k) for k in range(most, total + 1)) / 2**total

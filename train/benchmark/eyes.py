@@ -60,7 +60,7 @@ def print_row(name: str, found: dict[str, float]) -> None:
 
 
 def faults(real: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
-    """(N, H, H, 3) uint8 covers as they are, and with each fault: its name, the covers."""
+    """Yield (N, H, H, 3) uint8 covers as they are, and with each fault: its name, the covers."""
     yield "real", real
     for sigma in (0.5, 1, 2):
         yield f"blur, {sigma} px", blur(real, sigma)

@@ -90,7 +90,7 @@ def grain(covers: torch.Tensor) -> dict[str, float]:
 
 
 def lattice_db(covers: torch.Tensor) -> float:
-    """By how much the frequencies of a lattice stand above their neighbours, in decibels; about 0 for real covers.
+    """Return by how many decibels a lattice's frequencies stand above their neighbours; about 0 for real covers.
 
     Layers that double the size repeat what they do every second pixel, and the ones before them every fourth and
     eighth (Odena et al. 2016, "Deconvolution and Checkerboard Artifacts"; Zhang et al. 2019, "Detecting and Simulating
@@ -135,7 +135,7 @@ def _neighbours(level: torch.Tensor, u: int, v: int) -> list[torch.Tensor]:
 
 
 def colour_spread(covers: torch.Tensor) -> float:
-    """How much the colours of covers differ from one cover to the next, in grey levels of 0..255.
+    """Return how much the colours of covers differ from one cover to the next, in grey levels of 0..255.
 
     The square root of the generalised variance of mean colours, (det of their 3x3 covariance) ** (1/6): it falls to 0
     where one hue is left, although light and dark still vary (Wilks 1932).

@@ -55,7 +55,7 @@ def pale(covers: torch.Tensor, contrast: float) -> torch.Tensor:
 
 
 def shuffled(covers: torch.Tensor, fields: int, generator: torch.Generator) -> torch.Tensor:
-    """(N, H, H, 3) uint8 covers cut into `fields` x `fields` squares, which are put together in another order."""
+    """Cut (N, H, H, 3) uint8 covers into `fields` x `fields` squares, and put these together in another order."""
     count, side = len(covers), covers.shape[1] // fields
     squares = covers.unflatten(2, (fields, side)).unflatten(1, (fields, side)).transpose(2, 3).flatten(1, 2)
     order = torch.rand(count, fields**2, generator=generator).argsort(1)
@@ -64,7 +64,7 @@ def shuffled(covers: torch.Tensor, fields: int, generator: torch.Generator) -> t
 
 
 def gradients(count: int, side: int, generator: torch.Generator) -> torch.Tensor:
-    """(count, side, side, 3) uint8: from one colour to another, in any direction."""
+    """Return (count, side, side, 3) uint8: from one colour to another, in any direction."""
     first, second = torch.rand(2, count, 1, 1, 3, generator=generator) * 255
     turn = 2 * torch.pi * torch.rand(count, 1, 1, generator=generator)
     place = torch.linspace(-0.5, 0.5, side)
@@ -73,7 +73,7 @@ def gradients(count: int, side: int, generator: torch.Generator) -> torch.Tensor
 
 
 def textures(count: int, side: int, generator: torch.Generator) -> torch.Tensor:
-    """(count, side, side, 3) uint8: noise with as much of each size of detail as photographs have (1/f), no shapes.
+    """Return (count, side, side, 3) uint8: noise with as much of each size of detail as photographs have (1/f).
 
     Field 1987, "Relations between the statistics of natural images and the response properties of cortical cells".
     """

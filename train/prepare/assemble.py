@@ -67,7 +67,7 @@ def _bytes(column: pyarrow.ChunkedArray, size: int) -> np.ndarray:
 
 
 def read_rows(paths: list[Path], columns: list[str]) -> Iterator[dict[str, Any]]:
-    """The rows of the parts, one after the other; `part` is the part's number, `cover` a cover's among all covers."""
+    """Yield the rows of the parts, in order; `part` is the part's number, `cover` a cover's among all covers."""
     number = 0
     for part, path in enumerate(paths):
         for row in read_part(path, ["reason", *columns]).to_pylist():

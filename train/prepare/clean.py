@@ -143,7 +143,7 @@ def _decode(content: bytes, settings: Settings) -> UprightPicture:
 def make_square(
     picture: Image.Image, resolution: int, fit: str = "crop", extent: tuple[float, float] | None = None
 ) -> Image.Image:
-    """`picture` as a square of `resolution` pixels a side, scaled with the bicubic filter.
+    """Return `picture` as a square of `resolution` pixels a side, scaled with the bicubic filter.
 
     Lanczos' costs half as much again, and the eye sees no difference.
     What is more than four times too large is first brought near by a mean over whole pixels (Pillow's `reducing_gap`).
@@ -172,7 +172,7 @@ def _pad(scaled: Image.Image, resolution: int) -> Image.Image:
 
 
 def thumbnail(content: bytes) -> bytes | None:
-    """What can be seen of a refused file, as a small lossy WebP for the report; None where nothing can."""
+    """Return what can be seen of a refused file, as a small lossy WebP for the report; None where nothing can."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

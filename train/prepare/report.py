@@ -98,7 +98,7 @@ class Report:
         return f"no cover is left of {self.files:,} files ({reasons}); nothing was written{what}"
 
     def summary(self) -> str:
-        """The counts in one line, e.g. `2,701 covers (2,566 train, 135 validation) of 3,091 files; 390 refused`."""
+        """Return the counts as a line: `2,701 covers (2,566 train, 135 validation) of 3,091 files; 390 refused`."""
         splits = ", ".join(f"{count:,} {split}" for split, count in self.covers.items())
         return f"{self.kept:,} covers ({splits}) of {self.files:,} files; {len(self.refused):,} refused"
 
@@ -122,7 +122,7 @@ def is_of(path: Path, report: Report) -> bool:
 
 
 def to_json(report: Report) -> str:
-    """The text of `report.json`; like all that is written it holds nothing that changes from run to run."""
+    """Return the text of `report.json`; like all that is written it holds nothing that changes from run to run."""
     # In this order, because people look at the beginning of it.
     facts = {
         "program": PROGRAM,

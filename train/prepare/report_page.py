@@ -15,7 +15,7 @@ BLANK = '<div class="blank">nothing to see</div>'
 
 
 def report_page(report: Report, title: str) -> str:
-    """The page, with its pictures inside, so that it opens from anywhere and asks no other host for anything."""
+    """Return the page with its pictures inside, so that it opens from anywhere and asks no other host for anything."""
     counts = {"files": report.files, "covers": report.kept, **report.covers, "refused": len(report.refused)}
     tiles = "".join(f"<div><b>{count:,}</b>{_escape(name)}</div>" for name, count in counts.items())
     facts = report.settings | report.versions | {"skipped": f"{len(report.skipped):,}"}

@@ -51,7 +51,7 @@ HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")  # not ../covers
 
 
 def expand(sources: list[str]) -> list[str]:
-    """The sources with every pattern, such as `covers/*.jpg`, replaced by what matches it, in order of the alphabet.
+    """Return the sources, each pattern such as `covers/*.jpg` replaced by what matches it, in order of the alphabet.
 
     Folders on the way to it may hold brackets, and titles may begin with dots.
 

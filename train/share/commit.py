@@ -40,7 +40,7 @@ class Upload:
 
 
 def is_ours(kind: str, repo_id: str, names: set[str], revision: str | None = None) -> bool:
-    """Whether a repository was shared from here, or holds nothing yet but what the Hub puts into a new one."""
+    """Return whether a repository was shared from here, or holds nothing yet but what the Hub puts into a new one."""
     file, mark = MARKS[kind]
     if file not in names:
         return not names - STARTED_WITH

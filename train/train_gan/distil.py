@@ -54,7 +54,7 @@ class Distilling:
 
     @torch.no_grad()
     def see(self, latents: torch.Tensor) -> list[torch.Tensor]:
-        """The teacher's maps at strides 8, 16 and 32 of the covers that these latents become."""
+        """Return the teacher's maps at strides 8, 16 and 32 of the covers that these latents become."""
         with self.autocast():
             covers = self.paint(latents)
         covers = covers.float().clamp(-1, 1).contiguous(memory_format=torch.channels_last)

@@ -18,7 +18,7 @@ Colour = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Readable:
-    """Pictures on which text of `colour` has `contrast` where it is least; `scrim` 0..1 is what that took."""
+    """Hold pictures on which text of `colour` has `contrast` where it is least; `scrim` 0..1 is what that took."""
 
     pictures: list[Image.Image]
     colour: Colour

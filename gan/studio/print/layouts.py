@@ -19,8 +19,8 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom of 1
 
 @dataclass(frozen=True)
 class Palette:
-    """Colours of one cover: `paper` and `ink` are its lightest and darkest with a hint of their hue, and `accent` is
-    the one that it is remembered by."""
+    """Hold colours of one cover: `paper` and `ink`, its lightest and darkest with a hint of their hue, and `accent`,
+    by which it is remembered."""
 
     paper: Colour
     ink: Colour
@@ -29,7 +29,7 @@ class Palette:
 
 @dataclass(frozen=True)
 class Look:
-    """What a layout sets its text in: the cover's colours, and a font instead of its own, "" for its own."""
+    """Say what a layout sets its text in: the cover's colours, and a font instead of its own, "" for its own."""
 
     colours: Palette
     font: str = ""
@@ -45,7 +45,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Design:
-    """What a layout wants on the cover.
+    """Say what a layout wants on the cover.
 
     Args:
         lines: of text.
@@ -141,7 +141,7 @@ def plate(artist: str, title: str, look: Look) -> Design:
 
 
 def spine(artist: str, title: str, look: Look) -> Design:
-    """A strip of the cover's own colour down its left side, as round records from Japan; the text runs downwards."""
+    """Draw a strip of the cover's own colour down its left side, as round records from Japan; text runs downwards."""
     width, lines = 0.19, []
     room = 1 - 2 * MARGIN
     largest_title, largest_artist, gap = 0.085, 0.05, 0.05
@@ -165,7 +165,7 @@ def spine(artist: str, title: str, look: Look) -> Design:
 
 
 def strips(artist: str, title: str, look: Look) -> Design:
-    """A typewriter's lines, each on a strip glued to the foot of the cover: for demo tapes."""
+    """Draw a typewriter's lines, each on a strip glued to the foot of the cover: for demo tapes."""
     lines: list[Line] = []
     plates: list[tuple[Box, Colour]] = []
     y = 1 - MARGIN

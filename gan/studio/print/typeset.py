@@ -42,7 +42,7 @@ ALL_LETTERS = frozenset().union(*FACES.values())
 
 @dataclass(frozen=True)
 class Line:
-    """A line of text: left end `x` and baseline `y`, `size` of the font and `tracking` between letters, all of 1."""
+    """Place a line of text: left end `x`, baseline `y`, `size` of its font, `tracking` between letters, all of 1."""
 
     text: str
     font: str

@@ -56,7 +56,7 @@ log = logging.getLogger("gan.studio")
 
 @dataclass(frozen=True)
 class Route:
-    """Which requests are let in, and how many bytes their bodies may have."""
+    """Say which requests are let in, and how many bytes their bodies may have."""
 
     methods: str
     path: str
@@ -95,7 +95,7 @@ _COMPILED = tuple((route.methods.split(), re.compile(route.path), route.largest)
 
 
 class Door:
-    """ASGI middleware before all others, Gradio's own included; see `stand_before`."""
+    """Check each request, as ASGI middleware before all others, Gradio's own included; see `stand_before`."""
 
     def __init__(self, app: ASGIApp, server: App):
         self.app, self.server = app, server

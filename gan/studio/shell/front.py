@@ -23,7 +23,7 @@ META = re.compile(r'<meta (?:property="og:|name="twitter:)[^>]*>\s*')  # Gradio'
 
 
 class Front:
-    """ASGI middleware before Gradio; the page that it stands before has its model as `front_model`."""
+    """Give each address its preview, as ASGI middleware before Gradio; the page has its model as `front_model`."""
 
     def __init__(self, app: ASGIApp):
         self.app = app
@@ -84,7 +84,7 @@ def _sentence(status: int, sentence: str) -> Response:
 
 
 class _Rewriting:
-    """Puts `tags` in the place of Gradio's own into an answer that is HTML."""
+    """Put `tags` in the place of Gradio's own into an answer that is HTML."""
 
     def __init__(self, send: Send, tags: str):
         self._send, self._tags, self._body = send, tags, b""

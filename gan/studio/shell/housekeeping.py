@@ -118,7 +118,7 @@ def _drop_unread(page: Blocks, since: dict[str, float]) -> None:
 
 
 class _Session(SessionState):
-    """A session that remembers nothing: all that a visitor has is in the browser. One serves for all."""
+    """Remember nothing of a session: all that a visitor has is in the browser. One serves for all."""
 
     def __init__(self, page: Blocks):
         self.blocks_config = page.default_config
@@ -135,7 +135,7 @@ class _Session(SessionState):
 
 
 class _Sessions(StateHolder):
-    """Gradio keeps each session's values and answers, for thousands of them; this has one that stays empty."""
+    """Give every session the one that stays empty; Gradio keeps each one's values and answers, of thousands."""
 
     def set_blocks(self, blocks: Blocks) -> None:
         super().set_blocks(blocks)

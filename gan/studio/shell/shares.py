@@ -12,7 +12,7 @@ from starlette.types import Scope
 
 
 class Shut(Exception):
-    """A request that is not let in: an HTTP status, and a sentence for its sender."""
+    """Shut a request out: an HTTP status, and a sentence for its sender."""
 
     def __init__(self, status: int, sentence: str, headers: tuple[tuple[bytes, bytes], ...] = ()):
         super().__init__(sentence)
@@ -30,7 +30,7 @@ def half(count: int) -> int:
 
 
 class Places:
-    """Places for requests that are answered at the same time."""
+    """Count the places for requests that are answered at the same time."""
 
     def __init__(self) -> None:
         self.taken: Counter[str] = Counter()
@@ -49,7 +49,7 @@ class Places:
 
 
 class LastMinute:
-    """What came within a minute, by whom and how much."""
+    """Count what came within a minute, by whom and how much."""
 
     def __init__(self) -> None:
         self._came: deque[tuple[float, str, int]] = deque()

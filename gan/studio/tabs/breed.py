@@ -19,7 +19,7 @@ DIFFERENCE = 0.35
 
 
 class Breed:
-    """What the tab's script (breed.js) and programs (`/breed`, `/cross`, `/fade`) ask for."""
+    """Answer what the tab's script (breed.js) and programs (`/breed`, `/cross`, `/fade`) ask for."""
 
     def __init__(self, model: Model):
         self.model = model
@@ -30,13 +30,13 @@ class Breed:
         return semantic_directions(self.model.pipeline.synthesis, min(FADERS, self.model.latent_dim))
 
     def children(self, parent: Address, difference: float, seed: int) -> list[Address]:
-        """Twelve children of a cover, of its genre, kind and colours; the same seed gives the same ones."""
+        """Return twelve children of a cover, of its genre, kind and colours; the same seed gives the same ones."""
         noise = latents_from_seeds(_seeds(seed), self.model.latent_dim)
         points = child(self.model.points_of([parent]), noise, difference)
         return [self.model.address_of(point, **parent.asked) for point in points]
 
     def crosses(self, one: Address, other: Address, seed: int) -> list[Address]:
-        """Six covers between two, and six that have each of their numbers from one of them, by chance.
+        """Return six covers between two, and six that have each of their numbers from one of them, by chance.
 
         All are of the first one's genre, kind and colours.
         """
@@ -100,7 +100,7 @@ def as_difference(value: object) -> float:
 
 
 def as_amounts(values: object, count: int) -> list[float]:
-    """`values` as the faders' places. Raises Refused unless it is a list of at most `count` numbers from -1 to 1."""
+    """Return `values` as the faders' places. Raises Refused unless they are at most `count` numbers from -1 to 1."""
     if not isinstance(values, list) or not 1 <= len(values) <= count:
         raise checks.Refused("there are 1 to {count} faders", values, count=count)
     return [checks.number(value, "a fader", -1, 1) for value in values]

@@ -44,7 +44,7 @@ def address_at(
 
 
 class Crate:
-    """What the tab's script asks for (crate.js)."""
+    """Answer what the tab's script (crate.js) asks for."""
 
     def __init__(self, model: Model):
         self.model = model
@@ -96,7 +96,7 @@ class Crate:
         return [self.model.address(int(seed)) for seed in seeds[first : first + count]]
 
     def of_colours(self, payload: object) -> dict[str, Any]:
-        """The covers of `{"colours": [name, ...], "first": how many to pass over}`: `{"covers": [cover, ...]}`."""
+        """Return covers of `{"colours": [name, ...], "first": how many to pass over}`: `{"covers": [cover, ...]}`."""
         asked = payload if isinstance(payload, dict) else {}
         return {"covers": self.model.show(self.find(asked.get("colours"), asked.get("first", 0)))}
 
@@ -125,7 +125,7 @@ class Crate:
         return rows
 
     def colours(self, payload: object) -> dict[str, Any]:
-        """The colours of a cover, `{"cover": query}`, or of a picture, `{"file": base64}`: `{"colours": text}`."""
+        """Return colours of a cover, `{"cover": query}`, or of a picture, `{"file": base64}`: `{"colours": text}`."""
         asked = payload if isinstance(payload, dict) else {}
         if "file" in asked:
             picture = read_picture(from_base64(asked["file"]), self.model.resolution)

@@ -33,7 +33,7 @@ PREVIEW_QUALITY = 90  # of 100: a preview; what is saved is lossless
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be finished: checked."""
+    """Say what is to be finished: checked."""
 
     cover: Address
     artist: str
@@ -49,7 +49,7 @@ class Order:
 
 
 class Finish:
-    """What the tab's script (finish.js) and programs (`/finish`, `/finish_loop`) ask for."""
+    """Answer what the tab's script (finish.js) and programs (`/finish`, `/finish_loop`) ask for."""
 
     def __init__(self, model: Model):
         self.model = model

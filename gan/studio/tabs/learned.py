@@ -22,7 +22,7 @@ SCORES = ("kernel_eyes", "kid", "fd_covers", "sliced_wasserstein")
 
 
 class Learned:
-    """What the part's script asks for (learned.js).
+    """Answer what the part's script (learned.js) asks for.
 
     Args:
         folder: of a pipeline, with film.webp and metrics.jsonl beside it, or None.
@@ -41,7 +41,7 @@ class Learned:
         return bool(self.film and self.film.stat().st_size <= LARGEST_FILM and self.scores)
 
     def show(self, payload: object) -> dict[str, Any]:
-        """Every frame of the film, `{"frames": [src, ...]}`; none where it cannot be read."""
+        """Return every frame of the film, `{"frames": [src, ...]}`; none where it cannot be read."""
         return {"frames": self.frames()}
 
     def _frames(self) -> list[str]:

@@ -28,7 +28,7 @@ log = logging.getLogger("gan.studio")
 
 
 class Training:
-    """What the tab's script (training.js) and programs (`/training_film`) ask for.
+    """Answer what the tab's script (training.js) and programs (`/training_film`) ask for.
 
     Args:
         model: the one that the page shows.

@@ -38,14 +38,14 @@ KINDS: dict[str, tuple[Callable[..., bytes], str]] = {
 
 
 class Walk:
-    """What the tab's script asks for (walk.js)."""
+    """Answer what the tab's script (walk.js) asks for."""
 
     def __init__(self, model: Model):
         self.model = model
 
     @heavy
     def film(self, asked: object) -> dict[str, Any]:
-        """Every frame of the film as a still, along the round path and, to compare, along straight lines."""
+        """Return every frame of the film as a still, along the round path and, to compare, along straight lines."""
         order = Order(self.model, asked)
         paths = [order.path(straight) for straight in ((False, True) if order.compare else (False,))]
         images = self.model.film(torch.cat(paths), order.like * len(paths))
@@ -72,7 +72,7 @@ class Walk:
 
 
 class Order:
-    """Which film: checked. Raises Refused unless `asked` is a dict of sound values, see `/film`."""
+    """Say which film, checked. Raises Refused unless `asked` is a dict of sound values, see `/film`."""
 
     def __init__(self, model: Model, asked: object):
         asked = asked if isinstance(asked, dict) else {}

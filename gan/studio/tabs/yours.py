@@ -28,7 +28,7 @@ COPY_DISTANCE, COPY_BITS = 0.2, 20
 
 
 class Yours:
-    """What the tab's script (yours.js) and programs (`/project`, `/copies`) ask for."""
+    """Answer what the tab's script (yours.js) and programs (`/project`, `/copies`) ask for."""
 
     def __init__(self, model: Model, index: Index | None):
         self.model = model

@@ -35,7 +35,7 @@ STRIDE = 2.0
 
 
 class Critic:
-    """What lesson 6 asks of the discriminator. All that comes in is bounded here."""
+    """Answer what lesson 6 asks of the discriminator. All that comes in is bounded here."""
 
     def __init__(self, model: Model, folder: Path = PAIR):
         self.model = model

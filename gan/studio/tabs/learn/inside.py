@@ -27,7 +27,7 @@ MOST_DIRECTIONS = 6
 
 
 class Inside:
-    """What the lessons 4 and 7 ask of the generator. All that comes in is bounded here."""
+    """Answer what the lessons 4 and 7 ask of the generator. All that comes in is bounded here."""
 
     def __init__(self, model: Model):
         self.model = model
@@ -90,7 +90,7 @@ class Inside:
         }
 
     def truncated(self, payload: object) -> dict[str, Any]:
-        """The covers of some seeds, drawn in toward the mean cover or away from it: `{"truncation", "seed"}`."""
+        """Return covers of some seeds, drawn in toward the mean cover or away from it: `{"truncation", "seed"}`."""
         asked = _dict(payload)
         seed, truncation = (
             checks.whole(asked.get("seed"), "a seed", 0, 2**32 - 9),
@@ -100,7 +100,7 @@ class Inside:
         return {"covers": [_uri(cover) for cover in covers]} | _spread(covers)
 
     def ways(self, payload: object) -> dict[str, Any]:
-        """Two ways from one seed to another, along a straight line and along the sphere: `{"from", "to"}`."""
+        """Return two ways from one seed to another, along a straight line and along the sphere: `{"from", "to"}`."""
         asked = _dict(payload)
         a, b = self._latents([checks.seed(asked.get("from")), checks.seed(asked.get("to"))])
         places = torch.linspace(0, 1, STEPS)[:, None]

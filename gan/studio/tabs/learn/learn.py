@@ -51,7 +51,7 @@ def lesson_files() -> Mount:
 
 
 class Learn:
-    """What the lessons ask the server for."""
+    """Answer what the lessons ask the server for."""
 
     def __init__(self, model: Model, training: Training):
         self.model = model
@@ -87,7 +87,7 @@ class Learn:
         return self.inside.channels(payload) | {"layers": len(self.inside.layers) - 1}
 
     def film(self, payload: object) -> dict[str, Any]:
-        """The pictures and curves of a training: `shipped`, in gan/pretrained, or `hub`, of the page's own model.
+        """Return pictures and curves of a training: `shipped`, in gan/pretrained, or `hub`, of the page's own model.
 
         Returns:
             `{"frames": how many pictures, "images": [covers shown at each of the last ones], "curves": {name: [[covers

@@ -20,10 +20,10 @@ from train.covers import Covers
 from train.metrics.copies import Prints, nearest
 from train.metrics.faults import jpeg
 from train.metrics.features import CoverFeatures, load_features
+from train.metrics.run_facts import Run
 from train.metrics.schema import Copies
 from train.share.hub import upload_model
 from train.share.model_card import model_card
-from train.share.run_facts import Run
 
 
 ROOT = Path(__file__).parent.parent

@@ -13,8 +13,8 @@ import gan
 from gan.survey import load_survey
 from tests.helpers.tiny import tiny_pipeline
 from train.cli import UserError
+from train.sheet import draw_sheet
 from train.ship import ship
-from train.train_gan.run_folder import draw_sheet
 
 
 WEIGHTS = "synthesis/diffusion_pytorch_model.safetensors"

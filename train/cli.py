@@ -14,6 +14,7 @@ from train.files import NO_ROOM, is_empty
 __all__ = ["Parser", "UserError", "check_output_dir", "run"]
 
 
+LAUNCHED = "ACCELERATE_MIXED_PRECISION"  # in the environment of what `accelerate launch` started
 # A path that somebody typed, and that no system or no right of theirs allows.
 OF_NAMES = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.EINVAL)
 

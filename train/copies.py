@@ -27,12 +27,12 @@ from gan.pipeline_folder import COVERS_INDEX, PRETRAINED, PipelineError, load_pi
 from train.cli import Parser, UserError, check_output_dir, run
 from train.covers import Covers, CoversError, load_covers
 from train.covers_folder import open_folder
-from train.evaluate import shown_images
 from train.files import replacing, write_atomically
 from train.hub_dataset import load_hub_dataset
 from train.metrics.copies import QUANTILES, Nearest, nearest, summary
 from train.metrics.evaluation import draw
 from train.metrics.features import load_features
+from train.metrics.run_facts import shown_images
 from train.metrics.schema import Copies
 from train.parquet import cell_bytes, read_rows
 

@@ -10,15 +10,15 @@ from pathlib import Path
 from accelerate import Accelerator
 
 from gan.pipeline import AlbumCoverPipeline
-from gan.pipeline_folder import PRETRAINED, PipelineError, load_pipeline
+from gan.pipeline_folder import PipelineError, load_pipeline
 from train.cli import Parser, UserError, run
 from train.covers import CoversError, load_covers, load_genres
 from train.metrics.evaluation import Evaluation
 from train.metrics.eyes import load_eyes
 from train.metrics.features import FEWEST
 from train.metrics.inception import HELP, FeatureDistances, load_inception
+from train.metrics.run_facts import shown_images
 from train.metrics.schema import Scores
-from train.share.run_facts import read_run
 
 
 ROWS = {
@@ -33,15 +33,6 @@ ROWS = {
     "lattice_db": "lattice above its neighbours, dB",
     "colour_spread": "spread of colours (0..255)",
 }
-
-
-def shown_images(model: str | None, revision: str | None, network: type) -> int | None:
-    """Return how many covers a generator was shown, where its run or the name of its snapshot tells."""
-    folder = Path(model or PRETRAINED)
-    if folder.is_dir():
-        return read_run(folder, network).images
-    number = (revision or "").removeprefix("images-")
-    return int(number) if number.isdecimal() else None
 
 
 def table(scores: Scores) -> str:

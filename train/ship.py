@@ -26,8 +26,8 @@ from gan.survey import SEEDS
 from train.cli import Parser, UserError, run
 from train.files import replacing, write_atomically
 from train.metrics.best import is_best
+from train.sheet import draw_sheet
 from train.survey import write_survey
-from train.train_gan.run_folder import draw_sheet
 
 
 OF_THE_ONE_BEFORE = ("scores.json", "copies.json", "film.webp", COVERS_INDEX, SURVEY)

@@ -18,9 +18,9 @@ from tqdm.auto import tqdm
 
 from train.cli import Parser, UserError, run
 from train.covers import Covers, CoversError, load_covers, mixed_seed, seeded, to_float
+from train.device import can_bf16, cpu_threads
 from train.metrics.faults import blur, jpeg, noise, shuffled
 from train.metrics.features import COMPONENTS, SIDE, CoverFeatures, save_features
-from train.train_gan.device import can_bf16, cpu_threads
 
 
 PART = 40  # pixels a side of the second view

@@ -9,8 +9,8 @@ from PIL import Image
 
 from gan import load_pipeline
 from gan.pipeline_folder import PRETRAINED
+from train.sheet import draw_sheet
 from train.train_gan.recipes import CONFIGS
-from train.train_gan.run_folder import draw_sheet
 
 
 ROOT = Path(__file__).parents[2]

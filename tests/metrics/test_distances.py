@@ -15,7 +15,6 @@ from gan.networks import DCGANGenerator
 from tests.helpers import programs
 from tests.helpers.drawn import draw_cover
 from tests.helpers.sharing import IMAGES, tiny_run
-from train.evaluate import shown_images
 from train.metrics.distances import (
     frechet_distance,
     kernel_distance,
@@ -24,6 +23,7 @@ from train.metrics.distances import (
     precision_recall,
     sliced_wasserstein,
 )
+from train.metrics.run_facts import shown_images
 
 
 ROOT = Path(__file__).parents[2]

@@ -11,8 +11,8 @@ from PIL import Image
 import gan
 from gan.networks import DCGANGenerator
 from tests.helpers.sharing import IMAGES, tiny_run
+from train.metrics.run_facts import Run, read_run
 from train.share.model_card import model_card
-from train.share.run_facts import Run, read_run
 
 
 SCORES = {

@@ -21,9 +21,9 @@ from tests.helpers.tiny import tiny_pipeline
 from tests.helpers.trainers import small, train
 from train.covers import Covers, CoversError, load_covers, load_genres, to_uint8
 from train.metrics.evaluation import Evaluation
+from train.sheet import draw_sheet
 from train.train_gan.averages import with_standing_statistics
 from train.train_gan.data import DROPPED, with_some_dropped
-from train.train_gan.run_folder import draw_sheet
 from train.train_gan.state import build
 from train.train_gan.steps import Trainer
 

@@ -12,9 +12,9 @@ import torch
 from gan import AlbumCoverPipeline
 from tests.helpers.trainers import plain_covers, small, trainer
 from train.cli import UserError
+from train.device import no_memory_in_one_line
 from train.train_gan.averages import with_standing_statistics
 from train.train_gan.checkpoints import is_whole
-from train.train_gan.device import no_memory_in_one_line
 from train.train_gan.run_config import RunConfig
 from train.train_gan.run_folder import RunFolder
 from train.train_gan.setup import launchers_precision

@@ -9,7 +9,7 @@ from accelerate import Accelerator
 
 from gan.pipeline_folder import PipelineError, load_pipeline
 from train.cli import UserError
-from train.train_gan.device import device_name
+from train.device import device_name
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from train.benchmark.piles import draw_cover
 from train.cli import UserError
-from train.train_gan.device import cpu_threads
+from train.device import cpu_threads
 from train.train_gan.recipes import load_recipe
 
 

@@ -14,9 +14,9 @@ from torch.profiler import ProfilerActivity, profile, record_function
 from train.benchmark.speed import PICTURES
 from train.cli import UserError
 from train.covers import Covers
+from train.device import can_bf16, device_name, use_whole_device
 from train.train_gan import loop
 from train.train_gan.data import Batches
-from train.train_gan.device import can_bf16, device_name, use_whole_device
 from train.train_gan.recipes import Recipe, load_recipe
 from train.train_gan.state import build
 from train.train_gan.steps import Trainer

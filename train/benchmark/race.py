@@ -30,7 +30,7 @@ from gan.errors import first_line
 from gan.networks.r3gan import ResidualBlock
 from train.benchmark.speed import random_batch
 from train.cli import UserError
-from train.train_gan.device import can_bf16, device_name, use_whole_device
+from train.device import can_bf16, device_name, use_whole_device
 from train.train_gan.recipes import Recipe, load_recipe
 from train.train_gan.state import build
 from train.train_gan.steps import Batch, Trainer

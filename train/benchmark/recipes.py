@@ -23,13 +23,13 @@ from tqdm.auto import tqdm
 from gan.augment import initial_probability
 from train.cli import UserError, check_output_dir
 from train.covers import Covers
+from train.device import can_bf16, device_name, use_whole_device
 from train.metrics.evaluation import Evaluation
+from train.sheet import draw_sheet
 from train.train_gan.averages import Averages
 from train.train_gan.data import Batches, genres_to_learn, open_covers
-from train.train_gan.device import can_bf16, device_name, use_whole_device
 from train.train_gan.loop import steps
 from train.train_gan.recipes import Recipe, load_recipe
-from train.train_gan.run_folder import draw_sheet
 from train.train_gan.state import build
 from train.train_gan.steps import Trainer
 

@@ -35,10 +35,10 @@ from gan.losses import LOSSES
 from train.benchmark.piles import draw_cover
 from train.cli import UserError
 from train.covers import Covers, to_float
+from train.device import can_bf16, cpu_threads, device_name, use_whole_device
 from train.train_gan import loop
 from train.train_gan.averages import Averages
 from train.train_gan.data import Batches
-from train.train_gan.device import can_bf16, cpu_threads, device_name, use_whole_device
 from train.train_gan.loop import after_step
 from train.train_gan.monitor import Monitor
 from train.train_gan.painter import build_painter

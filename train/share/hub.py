@@ -12,11 +12,11 @@ from gan.nearest import CopiesError, load_index
 from gan.pipeline_folder import COVERS_INDEX, DISCRIMINATORS, SURVEY, load_with_discriminators, save_pipeline
 from gan.survey import SurveyError, load_survey
 from gan.untrusted import own_file
+from train.metrics.run_facts import read_run
 from train.share.commit import Files, Upload, commit_files, is_ours, open_repo
 from train.share.licenses import license_id
 from train.share.model_card import draw_card_picture, model_card
 from train.share.onnx import check_onnx_packages, export_onnx
-from train.share.run_facts import read_run
 from train.share.space import space_files
 
 

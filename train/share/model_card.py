@@ -10,8 +10,8 @@ from diffusers.utils import make_image_grid
 from huggingface_hub import EvalResult, ModelCardData
 
 from gan.pipeline import AlbumCoverPipeline
+from train.metrics.run_facts import HUB_ID, Run
 from train.metrics.schema import Copies
-from train.share.run_facts import HUB_ID, Run
 
 
 SHOWN_SEEDS = 16

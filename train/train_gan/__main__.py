@@ -26,9 +26,9 @@ def main() -> str:
 
     # here and not above, because torch takes seconds to import: --help and mistakes are answered at once
     from train.covers import CoversError
+    from train.device import no_memory_in_one_line
     from train.train_gan import setup
     from train.train_gan.describe import describe
-    from train.train_gan.device import no_memory_in_one_line
     from train.train_gan.loop import loop, rescue
     from train.train_gan.trackers import end_tracker
 

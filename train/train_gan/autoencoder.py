@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 
 from train.cli import UserError
+from train.device import is_no_memory
 from train.train_gan.checkpoints import Checkpoints
-from train.train_gan.device import is_no_memory
 from train.train_gan.painter import Painter
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 
 from train.cli import UserError, full_disk_in_one_line
+from train.device import is_no_memory
 from train.files import write_atomically
-from train.train_gan.device import is_no_memory
 from train.train_gan.painter import Painter
 from train.train_gan.state import GAN
 

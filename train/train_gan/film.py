@@ -7,7 +7,7 @@ from PIL import Image
 
 from gan.film import evenly, mp4
 from train.files import write_atomically
-from train.train_gan.run_folder import SHEET_COLUMNS
+from train.sheet import SHEET_COLUMNS
 
 
 COVERS = 4  # in each row and in each column of a frame

@@ -15,8 +15,8 @@ from torch import nn
 
 from gan.networks.r3gan import R3GANDiscriminator, R3GANGenerator
 from train.cli import UserError, full_disk_in_one_line
+from train.device import is_no_memory
 from train.train_gan.checkpoints import Checkpoints
-from train.train_gan.device import is_no_memory
 from train.train_gan.recipes import Recipe
 from train.train_gan.run_config import read_config
 from train.train_gan.run_folder import RunFolder

@@ -7,8 +7,8 @@ from torch import nn
 from gan.errors import first_line
 from gan.pipeline import AlbumCoverPipeline
 from train.metrics.best import best_of, is_best
+from train.sheet import SHEET_SEEDS
 from train.train_gan.run import Run
-from train.train_gan.run_folder import SHEET_SEEDS
 from train.train_gan.start import discriminators_of
 
 

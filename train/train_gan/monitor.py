@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from gan.errors import first_line
 from gan.health import Health
 from train.cli import UserError
-from train.train_gan.device import peak_memory
+from train.device import peak_memory
 from train.train_gan.phases import PhaseTrainer
 from train.train_gan.run_folder import EVALUATION, TRAINING, RunFolder
 from train.train_gan.skipped import SkippedUpdates

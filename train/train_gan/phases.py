@@ -15,10 +15,10 @@ from gan.networks.efficientnet_lite import EfficientNetLite, load_efficientnet_l
 from gan.networks.painter import SCALE
 from train.cli import UserError
 from train.covers import Covers, seeded, send, to_float, to_uint8
+from train.device import half_precision
 from train.train_gan.averages import update_averages
 from train.train_gan.compose import Composing, Conditions
 from train.train_gan.data import with_some_dropped
-from train.train_gan.device import half_precision
 from train.train_gan.distil import Distilling, disturbed
 from train.train_gan.encoded import Encoded, digest_of, encode, read, write
 from train.train_gan.paint import Painting

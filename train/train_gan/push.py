@@ -11,8 +11,8 @@ from huggingface_hub.utils import disable_progress_bars
 
 from gan.errors import first_line
 from train.cli import UserError
+from train.metrics.run_facts import FILMS
 from train.share.hub import HubError, claim, upload_model
-from train.share.run_facts import FILMS
 
 
 TOLD = ("config.json", "metrics.jsonl", "scores.json", "copies.json", *FILMS)  # what an upload tells about the run

@@ -11,17 +11,15 @@ from typing import Any
 import torch
 from PIL import Image
 
-from gan.latents import config_of
-from gan.pipeline import AlbumCoverPipeline, genres_of, latents_from_seeds
+from gan.pipeline import AlbumCoverPipeline
 from gan.pipeline_folder import save_pipeline
 from train.cli import UserError, check_output_dir, full_disk_in_one_line
-from train.covers import to_uint8
 from train.files import NEW, lock, replacing, write_atomically
+from train.sheet import SHEET_COLUMNS, draw_sheet, tiled
 from train.train_gan.checkpoints import Checkpoints
 from train.train_gan.run_config import RunConfig, read_config
 
 
-SHEET_SEEDS, SHEET_COLUMNS = 64, 8
 UNFINISHED = (NEW, ".push-")  # what a killed process was writing
 TRAINING, EVALUATION = "training", "evaluation"  # kinds of a line of metrics.jsonl
 
@@ -174,28 +172,3 @@ class RunFolder:
 def kind_of(line: dict[str, Any]) -> str:
     """Return the kind of a line of metrics.jsonl; lines of earlier versions do not say it."""
     return line.get("kind", EVALUATION if "ema_sigma" in line else TRAINING)
-
-
-@torch.no_grad()
-def draw_sheet(
-    generator: torch.nn.Module, seeds: range = range(SHEET_SEEDS), columns: int = SHEET_COLUMNS
-) -> Image.Image:
-    """Draw the covers of `seeds` as one picture, in rows of `columns`.
-
-    Where there are genres they take turns: seed s is drawn as genre s modulo their number.
-    """
-    device = next(generator.parameters()).device
-    inputs = [latents_from_seeds(list(seeds), config_of(generator).latent_dim)]
-    if genres := genres_of(generator):
-        inputs.append(torch.tensor(list(seeds)) % len(genres))
-    parts = zip(*(tensor.to(device).split(16) for tensor in inputs), strict=True)
-    covers = torch.cat([to_uint8(generator(*part)) for part in parts])
-    return tiled(covers, columns)
-
-
-def tiled(covers: torch.Tensor, columns: int) -> Image.Image:
-    """Return (N, H, W, 3) uint8 covers as one picture, in full rows of `columns`; the last cell of a short row stays
-    black."""
-    missing = -len(covers) % columns
-    covers = torch.cat((covers, covers.new_zeros(missing, *covers.shape[1:])))
-    return Image.fromarray(torch.cat([torch.cat(list(row), dim=1) for row in covers.split(columns)]).numpy())

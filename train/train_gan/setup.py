@@ -15,13 +15,13 @@ from tqdm.auto import tqdm
 from gan.augment import initial_probability
 from train.cli import UserError
 from train.covers import Covers
+from train.device import can_bf16, use_whole_device
 from train.metrics.evaluation import EYE_SIDE, Evaluation
 from train.metrics.eyes import load_eyes
 from train.metrics.inception import features
 from train.train_gan.autoencoder import take_autoencoder
 from train.train_gan.averages import Averages
 from train.train_gan.data import Batches, genres_to_learn, in_memory, open_covers
-from train.train_gan.device import can_bf16, use_whole_device
 from train.train_gan.expectation import what_to_expect
 from train.train_gan.grow import grow, keep_sheets
 from train.train_gan.monitor import Monitor

@@ -17,7 +17,7 @@ from gan.pipeline import AlbumCoverPipeline, genres_of
 from gan.pipeline_folder import PipelineError, load_with_discriminators
 from gan.untrusted import BOUNDS
 from train.cli import UserError
-from train.train_gan.device import is_no_memory
+from train.device import is_no_memory
 from train.train_gan.grow import GROW
 from train.train_gan.painter import Painter
 from train.train_gan.recipes import Recipe, changed

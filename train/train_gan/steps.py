@@ -9,8 +9,8 @@ from accelerate import Accelerator
 from gan.augment import Augmentation, augment
 from gan.losses import LOSSES, one_centred_penalty, zero_centred_penalty
 from train.covers import to_float
+from train.device import half_precision
 from train.train_gan.averages import update_averages
-from train.train_gan.device import half_precision
 from train.train_gan.double_backward import FastDoubleBackward
 from train.train_gan.recipes import Recipe
 from train.train_gan.state import GAN

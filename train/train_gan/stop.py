@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from train.cli import LAUNCHED
+
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
-
-
-LAUNCHED = "ACCELERATE_MIXED_PRECISION"  # in the environment of what `accelerate launch` started
 
 
 def launcher() -> int | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gan.networks import NETWORKS
+from gan.pipeline_folder import PRETRAINED
 from gan.run_page import runs
 from gan.untrusted import check_file, own_file, read_json
 from train.metrics.schema import Copies, Scores
@@ -97,6 +98,15 @@ def read_run(pipeline: Path, network: type, images: int | None = None) -> Run:
         copies=copies if copies.images in (None, images) else Copies(),
         files=files,
     )
+
+
+def shown_images(model: str | None, revision: str | None, network: type) -> int | None:
+    """Return how many covers a generator was shown, where its run or the name of its snapshot tells."""
+    folder = Path(model or PRETRAINED)
+    if folder.is_dir():
+        return read_run(folder, network).images
+    number = (revision or "").removeprefix("images-")
+    return int(number) if number.isdecimal() else None
 
 
 def _public(value: object) -> object:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from train.train_gan import device
-from train.train_gan.device import cpu_quota, cpu_threads
-from train.train_gan.stop import LAUNCHED
+from train import device
+from train.cli import LAUNCHED
+from train.device import cpu_quota, cpu_threads
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import torch
 
-from train.cli import UserError
-from train.train_gan.stop import LAUNCHED
+from train.cli import LAUNCHED, UserError
 
 
 try:

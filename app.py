@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gan.errors import Parser
+from gan.errors import Parser, one_line
 
 
 if TYPE_CHECKING:
@@ -219,7 +219,9 @@ def is_hub_id(name: str) -> bool:
 
 def public_name(name: str) -> str:
     """Return what visitors see of a model's name: a Hub id as it is, of a folder its last two parts."""
-    return "/".join(Path(name).absolute().parts[-2:]) if Path(name).is_absolute() or Path(name).exists() else name
+    from gan.untrusted import is_folder
+
+    return "/".join(Path(name).absolute().parts[-2:]) if Path(name).is_absolute() or is_folder(name) else name
 
 
 def why_not_listen(host: str, port: int) -> str | None:
@@ -247,7 +249,7 @@ def _auth(text: str) -> tuple[str, str]:
 
 
 def _say(line: str, code: int) -> int:
-    print(f"app.py: {line}", file=sys.stderr, flush=True)
+    print(one_line(f"app.py: {line}"), file=sys.stderr, flush=True)
     return code
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
+from unicodedata import category
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter):
@@ -25,13 +26,19 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the mistake and exit with 2."""
-        self.exit(2, f"{self.prog}: {message} (see --help)\n")
+        self.exit(2, one_line(f"{self.prog}: {message} (see --help)") + "\n")
 
 
 def first_line(problem: object, lines: int = 1) -> str:
     """Return the first line of an error or a text, or so many `lines` as one, in at most 300 characters; never ""."""
     said = [line.strip() for line in str(problem).splitlines() if line.strip()]
     return " ".join(said[:lines])[:300] or type(problem).__name__
+
+
+def one_line(text: str) -> str:
+    """Return a text in which what ends a line, or does something to a terminal, is written out, such as \\n."""
+    strange = {sign for sign in text if category(sign)[0] == "C" or category(sign) in ("Zl", "Zp")}
+    return "".join(sign.encode("unicode_escape").decode() if sign in strange else sign for sign in text)
 
 
 def kind_and_place(problem: BaseException) -> str:

@@ -36,6 +36,7 @@ from gan.untrusted import (
     MOST_FILES,
     check_arguments,
     check_genres,
+    is_folder,
     named_in_utf8,
     read_json,
     read_shapes,
@@ -347,18 +348,11 @@ def find_pipeline(
         PipelineError: there is no such folder, or the Hub has none, or one too large.
     """
     wanted = folder_or_id or PRETRAINED
-    if _is_folder(wanted):
+    if is_folder(wanted):
         return Path(wanted)
     return _download(
         str(wanted), revision, WEIGHTS_AND_CONFIG + (_files_of(*DISCRIMINATORS) if discriminators else [])
     )
-
-
-def _is_folder(name: str | Path) -> bool:
-    try:
-        return Path(name).is_dir()
-    except (OSError, ValueError):  # a name that is too long, or that no file can have
-        return False
 
 
 def find_snapshots(folder_or_id: str | Path | None) -> list[str]:
@@ -366,7 +360,7 @@ def find_snapshots(folder_or_id: str | Path | None) -> list[str]:
 
     The list is empty for a folder, and where the Hub cannot be asked: nothing depends on it.
     """
-    if folder_or_id is None or _is_folder(folder_or_id):
+    if folder_or_id is None or is_folder(folder_or_id):
         return []
     try:
         tags = [tag.name for tag in HfApi().list_repo_refs(str(folder_or_id)).tags]

@@ -5,6 +5,7 @@ files that never end, or for lists in lists in lists; here stands what is let in
 """
 
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +17,7 @@ from safetensors import safe_open
 
 
 LARGEST_JSON = 1_000_000  # bytes
+LARGEST_METRICS, LONGEST_LINE = 200_000_000, 20_000  # bytes of metrics.jsonl, of a run of weeks a tenth; of a line
 LARGEST_WEIGHTS = 1_000_000_000  # bytes of all files of a generator
 LARGEST_HEADER = 1_000_000  # bytes at the beginning of a safetensors file, which name its tensors
 MOST_FILES, MOST_TENSORS = 250, 10_000
@@ -91,6 +93,14 @@ def check_file(file: Path, most: int) -> int:
     return size
 
 
+def is_folder(name: str | Path) -> bool:
+    """Return whether there is a folder of this name, which may be any text."""
+    try:
+        return Path(name).is_dir()
+    except (OSError, ValueError):  # a name that is too long, or that no file can have
+        return False
+
+
 def own_file(folder: Path, name: str) -> Path | None:
     """Return the file `name` of a folder where it is a regular one that lies there, and no link leads to it.
 
@@ -113,6 +123,29 @@ def read_json(file: Path, most: int = LARGEST_JSON) -> object:
         raise ValueError(f"{file.name} holds lists in lists beyond all measure") from error
     except ValueError as error:
         raise ValueError(f"{file.name} is no JSON: {error}") from error
+
+
+def read_line(text: str | bytes) -> dict[str, Any] | None:
+    """Return what a line of metrics.jsonl says: numbers by name, `images` among them, and its `kind`, if it has one.
+
+    What else stands there, such as NaN, is left out; of what is no such line None is returned.
+    """
+    if len(text) > LONGEST_LINE:
+        return None
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(said, dict) or not is_number(said.get("images")) or said["images"] < 0:
+        return None
+    return {name: value for name, value in said.items() if is_number(value) or (name, type(value)) == ("kind", str)}
+
+
+def is_number(value: object) -> bool:
+    """Return whether a value is a number that a run may have measured: finite, of at most 15 digits, and no truth."""
+    return (
+        isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15 and math.isfinite(value)
+    )
 
 
 def check_arguments(network: str, config: object) -> dict[str, object]:

@@ -83,6 +83,15 @@ def test_the_best_is_the_one_that_training_chose(run_folder: Path, shipped: Path
     assert ship(run_folder, shipped, 64)[0] == 400
 
 
+def test_strange_lines_of_metrics_do_not_ship(run_folder: Path, shipped: Path):
+    strange = ("[" * 100_000, "7", "null", '"fd_covers"', '{"images": 1, "fd_covers": NaN}', '{"fd_covers": 0.1}')
+    with open(run_folder / "metrics.jsonl", "a") as file:
+        file.writelines(f"{line}\n" for line in strange)
+    assert ship(run_folder, shipped, 64)[0] == 300
+    lines = [json.loads(line) for line in (shipped / "metrics.jsonl").read_text().splitlines()]
+    assert lines == [*LINES[:3], {"images": 1}]
+
+
 @pytest.mark.parametrize("missing", ["best/model_index.json", "metrics.jsonl", "config.json"])
 def test_what_is_no_run_leaves_what_ships_alone(run_folder: Path, shipped: Path, missing: str):
     before = {file: file.read_bytes() for file in shipped.rglob("*") if file.is_file()}

@@ -2,12 +2,14 @@
 
 import errno
 import os
+import select
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
-from gan.errors import Parser, first_line
+from gan.errors import Parser, first_line, one_line
 from train.files import NO_ROOM, is_empty
 
 
@@ -35,14 +37,23 @@ class UserError(Exception):
 def run(main: Callable[[], str], program: str) -> None:
     """Run `main`, print the line that it returns, and exit: 0 done, 2 a user's mistake, 1 a failure, 130 interrupted.
 
-    A failure of ours keeps its traceback (Python exits with 1): hiding it would only make it harder to report.
+    A failure of ours keeps its traceback (Python exits with 1): hiding it would only make it harder to report. Where
+    standard output takes no more, the exit code is 1, and one line says so, unless it is a pipe whose reader has left.
     """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started this: the next file that is opened would be it
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     try:
-        if line := main():
-            print(_printable(line), flush=True)
+        line = main()
+    except SystemExit as end:  # after --help, or a mistake in the arguments
+        if (lost := _why_lost(sys.stdout)) and not end.code:
+            sys.exit(_say_lost(program, lost))
+        raise
     except UserError as mistake:
         sys.exit(_say(program, str(mistake), mistake.code))
     except OSError as problem:
+        if problem.filename is None and (lost := _why_lost(sys.stdout)):
+            sys.exit(_say_lost(program, lost))
         name = os.fsdecode(problem.filename) if isinstance(problem.filename, str | bytes) else ""
         name = name if len(name) <= 80 else f"{name[:40]}...{name[-30:]}"
         if problem.errno in NO_ROOM:
@@ -57,11 +68,46 @@ def run(main: Callable[[], str], program: str) -> None:
         sys.exit(_say(program, f"{os.fsdecode(loop.filename)}: {loop.strerror}", 2))
     except KeyboardInterrupt:
         sys.exit(_say(program, "interrupted", 130))
+    try:
+        print(_printable(line), end="\n" * bool(line), flush=True)
+    except OSError as lost:
+        sys.exit(_say_lost(program, _why_lost(sys.stdout) or lost))
 
 
 def _say(program: str, line: str, code: int) -> int:
-    print(_printable(f"{program}: {line}"), file=sys.stderr, flush=True)
+    with suppress(OSError):
+        print(one_line(_printable(f"{program}: {line}")), file=sys.stderr, flush=True)
+    for stream in (sys.stdout, sys.stderr):
+        _why_lost(stream)
     return code
+
+
+def _say_lost(program: str, lost: OSError) -> int:
+    return 1 if isinstance(lost, BrokenPipeError) else _say(program, f"standard output: {lost.strerror}", 1)
+
+
+def _why_lost(stream: TextIO) -> OSError | None:
+    """Return why a stream takes no more, or None where it does; from then on it leads nowhere, so that Python does not
+    stumble over what is left in it when it ends."""
+    try:
+        stream.flush()
+        if _has_no_reader(stream):  # what is not buffered is gone already
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+    except OSError as problem:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+        return problem
+    return None
+
+
+def _has_no_reader(stream: TextIO) -> bool:
+    try:
+        poll = select.poll()  # not on Windows
+        poll.register(stream.fileno(), 0)
+        return any(event & select.POLLERR for _, event in poll.poll(0))
+    except (AttributeError, OSError, ValueError):  # a stream without a file
+        return False
 
 
 def _printable(line: str) -> str:

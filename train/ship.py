@@ -23,6 +23,7 @@ from gan.pipeline_folder import (
     save_pipeline,
 )
 from gan.survey import SEEDS
+from gan.untrusted import LARGEST_METRICS, check_file, read_line
 from train.cli import Parser, UserError, run
 from train.files import replacing, write_atomically
 from train.metrics.best import is_best
@@ -46,7 +47,9 @@ def ship(run_folder: Path, target: Path, seeds: int = SEEDS, no_discriminator: b
     """
     try:
         pipeline, discriminators = load_with_discriminators(run_folder / "best")
-        lines = [json.loads(line) for line in (run_folder / "metrics.jsonl").read_text().splitlines()]
+        check_file(run_folder / "metrics.jsonl", LARGEST_METRICS)
+        read = map(read_line, (run_folder / "metrics.jsonl").read_bytes().splitlines())
+        lines = [line for line in read if line is not None]
         config = (run_folder / "config.json").read_bytes()
     except (PipelineError, OSError, ValueError) as error:
         raise UserError(f"{run_folder}: not a run folder with a generator in best/ ({error})") from error

@@ -4,7 +4,6 @@ A run may be a stranger's, so everything read of it is bounded, and what makes n
 """
 
 import json
-import math
 import re
 import time
 from collections.abc import Iterable, Mapping
@@ -17,12 +16,12 @@ from typing import Any
 from gan.errors import first_line
 from gan.film import evenly
 from gan.health import Health
-from gan.untrusted import check_file, own_file, read_json
+from gan.untrusted import LONGEST_LINE, check_file, is_folder, is_number, own_file, read_json, read_line
 
 
 CONFIG, METRICS, SAMPLES, FILM = "config.json", "metrics.jsonl", "samples", "film.webp"
 MOST_RUNS = 24  # on one page, the newest
-LARGEST_METRICS, LONGEST_LINE = 32_000_000, 20_000  # bytes
+LARGEST_METRICS = 32_000_000  # bytes
 MOST_MEASURES, MOST_WARNINGS = 80, 50
 MOST_LINES, MOST_KEPT = 2000, 50_000  # of a kind that a browser gets at once, and in memory
 ALWAYS = ("images", "evaluation")  # stand in every line
@@ -101,6 +100,8 @@ class Run:
                 opened.seek(0)
             new = opened.read(LARGEST_METRICS - self._read)
         complete = new[: new.rfind(b"\n") + 1]
+        if not complete and len(new) > LONGEST_LINE:  # no line of a run, and not read again and again until it ends
+            complete = new
         for text in complete.splitlines():
             self._take(text)
         self._read += len(complete)
@@ -155,7 +156,7 @@ class Run:
                 "config": _flat(config),
                 "sheets": self.sheets(),
                 "film": film and film.stat().st_mtime_ns // 1_000_000,
-                "total": total if isinstance(total, int) and _is_number(total) and total > 0 else None,
+                "total": total if isinstance(total, int) and is_number(total) and total > 0 else None,
                 "quiet": max(QUIET, 5 * _gap(self.lines)),
             } | _pace(self.lines, total)
 
@@ -218,7 +219,7 @@ class Runs:
         self.found: dict[Path, Run] = {}
         self.lock = Lock()
         for path in self.paths:
-            if not path.is_dir():
+            if not is_folder(path):
                 raise RunsError(f"--run {path}: no such folder")
             if not _runs_in(path):
                 raise RunsError(f"--run {path}: holds no run (train_gan writes one, with {CONFIG} and {METRICS})")
@@ -268,23 +269,12 @@ def _changed(folder: Path) -> float:
 
 def _line(text: bytes) -> dict[str, Any] | None:
     """Return the numbers of a line of metrics.jsonl, and whether it is an evaluation; None where it is no line."""
-    if len(text) > LONGEST_LINE:
-        return None
-    try:
-        said = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(said, dict) or not _is_number(said.get("images")) or said["images"] < 0:
+    said = read_line(text)
+    if said is None:
         return None
     kind = said.get("kind", "evaluation" if "ema_sigma" in said else "training")  # earlier versions did not say it
-    numbers = {name: value for name, value in said.items() if _is_number(value) and MEASURE.fullmatch(name)}
+    numbers = {name: value for name, value in said.items() if name != "kind" and MEASURE.fullmatch(name)}
     return numbers | {"images": int(said["images"]), "evaluation": kind == "evaluation"}
-
-
-def _is_number(value: object) -> bool:
-    return (
-        isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15 and math.isfinite(value)
-    )
 
 
 def _now(before: int) -> int:
@@ -315,7 +305,7 @@ def _pace(lines: list[dict[str, Any]], total: object) -> dict[str, Any]:
     covers = timed[-1]["images"] - timed[0]["images"] if timed else 0
     passed = timed[-1]["seconds"] - timed[0]["seconds"] if timed else 0
     rate = covers / passed if covers > 0 and passed > 0 else speed
-    left = max(0.0, (total - images) / rate) if isinstance(total, int | float) and _is_number(total) and rate else None
+    left = max(0.0, (total - images) / rate) if isinstance(total, int | float) and is_number(total) and rate else None
     return {"images": images, "seconds": seconds, "speed": speed, "left": left}
 
 

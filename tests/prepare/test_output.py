@@ -2,12 +2,14 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.helpers import programs
 from tests.helpers.drawn import draw_dataset
 from tests.helpers.preparing import program, rows_of, written
 
@@ -134,6 +136,25 @@ def test_a_run_killed_after_its_last_move_finishes_when_called_again(pile: Path,
     code, line = program(pile, "--output_dir", out, *OPTIONS)
     assert code == 0, line
     assert written(out) == before
+
+
+def test_a_process_killed_after_its_last_move_finishes_when_called_again(pile: Path, tmp_path: Path) -> None:
+    out, whole = tmp_path / "out", tmp_path / "whole" / "out"
+    whole.parent.mkdir()
+    assert program(pile, "--output_dir", whole, *OPTIONS)[0] == 0
+    killed = """
+import os, signal
+from train.cli import run
+from train.prepare import __main__ as prepare, output
+move = output.move_into_place
+output.move_into_place = lambda *places: (move(*places), os.kill(os.getpid(), signal.SIGKILL))
+run(prepare.main, "train.prepare")"""
+    arguments = [str(pile), "--output_dir", str(out), *map(str, OPTIONS)]
+    ended = programs.run([sys.executable, "-c", killed, *arguments])
+    assert ended.returncode == -signal.SIGKILL and (out / "report.json").exists() and (out / WORK).exists()
+    again = programs.run([sys.executable, "-m", "train.prepare", *arguments])
+    assert again.returncode == 0, again.stderr
+    assert written(out) == written(whole)
 
 
 def test_what_cannot_be_replaced_is_told_before_a_cover_is_read(pile: Path, tmp_path: Path) -> None:

@@ -76,6 +76,8 @@ def test_a_run_that_goes_on_from_an_earlier_checkpoint_is_read_anew(tmp_path: Pa
         b'{"images": 1' + b"0" * 5000 + b"}",
         b'["images"]',
         b"[" * 9000 + b"]" * 9000,
+        b"[" * 100_000,
+        b'{"images": 1, "a": "' + b"x" * 9_000_000 + b'"}',
         b'{"images": 1, "a": "' + b"x" * 30_000 + b'"}',
         b"\xff\xfe\x00",
         b'{"loss_g": 1.0}',
@@ -123,6 +125,17 @@ def test_a_file_without_end_is_read_so_far(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(runs, "LONGEST_LINE", 1000)
     told = Run(draw_run(tmp_path / "run", lines=100)).tell()
     assert 5 < told["count"] < 30 and "beyond 5,000 bytes" in told["problems"][0]
+
+
+def test_a_line_of_50_megabytes_is_read_once(tmp_path: Path):
+    folder = draw_run(tmp_path / "run", lines=3)
+    (folder / "metrics.jsonl").write_bytes(b'{"images": 1, "a": "' + b"x" * 50_000_000 + b'"}\n')
+    run = Run(folder)
+    told = run.tell()
+    assert told["lines"] == [] and "beyond 32,000,000 bytes" in told["problems"][0]
+    begin = time.process_time()
+    run.tell()
+    assert time.process_time() - begin < 0.1
 
 
 @pytest.mark.parametrize("config", ["[" * 100_000, "{", "[]", '{"a": ' + "[" * 900 + "]" * 900 + "}", '"x"', "\0"])

@@ -1,5 +1,6 @@
 """What a run leaves on the disk, inside one process: nothing of the user's is lost or blamed."""
 
+import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from gan import AlbumCoverPipeline
+from tests.helpers.runs import command, launch
 from tests.helpers.trainers import plain_covers, small, trainer
 from train.cli import UserError
 from train.device import no_memory_in_one_line
@@ -219,6 +221,47 @@ def test_what_is_left_of_metrics_is_kept(tmp_path: Path, capsys: pytest.CaptureF
     run.forget_after(16)
     assert run.lines() == [{"images": 8, "a": 1}, {"images": 16}]
     assert capsys.readouterr().err == f"{tmp_path / 'metrics.jsonl'}: 3 damaged lines left out\n"
+
+
+STRANGE = (
+    b"[" * 100_000,
+    b"[" * 100_000 + b"]" * 100_000,
+    b'{"images": NaN}',
+    b'{"images": 1' + b"0" * 400 + b"}",
+    b'{"images": "8"}',
+    b'{"images": true}',
+    b'{"images": -8}',
+    b'{"images": 8, "a": "' + b"x" * 50_000_000 + b'"}',
+    b"7",
+    b"null",
+)
+
+
+def test_strange_lines_of_metrics_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run, sound = RunFolder(tmp_path), b'{"images": 8, "a": 1}'
+    (tmp_path / "metrics.jsonl").write_bytes(b"\n".join([*STRANGE, sound, b'{"images": 8, "a": NaN, "b": [[]]}', b""]))
+    run.forget_after(16)
+    assert run.lines() == [{"images": 8, "a": 1}, {"images": 8}]
+    assert capsys.readouterr().err == f"{tmp_path / 'metrics.jsonl'}: {len(STRANGE)} damaged lines left out\n"
+
+
+def test_metrics_that_are_no_file_are_told_in_one_line(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "metrics.jsonl")
+    with pytest.raises(UserError, match=r"metrics\.jsonl is no regular file; name a new --output_dir"):
+        RunFolder(tmp_path).forget_after(16)
+
+
+def test_a_run_goes_on_whatever_its_metrics_say(tiny_dataset: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert launch(command(tiny_dataset, run, "--total_images", "80")).returncode == 0
+    strange = [b'{"kind": "evaluation", "images": 8}', b'{"images": 8, "ema_sigma": 99, "fd_covers": 1.0}', *STRANGE]
+    strange += [b'{"kind": [], "images": 8, "ema_sigma": [], "fd_covers": {}}']
+    with open(run / "metrics.jsonl", "ab") as file:
+        file.write(b"\n".join([*strange, b""]))
+    done = launch(command(tiny_dataset, run, "--total_images", "160"))
+    assert done.returncode == 0 and "done after 160 covers" in done.stdout, done.stderr
+    assert "Traceback" not in done.stderr and f"{len(STRANGE)} damaged lines left out" in done.stderr
+    assert (run / "metrics.jsonl").stat().st_size < 100_000
 
 
 def test_folders_that_were_deleted_meanwhile_are_made_again(tmp_path: Path) -> None:

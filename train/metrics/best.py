@@ -45,11 +45,11 @@ def _kid(line: Line) -> float | None:
 
 
 def _product(line: Line) -> float | None:
-    if any(name not in line for name in PRODUCT) or not line["colour_spread"] > 0:
+    if any(name not in line for name in PRODUCT) or not min(line["colour_spread"], line["real_colour_spread"]) > 0:
         return None
     colours = abs(math.log(line["colour_spread"] / line["real_colour_spread"]))
     lattice = max(0.0, line["lattice_db"] - line["real_lattice_db"])
-    return line["fd_covers"] * max(line["kernel_eyes"], FLOOR) * math.exp(colours) * 2 ** (lattice / 6)
+    return line["fd_covers"] * max(line["kernel_eyes"], FLOOR) * math.exp(colours) * 2 ** min(lattice / 6, 1000)
 
 
 def _fd_covers(line: Line) -> float | None:

@@ -9,12 +9,11 @@ from typing import Any
 from gan.networks import NETWORKS
 from gan.pipeline_folder import PRETRAINED
 from gan.run_page import runs
-from gan.untrusted import check_file, own_file, read_json
+from gan.untrusted import LARGEST_METRICS, check_file, own_file, read_json, read_line
 from train.metrics.schema import Copies, Scores
 
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-LARGEST_METRICS = 200_000_000  # bytes: of a run of weeks a tenth
 FILMS = ("film.webp", "film.mp4")
 
 
@@ -129,18 +128,10 @@ def _read(folder: Path, name: str) -> dict[str, Any]:
 
 def _metrics(file: Path | None) -> list[dict[str, Any]]:
     """Return the lines of metrics.jsonl that have a number of covers; a killed run leaves half a line at the end."""
-    found = []
     try:
         if file is None or check_file(file, LARGEST_METRICS) == 0:
             return []
-        lines = file.read_text().splitlines()
+        lines = file.read_bytes().splitlines()
     except (OSError, ValueError):
         return []
-    for line in lines:
-        try:
-            values = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(values, dict) and isinstance(values.get("images"), int):
-            found.append(values)
-    return found
+    return [values for line in lines if (values := read_line(line)) and isinstance(values["images"], int)]

@@ -198,7 +198,7 @@ def load_recipe(config: str, overrides: dict[str, Any]) -> Recipe:
         raise UserError(
             f"--config {config}: no such recipe; there are {', '.join(names())}, or name a .yaml file"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"--config {config}: is not YAML") from error
     if not isinstance(values, dict):
         raise UserError(f"--config {config}: must hold `key: value` lines")

@@ -53,7 +53,9 @@ class Run:
         if self.is_main:
             self.folder.forget_after(self.start)
             for line in self.folder.lines():
-                if kind_of(line) == EVALUATION:
+                if kind_of(line) != EVALUATION or "fd_covers" not in line:  # which was no number
+                    continue
+                if line.get("ema_sigma") in self.averages.sigmas:
                     self.measured = line["images"]
                     self.averages.choose(line["ema_sigma"])
                     self.evaluations.append(line)

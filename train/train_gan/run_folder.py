@@ -13,6 +13,7 @@ from PIL import Image
 
 from gan.pipeline import AlbumCoverPipeline
 from gan.pipeline_folder import save_pipeline
+from gan.untrusted import LARGEST_METRICS, check_file, read_line
 from train.cli import UserError, check_output_dir, full_disk_in_one_line
 from train.files import NEW, lock, replacing, write_atomically
 from train.sheet import SHEET_COLUMNS, draw_sheet, tiled
@@ -102,22 +103,26 @@ class RunFolder:
         file = self.folder / "metrics.jsonl"
         if not file.exists():
             return
-        lines, kept, damaged = file.read_text(errors="replace").splitlines(), [], 0
+        try:
+            check_file(file, LARGEST_METRICS)
+        except ValueError as error:
+            raise UserError(f"{file.parent}: {error}; name a new --output_dir") from error
+        lines, kept, damaged = file.read_bytes().splitlines(), [], 0
         for line in lines:
-            try:
-                if json.loads(line)["images"] <= images:
-                    kept.append(line + "\n")
-            except (ValueError, LookupError, TypeError):
+            if (said := read_line(line)) is None:
                 damaged += line is not lines[-1]  # half a line may be the last thing that a killed process wrote
+            elif said["images"] <= images:
+                kept.append(line + b"\n")
         if damaged:
             print(f"{file}: {damaged} damaged line{'s' * (damaged > 1)} left out", file=sys.stderr)
         with full_disk_in_one_line(self.folder):
-            write_atomically(file, "".join(kept).encode())
+            write_atomically(file, b"".join(kept))
 
     def lines(self) -> list[dict[str, Any]]:
         """Return the lines of metrics.jsonl, the oldest first."""
         file = self.folder / "metrics.jsonl"
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        lines = file.read_bytes().splitlines() if file.exists() else []
+        return [said for line in lines if (said := read_line(line)) is not None]
 
     def log(self, kind: str, images: int, **values: float) -> None:
         """Append a line to metrics.jsonl: its kind (TRAINING or EVALUATION), covers shown, what was measured."""

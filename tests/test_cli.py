@@ -1,0 +1,146 @@
+"""What all programs of `train` do alike: one line for a mistake, whatever a name looks like, and for a lost output."""
+
+import os
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import app
+from tests.helpers import programs
+from tests.helpers.drawn import draw_dataset
+from tests.helpers.serving import free_port
+
+
+ROOT = Path(__file__).parents[1]
+LONG = "x" * 300
+TRAIN = ("train.train_gan.__main__", "--config", "tiny", "--mixed_precision", "no", "--dataset_name", "DATASET")
+TRAIN += ("--output_dir", "OUT")
+PREPARE = ("train.prepare.__main__", "PILE", "--output_dir", "OUT", "--resolution", "16", "--num_workers", "0")
+SHARE = ("train.share.__main__",)
+MEASURE = ("train.evaluate", "--dataset_name", "DATASET", "--model")
+COMMANDS = {
+    "config": (*TRAIN, "--config", LONG),
+    "config file": (*TRAIN, "--config", f"{LONG}.yaml"),
+    "dataset": (*TRAIN, "--dataset_name", LONG),
+    "dataset of somebody": (*TRAIN, "--dataset_name", f"{LONG}/y"),
+    "run": (*TRAIN, "--output_dir", LONG),
+    "start": (*TRAIN, "--start_from", LONG),
+    "grow": (*TRAIN, "--grow_from", LONG),
+    "autoencoder": (*TRAIN, "--autoencoder", LONG),
+    "checkpoint": (*TRAIN, "--resume_from_checkpoint", LONG),
+    "inception": (*TRAIN, "--inception", LONG),
+    "source": (*PREPARE, LONG),
+    "output": (*PREPARE, "--output_dir", LONG),
+    "labels": (*PREPARE, "--labels", LONG),
+    "exclude": (*PREPARE, "--exclude", LONG),
+    "model": (*SHARE, "model", LONG, "--repo_id", "user/x", "--dry_run"),
+    "covers": (*SHARE, "dataset", LONG, "--repo_id", "user/x", "--dry_run"),
+    "repository": (*SHARE, "model", "MODEL", "--repo_id", f"user/{LONG}", "--dry_run"),
+    "evaluated": (*MEASURE, LONG),
+    "evaluated of somebody": (*MEASURE, f"user/{LONG}"),
+    "measured": (*MEASURE, "MODEL", "--dataset_name", LONG),
+    "copies": ("train.copies", "--model", "MODEL", "--dataset_name", "DATASET", "--output_dir", LONG),
+    "survey": ("train.survey", "--model", LONG),
+    "ship": ("train.ship", LONG),
+    "features": ("train.train_features", "--dataset_name", "DATASET", "--output_file", LONG),
+}
+
+
+def typed(command: tuple[str, ...], tmp_path: Path, dataset: Path, model: Path) -> list[str]:
+    places = {"DATASET": dataset, "MODEL": model, "OUT": tmp_path / "out", "PILE": tmp_path / "pile"}
+    return [str(places.get(word, word)) for word in command]
+
+
+@pytest.mark.parametrize("which", COMMANDS)
+def test_a_name_of_300_characters_is_one_line(
+    which: str, tiny_dataset: Path, tiny_pipeline_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    draw_dataset(tmp_path / "pile", 2)
+    module, *arguments = typed(COMMANDS[which], tmp_path, tiny_dataset, tiny_pipeline_folder)
+    program = module.removesuffix(".__main__")
+    ended = programs.call(import_module(module).main, program, *arguments)
+    assert ended.returncode == 2 and "Traceback" not in ended.stderr, ended.stderr
+    assert ended.stderr.splitlines()[-1].startswith(f"{program}") and not ended.stdout
+
+
+@pytest.mark.parametrize("name", ("a\nb", "a\x1b[31mb", "a\u2028b", "a\x00b"))
+def test_a_name_that_would_be_two_lines_is_one(name: str, tmp_path: Path) -> None:
+    for module, *arguments in (
+        ("train.train_gan.__main__", "--config", name, "--dataset_name", "x", "--output_dir", tmp_path / "out"),
+        ("train.prepare.__main__", "--output_dir", tmp_path / "out", name),
+        ("train.prepare.__main__", "--unknown", name, "--output_dir", tmp_path / "out"),
+    ):
+        ended = programs.call(import_module(module).main, module, *arguments)
+        assert ended.returncode == 2 and len(ended.stderr.splitlines()) == 1, ended.stderr
+        assert name not in ended.stderr and ended.stderr.isascii() and ended.stderr.count("\x1b") == 0
+
+
+@pytest.mark.parametrize("name", (LONG, f"{LONG}/y", "a\nb", "a\0b"))
+def test_the_page_shows_what_ships_instead_of_what_no_file_can_be(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "Shown instead" in app.choose_model(name, None)["notice"]
+    assert app.main(["--run", name, "--port", free_port()]) == 2
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 2 and "Traceback" not in said
+
+
+WORK = {
+    "prepare": ("train.prepare", "PILE", "--output_dir", "OUT", "--resolution", "16", "--num_workers", "1"),
+    "share": ("train.share", "model", "MODEL", "--repo_id", "user/x", "--dry_run"),
+    "train_gan": ("train.train_gan", "--config", "tiny", "--dry_run"),
+    "help": ("train.prepare", "--help"),
+    "mistake": ("train.prepare", "nowhere", "--output_dir", "OUT"),
+    "no argument": ("train.prepare",),
+}
+
+
+MISTAKES = {"mistake": "no such folder or archive", "no argument": "arguments are required"}
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+
+
+def run(which: str, redirection: str, tmp_path: Path, model: Path) -> subprocess.CompletedProcess[str]:
+    if not (tmp_path / "pile").exists():
+        draw_dataset(tmp_path / "pile", 3)
+    command = [sys.executable, "-m", *typed(WORK[which], tmp_path, tmp_path, model)]
+    shell = ["sh", "-c", f'exec "$0" "$@" {redirection}', *command]
+    return subprocess.run(shell, cwd=ROOT, env=BUFFERED, capture_output=True, text=True, timeout=300)
+
+
+@pytest.mark.parametrize("which", WORK)
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_an_output_that_is_full_is_one_line(which: str, tmp_path: Path, tiny_pipeline_folder: Path) -> None:
+    ended = run(which, "> /dev/full", tmp_path, tiny_pipeline_folder)
+    last = ended.stderr.splitlines()[-1]
+    if which in MISTAKES:  # which are said elsewhere
+        assert ended.returncode == 2 and MISTAKES[which] in last
+    else:
+        assert ended.returncode == 1 and last == f"{WORK[which][0]}: standard output: No space left on device"
+    assert "Traceback" not in ended.stderr and "Exception" not in ended.stderr
+    assert (tmp_path / "out" / "report.json").exists() == (which == "prepare")  # the work is done
+
+
+@pytest.mark.parametrize("which", WORK)
+def test_a_reader_that_has_left_is_no_traceback(which: str, tmp_path: Path, tiny_pipeline_folder: Path) -> None:
+    draw_dataset(tmp_path / "pile", 3)
+    command = [sys.executable, "-m", *typed(WORK[which], tmp_path, tmp_path, tiny_pipeline_folder)]
+    reading, writing = os.pipe()
+    os.close(reading)
+    how = {"cwd": ROOT, "stdout": writing, "stderr": subprocess.PIPE, "text": True, "timeout": 300}
+    ended = subprocess.run(command, env=BUFFERED, **how)
+    assert ended.returncode == (2 if which in MISTAKES else 1)
+    assert "Traceback" not in ended.stderr and "Exception" not in ended.stderr and "Broken" not in ended.stderr
+    if which != "prepare":
+        ended = subprocess.run(command, env=BUFFERED | {"PYTHONUNBUFFERED": "1"}, **how)
+        assert "Traceback" not in ended.stderr and "Exception" not in ended.stderr and "Broken" not in ended.stderr
+    os.close(writing)
+    assert (tmp_path / "out" / "report.json").exists() == (which == "prepare")
+
+
+def test_without_any_output_the_work_is_done(tmp_path: Path, tiny_pipeline_folder: Path) -> None:
+    ended = run("prepare", ">&- 2>&-", tmp_path, tiny_pipeline_folder)
+    assert ended.returncode == 0 and (tmp_path / "out" / "report.json").exists()

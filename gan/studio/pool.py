@@ -1,15 +1,21 @@
-"""Work that is heavy, a few pieces at a time: whoever comes when too many wait is told so at once."""
+"""Work that is heavy, a few pieces at a time: whoever comes when too many wait is told so at once.
+
+One visitor has half of the places at most, as of everything else (shell/shares.py).
+"""
 
 import contextvars
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
 from gan.studio.checks import Refused
+from gan.studio.shell.shares import ANSWERED, half
 
 
 P = ParamSpec("P")
@@ -28,22 +34,33 @@ class Pool:
 
     def __init__(self, workers: int, waiting: int, niceness: int = 0):
         self._threads = ThreadPoolExecutor(workers, "pool", self._begin)
-        self._places = threading.BoundedSemaphore(workers + waiting)
+        self._places, self._taken, self._lock = workers + waiting, Counter[str](), threading.Lock()
         self._niceness = niceness
         self._within = threading.local()
 
     def run(self, work: Callable[P, T], *values: P.args, **named: P.kwargs) -> T:
-        """Return what `work` returns, when it is its turn. Raises Refused when too many wait."""
+        """Return what `work` returns, when it is its turn. Raises Refused when too many wait, or too many of one
+        visitor."""
         if getattr(self._within, "here", False):  # a part of such work
             return work(*values, **named)
-        if not self._places.acquire(blocking=False):
-            raise Refused("too many visitors at once; try again in a moment", None)
-        try:
+        with self._place(ANSWERED.get()):
             # with what is known of the visitor: a Space lends its GPU to whoever asks
             context = contextvars.copy_context()
             return self._threads.submit(lambda: context.run(work, *values, **named)).result()
+
+    @contextmanager
+    def _place(self, who: str) -> Iterator[None]:
+        with self._lock:
+            # the queue, which is "", has its own limits
+            if self._taken.total() >= self._places or (who and self._taken[who] >= half(self._places)):
+                raise Refused("too many visitors at once; try again in a moment", None)
+            self._taken[who] += 1
+        try:
+            yield
         finally:
-            self._places.release()
+            with self._lock:
+                self._taken[who] -= 1
+                self._taken += Counter()  # without those who have left
 
     def _begin(self) -> None:
         self._within.here = True

@@ -9,7 +9,7 @@ import resource
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -175,6 +175,19 @@ def test_the_server_fetches_nothing_that_a_file_names(visitor: httpx.Client, els
     assert not asked and files() == before and "Traceback" not in "".join(capfd.readouterr())
 
 
+def test_a_stream_is_no_picture(visitor: httpx.Client, capfd):
+    """What is said to be a stream, or a piece of one, is a file like any other, or refused."""
+    sent = visitor.post("gradio_api/upload", files={"files": ("a.png", encode(Image.new("RGB", (8, 8)), "PNG"))})
+    whole = {"path": sent.json()[0], "meta": {"_type": "gradio.FileData"}}
+    for more in ({"is_stream": True}, {"is_stream": "yes"}, {"is_stream": [], "size": -1}, {"mime_type": {}}):
+        for endpoint in ("address", "colours"):
+            status, said = outcome(visitor, f"call/{endpoint}", {"data": [whole | more]})
+            assert status == 400 or (status == 200 and "event: " in said), (more, said)
+    assert "Traceback" not in "".join(capfd.readouterr())
+    # it still draws
+    assert outcome(visitor, "call/generate", {"data": [7, 1, "", 0, ""]})[1].count("event: complete") == 1
+
+
 def test_what_is_no_file_is_refused_in_words(visitor: httpx.Client):
     for value in (None, 7, "https://example.com/a.png", "/etc/passwd", [], {}, [["x"]]):
         for endpoint in ("project", "address"):
@@ -231,6 +244,10 @@ def test_no_body_ends_in_a_traceback(visitor: httpx.Client, capfd, body: bytes):
 
 ORDER = {"address": "seed=1", "layout": "poster"}
 WRONG = (None, 7, "x", [], {}, [[]], {"a": 1}, ["seed=1"] * 2, ORDER | {"instead": 7}, ORDER | {"instead": [1, 2]})
+
+
+def _functions(block) -> list:
+    return list(getattr(block, "server_fns", ()))
 
 
 def test_what_scripts_send_wrong_is_refused_in_words(page, visitor: httpx.Client, capfd, caplog):
@@ -366,6 +383,30 @@ def test_pictures_are_decoded_one_at_a_time_and_few_wait(page, visitor: httpx.Cl
     assert {answer.status_code for answer in answers} == {200} and len(refused) >= 16 - 8
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000
     assert outcome(visitor, "call/generate", {"data": [7, 1, "", 0, ""]})[1].count("event: complete") == 1
+
+
+def test_no_visitor_takes_all_previews_of_finish_from_the_others(page, visitor: httpx.Client):
+    """Enlarged ones, which take a second each: who asks for many at once leaves room for whoever asks for one."""
+    finish = next(block for block in page.blocks.values() if "cards" in [f.__name__ for f in _functions(block)])
+    there = httpx.HTTPTransport(local_address="127.0.0.2")
+
+    def preview(who: httpx.Client, seed: int) -> bool:
+        data = {"address": f"seed={seed}", "artist": "Mara", "title": "Tide", "layout": "poster"}
+        asked = {"component_id": finish._id, "fn_name": "preview", "session_hash": "a", "data": data}
+        answer = who.post("gradio_api/component_server", json=asked)
+        assert answer.status_code == 200, answer.text
+        return "src" in answer.json()
+
+    with (
+        httpx.Client(base_url=visitor.base_url, timeout=60, trust_env=False, transport=there) as other,
+        ThreadPoolExecutor(20) as many,
+    ):
+        said = [many.submit(preview, visitor, 1000 + seed) for seed in range(20)]
+        refused = next(one for one in as_completed(said) if not one.result())
+        assert refused and not all(one.done() for one in said)
+        assert preview(other, 7)
+        answers = [one.result() for one in said]
+    assert 1 <= answers.count(True) <= 7 + 3 and answers.count(False) >= 10
 
 
 def test_previews_of_links_have_a_limit(visitor: httpx.Client, monkeypatch):

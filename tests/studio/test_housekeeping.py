@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from gan.studio.checks import Refused
 from gan.studio.pool import NICENESS, Pool, heavy
 from gan.studio.shell.housekeeping import sweep
+from gan.studio.shell.shares import ANSWERED
 
 
 def put(folder: Path, name: str, size: int, age: float) -> Path:
@@ -88,6 +90,28 @@ def test_who_comes_when_too_many_wait_is_told_so():
     for thread in waiting:
         thread.join()
     assert inside == [7, 7] and pool.run(work) == 7
+
+
+def test_one_visitor_has_half_of_the_places():
+    pool, go = Pool(workers=1, waiting=3), threading.Event()
+
+    def ask(who: str) -> int:
+        ANSWERED.set(who)
+        return pool.run(lambda: go.wait(10) and 7)
+
+    def asking(who: str) -> Future[int]:
+        asked = visitors.submit(contextvars.copy_context().run, ask, who)
+        time.sleep(0.1)
+        return asked
+
+    with ThreadPoolExecutor(9) as visitors:
+        first = [asking("a") for _ in range(4)]
+        others = [asking("b"), asking("")]
+        late = asking("c")
+        go.set()
+        refused = [one.exception() is not None for one in [*first, *others, late]]
+    assert refused == [False, False, True, True, False, False, True]
+    assert contextvars.copy_context().run(ask, "a") == 7
 
 
 def test_heavy_work_leaves_the_processor_to_covers():

@@ -29,7 +29,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gan.errors import kind_and_place
 from gan.run_page.server import ANSWERS, FILES
 from gan.studio.shell.front import PREVIEW
-from gan.studio.shell.shares import LastMinute, Places, Shut, half, visitor
+from gan.studio.shell.shares import ANSWERED, LastMinute, Places, Shut, half, visitor
 
 
 API = "/gradio_api"
@@ -214,7 +214,11 @@ class Door:
     async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand on what is answered outside the queue, unless too many others wait for such an answer."""
         with self._calls.place(visitor(scope), CALLS_AT_ONCE, "Too many visitors at once; try again in a moment."):
-            await self.app(scope, receive, send)
+            before = ANSWERED.set(visitor(scope))
+            try:
+                await self.app(scope, receive, send)
+            finally:
+                ANSWERED.reset(before)
 
     # ---- the queue
 

@@ -7,8 +7,13 @@ import contextlib
 import time
 from collections import Counter, deque
 from collections.abc import Iterator
+from contextvars import ContextVar
 
 from starlette.types import Scope
+
+
+# Whom the page answers outside the queue; "" where nobody has asked, or it was the queue's turn.
+ANSWERED: ContextVar[str] = ContextVar("answered", default="")
 
 
 class Shut(Exception):

@@ -132,7 +132,7 @@ def test_a_line_of_50_megabytes_is_read_once(tmp_path: Path):
     (folder / "metrics.jsonl").write_bytes(b'{"images": 1, "a": "' + b"x" * 50_000_000 + b'"}\n')
     run = Run(folder)
     told = run.tell()
-    assert told["lines"] == [] and "beyond 32,000,000 bytes" in told["problems"][0]
+    assert told["lines"] == [] and "beyond 32,000,000 bytes" in str(told["problems"])
     begin = time.process_time()
     run.tell()
     assert time.process_time() - begin < 0.1

@@ -1,5 +1,6 @@
 """A dataset on the Hub whose card names files that are not its own."""
 
+import gzip
 import io
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from tests.helpers.drawn import draw_cover, encode
+from tests.helpers.drawn import draw_cover, encode, write_tar, write_zip
 from tests.helpers.hub_repo import Repo
 from tests.helpers.hub_server import Hub
 
@@ -114,6 +115,32 @@ def test_only_files_of_the_repository_itself_are_read(hub: Hub, tmp_path: Path) 
     fine, others = lines[:3], lines[3:]
     assert fine == ["other/fine 3"] * 3, lines
     assert len(others) == 9 and all("Data files don't belong to other/" in line for line in others), others
+
+
+@pytest.mark.slow
+def test_other_kinds_of_files_are_refused_in_one_line(hub: Hub, tmp_path: Path) -> None:
+    """The library would unpack them without any bounds."""
+    pictures = {f"{seed}.png": encode(draw_cover(seed, 16), "PNG") for seed in range(3)}
+    zipped, tarred = write_zip(tmp_path / "a.zip", pictures), write_tar(tmp_path / "a.tar", pictures)
+    rows = b'{"image": "iVBORw0KGgo="}\n'
+    repos = {
+        "other/tar": ({"train.tar": tarred.read_bytes()}, "webdataset files"),
+        "other/zip": ({"train.zip": zipped.read_bytes()}, "train.zip"),
+        "other/beside": ({"more.zip": zipped.read_bytes()} | pictures, "more.zip"),
+        "other/gzip": ({"0.png.gz": gzip.compress(pictures["0.png"])}, "0.png.gz"),
+        "other/packed": ({"train.parquet.gz": gzip.compress(table(range(3)))}, "train.parquet.gz"),
+        "other/json": ({"train.jsonl": rows}, "json files"),
+        "other/csv": ({"train.csv": b"image\na.png\n"}, "csv files"),
+    }
+    for name, (files, _) in repos.items():
+        hub.repos["dataset", name] = Repo()
+        hub.repos["dataset", name].commit(files, "theirs")
+    lines = reading(hub, tmp_path / "home", *repos)
+    expected = [(name, what) for name, (_, what) in repos.items() for _ in range(3)]
+    assert len(lines) == len(expected), lines
+    for line, (name, what) in zip(lines, expected, strict=True):
+        assert name in line and what in line and f"hf download {name} --repo-type dataset" in line, line
+        assert "give FOLDER to train.prepare, which reads archives, too" in line
 
 
 @pytest.mark.slow

@@ -1,0 +1,161 @@
+"""Pictures of the page, from a real Chromium: `python -m tests.helpers.photographs` takes the manual's anew.
+
+With a folder, every tab and every lesson is taken into it instead, to be looked at:
+`python -m tests.helpers.photographs looks --width 390 --scheme dark --language de`.
+
+The page starts with the generator that ships, and every cover on it is a generated one.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+from tests.helpers.drawn import draw_cover
+from tests.helpers.serving import ROOT, free_port, serving
+
+
+MANUAL = ROOT / "gan/studio"
+# of each tab what is there when it has been opened
+TABS = {
+    "crate": "#crate canvas", "breed": "#breed .child img[src]", "walk": "#walk .details:not(:empty)",
+    "finish": "#finish .layouts img[src]", "yours": "#yours .mates img[src]",
+}  # fmt: skip
+LESSONS = ("game", "wasserstein", "layers", "normalise", "watch", "critic", "inside", "wrong", "own")
+SHELF = (18, 24, 27, 30)  # seeds, the opening one first
+WAIT = 60_000  # milliseconds: a busy machine
+ALL_SHOWN = """() => [...document.images]
+    .every(image => !image.getAttribute('src') || !image.checkVisibility() || image.naturalWidth)"""
+
+
+def open_tab(page: Page, name: str) -> None:
+    """Open a tab, and wait until what it shows first is there."""
+    page.click(f"#tab-{name}")
+    page.locator(TABS[name]).first.wait_for(timeout=WAIT)
+
+
+def keep(page: Page) -> None:
+    """Put the covers of `SHELF` on the shelf, and come back to the first."""
+    for seed in (*SHELF[1:], SHELF[0]):
+        page.fill("#seed", str(seed))
+        page.locator(f"#crate .stand[data-address^='seed={seed}&']").wait_for()
+        page.click("#crate .keep")
+        page.locator("#crate .keep[data-kept=yes]").wait_for()
+
+
+def crate(page: Page) -> None:
+    """The crate, with the opening cover kept."""
+    for key, seed in (("ArrowRight", SHELF[0] + 1), ("ArrowLeft", SHELF[0])):  # the hint goes
+        page.locator("#crate canvas").press(key)
+        page.locator(f"#crate .stand[data-address^='seed={seed}&']").wait_for()
+    page.click("#crate .keep")
+
+
+def breed(page: Page) -> None:
+    """A child, its own children, and a shelf."""
+    keep(page)
+    open_tab(page, "breed")
+    page.locator("#breed .choose").nth(3).click()
+    page.locator("#breed .family button").nth(1).wait_for()
+
+
+def walk(page: Page) -> None:
+    """The film through the shelf beside straight lines, and how the generator learned."""
+    keep(page)
+    open_tab(page, "walk")
+    page.check("#compare")
+    page.click("#learned .draw")
+    page.locator("#learned .scrub input").wait_for()
+    page.locator("#learned .moment").fill("34")
+    page.locator("#walk .straight canvas").wait_for()
+    page.wait_for_timeout(2000)
+    page.locator("#walk .frame").fill("30")
+
+
+def finish(page: Page) -> None:
+    """Artist and title on the opening cover, enlarged."""
+    open_tab(page, "finish")
+    page.fill("#finish .artist", "The Quiet Machines")
+    page.fill("#finish .title", "Nobody Was Ever Here")
+    page.wait_for_timeout(6000)  # the enlarged picture
+
+
+def yours(page: Page) -> None:
+    """A drawn cover, what was found, and whether the opening cover is a copy."""
+    open_tab(page, "yours")
+    with tempfile.TemporaryDirectory() as folder:
+        draw_cover(8, 512).save(Path(folder) / "mine.png")
+        page.set_input_files("#yours input[type=file]", Path(folder) / "mine.png")
+        page.locator("#yours .found img[src]").wait_for(timeout=WAIT)
+        page.locator("#yours .stop").wait_for(state="hidden", timeout=WAIT)
+    page.locator(".copy-part .mates button").first.click()
+    page.locator(".copies tr").first.wait_for(timeout=WAIT)
+
+
+# of the manual: a file, what is done before it is taken, and whether all of the page is on it
+PICTURES: dict[str, tuple[Callable[[Page], None], bool]] = {
+    "page": (crate, False),
+    "page-breed": (breed, True),
+    "page-walk": (walk, True),
+    "page-finish": (finish, True),
+    "page-yours": (yours, True),
+}
+
+
+def main() -> int:
+    """Run the program. Returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "folder", nargs="?", type=Path, help="for every tab and lesson; without it the manual's are taken"
+    )
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="such as page-breed, or a tab, or a lesson")
+    parser.add_argument("--width", type=int, default=1280, help="pixels, 1280 without it")
+    parser.add_argument("--scheme", choices=("light", "dark"), default="light")
+    parser.add_argument("--language", choices=("en", "de"), default="en")
+    args = parser.parse_args()
+    names = [*TABS, *LESSONS] if args.folder else [*PICTURES]
+    if unknown := set(args.only or ()) - set(names):
+        parser.error(f"there is no {', '.join(sorted(unknown))}: there are {', '.join(names)}")
+    is_phone = args.width < 600
+    visitor = {
+        "viewport": {"width": args.width, "height": 844 if is_phone else 900}, "has_touch": is_phone,
+        "color_scheme": args.scheme, "locale": args.language,
+    }  # fmt: skip
+    with (
+        serving([sys.executable, "app.py", "--port", free_port()]) as (address, _, _),
+        sync_playwright() as playwright,
+    ):
+        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        for name in args.only or names:
+            page = chromium.new_page(**visitor)
+            page.goto(address + (f"?learn={name}" if name in LESSONS else ""))
+            if name in LESSONS:
+                page.locator(f".stage.{name}").wait_for(timeout=WAIT)
+            else:
+                page.wait_for_function("performance.getEntriesByName('first-cover').length", timeout=WAIT)
+            act, whole = PICTURES.get(name, (None, True))
+            if act:
+                act(page)
+            elif name in TABS:
+                open_tab(page, name)
+            page.mouse.move(1, 1)  # pointer and focus are on nothing
+            page.evaluate("document.activeElement.blur()")
+            page.wait_for_timeout(1500)
+            page.wait_for_function(ALL_SHOWN, timeout=WAIT)
+            file = MANUAL / f"{name}.png"
+            if args.folder:
+                args.folder.mkdir(parents=True, exist_ok=True)
+                file = args.folder / f"{name}-{args.width}-{args.scheme}.png"
+            page.screenshot(path=file, full_page=whole)
+            print(file, flush=True)
+            page.close()
+        chromium.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

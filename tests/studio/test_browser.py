@@ -230,6 +230,21 @@ def test_a_wrong_link_is_told(visit, query: str, sentence: str):
     details(page, "Seed 1, daring 1")
 
 
+def test_a_foreign_links_warning_stays_until_it_is_answered(visit):
+    page = visit("?seed=2&model=user/covers")
+    warning = page.locator(".toast.shown span")
+    expect(warning).to_contain_text("This cover was drawn by user/covers")
+    page.get_by_role("tab", name="Walk").click()
+    page.get_by_role("tab", name="Crate").click()
+    page.wait_for_timeout(8000)  # any other sentence goes after seven seconds
+    expect(warning).to_contain_text("This cover was drawn by user/covers")
+    page.get_by_role("button", name="Close").click()
+    expect(page.locator(".toast.shown")).to_have_count(0)
+    page.evaluate(DROP, [base64.b64encode(b"<svg/>").decode(), "other.png"])
+    expect(warning).to_contain_text("not a PNG that can be read")
+    expect(page.locator(".toast.shown")).to_have_count(0)
+
+
 def test_a_downloaded_cover_dropped_on_the_page_opens_again(visit, tmp_path: Path):
     page = visit("?seed=123&truncation=0.8")
     details(page, "Seed 123, daring 0.8")

@@ -2,7 +2,8 @@
 
 Good files and requests are changed at random, and whatever takes them must refuse them in the words of its own error,
 in bounded time. What does not is written to a folder, with the seed that makes it again. The tests of each reader hold
-what was once found.
+what was once found. The kinds take their turns one after the other, so that each has its memory and disk before and
+after.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -171,6 +173,157 @@ def models(folder: Path) -> Attack:
     return attack
 
 
+def sources(folder: Path) -> Attack:
+    """Attack folders of covers: links, pipes and paths in cells, to what is the user's and no part of the folder."""
+    import pyarrow
+    from pyarrow import parquet
+
+    from tests.prepare.test_any_bytes import FILES
+    from train.cli import UserError
+    from train.covers_folder import CoversError, open_folder
+    from train.prepare.sources import read_source
+
+    (folder / "private").mkdir()
+    private = [folder / "private" / name for name in ("photograph.jpg", "covers.parquet", "token")]
+    secret = b"a photograph of the user's: " + FILES["a.jpg"]
+    parquet.write_table(pyarrow.table({"image": [{"bytes": secret, "path": None}]}), private[1])
+    for path in (private[0], private[2]):
+        path.write_bytes(secret)
+
+    def attack(draws: random.Random) -> None:
+        place = folder / "input"
+        shutil.rmtree(place, ignore_errors=True)
+        (place / "rock").mkdir(parents=True)
+        (place / "rock" / "a.jpg").write_bytes(FILES["a.jpg"])
+        for number in range(draws.randrange(1, 5)):
+            to = draws.choice((*private, folder / "private", Path("/dev/zero"), Path("gone"), place))
+            new = place / draws.choice(("", "rock")) / f"{number}{draws.choice(('.jpg', '.parquet', '.tar', ''))}"
+            kind = draws.randrange(3)
+            if kind == 0:
+                new.symlink_to(os.path.relpath(to, new.parent) if draws.random() < 0.5 else to)
+            elif kind == 1:
+                os.mkfifo(new)
+            else:
+                path = draws.choice((str(to), f"file://{to}", os.path.relpath(to, place), f"zip://a::{to}", "\0"))
+                cells = [{"bytes": draws.choice((None, b"", FILES["a.jpg"])), "path": path}]
+                parquet.write_table(pyarrow.table({"image": cells}), new)
+        with contextlib.suppress(UserError):
+            for item in read_source(str(place)):
+                with contextlib.suppress(OSError):
+                    assert item.content is None or secret not in item.read(), item.name
+                assert "photograph of" not in f"{item.name} {item.detail}"
+        with contextlib.suppress(CoversError):
+            inside = place.resolve()
+            assert all(path.resolve().is_relative_to(inside) for path in open_folder(str(place), "train").paths)
+
+    return attack
+
+
+def runs(folder: Path) -> Attack:
+    """Attack what reads the folder of a run: its page, the trainer that goes on in it, and the card."""
+    from gan.networks.dcgan import DCGANGenerator
+    from gan.run_page.runs import Run
+    from train.cli import UserError
+    from train.share.run_facts import read_run
+    from train.train_gan.run_config import read_config
+    from train.train_gan.run_folder import RunFolder
+
+    config = json.dumps({"network": "dcgan", "loss": "logistic", "total_images": 1000, "genres": ["rock"]}).encode()
+    good = b"".join(b'{"kind": "training", "images": %d, "loss_g": 0.5}\n' % (8 * n) for n in range(1, 40))
+
+    def attack(draws: random.Random) -> None:
+        place = folder / "input"
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir()
+        depth = draws.choice((1, 900, 100_000))
+        said = json.dumps({"images": odd(draws), "a": odd(draws)}).encode()
+        strange = draws.choice((said, b"[" * depth, b"x" * draws.choice((10, 30_000, 5_000_000))))
+        lines = [*changed(good, draws).splitlines(), strange]
+        draws.shuffle(lines)
+        (place / "metrics.jsonl").write_bytes(b"\n".join(lines))
+        (place / "config.json").write_bytes(changed(config, draws) if draws.random() < 0.7 else b"[" * depth)
+        json.dumps(Run(place).tell(), allow_nan=False)
+        read_run(place / "pipeline", DCGANGenerator)
+        read_config(place / "config.json")
+        with contextlib.suppress(UserError), contextlib.redirect_stderr(None):
+            RunFolder(place).forget_after(draws.randrange(400))
+        assert all(line["images"] < 400 for line in RunFolder(place).lines())
+
+    return attack
+
+
+def load(folder: Path, address: str) -> Attack:
+    """Attack the page with many requests at once for what takes long."""
+    client = httpx.Client(base_url=address, timeout=SECONDS, trust_env=False)
+    finish = next(
+        c for c in client.get("config").json()["components"] if "cards" in (c["props"].get("server_fns") or [])
+    )
+    many = ThreadPoolExecutor(32)
+
+    def ask(seed: int) -> None:
+        data = {"address": f"seed={seed}", "artist": "a", "title": "b", "layout": "poster"}
+        asked = {"component_id": finish["id"], "fn_name": "preview", "session_hash": "a", "data": data}
+        answer = client.post("gradio_api/component_server", json=asked)
+        assert answer.status_code in (200, 503), (answer.status_code, answer.text)
+
+    def attack(draws: random.Random) -> None:
+        (folder / "input").write_bytes(b"previews")
+        seeds = [draws.randrange(2**32) for _ in range(32)]
+        for one in [many.submit(ask, seed) for seed in seeds]:
+            one.result()
+        begin = time.monotonic()
+        drawn = client.post("gradio_api/call/generate", json={"data": [seeds[0], 1, "", 0, ""]}).json()["event_id"]
+        assert "event: complete" in client.get(f"gradio_api/call/generate/{drawn}").text
+        assert time.monotonic() - begin < 10
+
+    return attack
+
+
+def uploads(folder: Path, address: str) -> Attack:
+    """Attack the page's disk."""
+    client = httpx.Client(base_url=address, timeout=SECONDS, trust_env=False)
+
+    def attack(draws: random.Random) -> None:
+        files = [
+            (
+                "files",
+                (draws.choice(("a.png", "../../a", "x" * 300, "\n", "a.html")), draws.randbytes(draws.choice(sizes))),
+            )
+            for _ in range(draws.choice((1, 1, 2, 12)))
+        ]
+        (folder / "input").write_bytes(b"".join(content for _, (_, content) in files)[:1000])
+        try:
+            answer = client.post("gradio_api/upload", files=files)
+        except httpx.WriteError:  # the server hung up before all of it was sent
+            return
+        assert answer.status_code in (200, 400, 413, 503), (answer.status_code, answer.text)
+
+    sizes = (0, 10, 100_000, 2_000_000, 9_500_000)
+    return attack
+
+
+def tools(folder: Path, address: str) -> Attack:
+    """Attack the page as an MCP server."""
+    client = httpx.Client(base_url=address, timeout=SECONDS, trust_env=False)
+    headers = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
+    names = ("generate", "cover", "plane", "walk", "address", "colours", "more_like", "nothing", "", "x" * 300)
+
+    def attack(draws: random.Random) -> None:
+        fields = ("seed", "truncation", "genre", "address", "x", "y", "picture", "seed_a", "position")
+        said = {name: odd(draws) for name in draws.sample(fields, draws.randrange(4))}
+        called = {"name": draws.choice(names), "arguments": said if draws.random() < 0.9 else odd(draws)}
+        method = draws.choice(("tools/call", "tools/call", "tools/list", "initialize", "prompts/get", "x"))
+        content = json.dumps(
+            {"jsonrpc": "2.0", "id": draws.choice((1, odd(draws))), "method": method, "params": called}
+        )
+        content = content.encode() if draws.random() < 0.8 else changed(content.encode(), draws)
+        (folder / "input").write_bytes(content)
+        answer = client.post("gradio_api/mcp/", content=content, headers=headers)
+        assert answer.status_code < 500 or answer.status_code == 503, (answer.status_code, answer.text)
+
+    return attack
+
+
 def requests(folder: Path, address: str) -> Attack:
     """Attack the page: every route, every endpoint, every function of a script."""
     client = httpx.Client(base_url=address, timeout=SECONDS, trust_env=False)
@@ -283,7 +436,7 @@ def page(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def attack_all(kinds: dict[str, Attack], seed: int, seconds: float, found: Path) -> dict[str, list[int]]:
-    """Attack in turn until the time is over.
+    """Attack until the time is over, of which each kind has the same part.
 
     Args:
         kinds: by name.
@@ -296,19 +449,20 @@ def attack_all(kinds: dict[str, Attack], seed: int, seconds: float, found: Path)
     """
     counts: dict[str, list[int]] = collections.defaultdict(lambda: [0, 0])
     slowest: dict[str, float] = collections.defaultdict(float)
-    grown: dict[str, float] = collections.defaultdict(float)
-    memory_before, disk_before = memory(), disk(found)
-    end, number = time.monotonic() + seconds, seed
+    held: dict[str, list[float]] = {}  # memory before and after, disk before and after
+    number = seed
 
     def too_slow(*_: object) -> None:
         raise TimeoutError(f"more than {SECONDS} seconds")
 
     signal.signal(signal.SIGALRM, too_slow)
-    while time.monotonic() < end:
-        for name, attack in kinds.items():
+    for name, attack in kinds.items():
+        held[name] = [memory(), disk(found)]
+        end = time.monotonic() + seconds / len(kinds)
+        while time.monotonic() < end:
             number += 1
             counts[name][0] += 1
-            begin, held = time.monotonic(), memory()
+            begin = time.monotonic()
             signal.alarm(SECONDS)
             try:
                 attack(random.Random(f"{name} {number}"))
@@ -322,13 +476,30 @@ def attack_all(kinds: dict[str, Attack], seed: int, seconds: float, found: Path)
             finally:
                 signal.alarm(0)
             slowest[name] = max(slowest[name], time.monotonic() - begin)
-            grown[name] += memory() - held
-    print(f"{'':<12}{'attacks':>10}{'went wrong':>12}{'slowest, s':>12}{'memory, MB':>12}")
+        held[name] += [memory(), disk(found)]
+    print(f"{'':<12}{'attacks':>10}{'went wrong':>12}{'slowest, s':>12}{'memory, MB':>22}{'disk, MB':>22}")
     for name, (count, wrong) in counts.items():
-        print(f"{name:<12}{count:>10,}{wrong:>12}{slowest[name]:>12.1f}{grown[name]:>+12.0f}")
-    print(f"memory {memory_before:.0f} MB before, {memory():.0f} after; disk {disk_before:.1f} MB before, ", end="")
-    print(f"{disk(found):.1f} after")
+        memories, disks = (f"{held[name][n]:,.1f} -> {held[name][n + 2]:,.1f}" for n in (0, 1))
+        print(f"{name:<12}{count:>10,}{wrong:>12}{slowest[name]:>12.1f}{memories:>22}{disks:>22}")
     return counts
+
+
+# What is attacked: nothing leaves (sources), bounded work (pictures, tables), archives, models, runs; and of the page
+# what it serves (requests), its load, its disk (uploads) and its MCP server (tools).
+OF_FILES: dict[str, Callable[[Path], Attack]] = {
+    "sources": sources,
+    "pictures": pictures,
+    "tables": tables,
+    "archives": archives,
+    "models": models,
+    "runs": runs,
+}
+OF_THE_PAGE: dict[str, Callable[[Path, str], Attack]] = {
+    "requests": requests,
+    "load": load,
+    "uploads": uploads,
+    "tools": tools,
+}
 
 
 def memory() -> float:
@@ -355,24 +526,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=1.0, help="how long")
     parser.add_argument("--seed", type=int, help="of the first attack; without it another one each time")
-    parser.add_argument("--kinds", nargs="+", default=["pictures", "archives", "tables", "models", "requests"])
+    parser.add_argument("--kinds", nargs="+", default=[*OF_FILES, *OF_THE_PAGE], choices=[*OF_FILES, *OF_THE_PAGE])
     args = parser.parse_args()
     seed = random.randrange(2**32) if args.seed is None else args.seed
     found = Path(tempfile.mkdtemp(prefix="attack-"))
     print(f"seed {seed}; what goes wrong is written to {found}", flush=True)
     with contextlib.ExitStack() as stack:
-        makers: dict[str, Callable[..., Attack]] = {
-            "pictures": pictures, "archives": archives, "tables": tables, "models": models,
-        }  # fmt: skip
-        kinds, log = {}, None
+        kinds, log, address = {}, None, ""
         for name in args.kinds:
             folder = found / name
             folder.mkdir()
-            if name == "requests":
+            if name in OF_FILES:
+                kinds[name] = OF_FILES[name](folder)
+                continue
+            if not address:
                 address, log = stack.enter_context(page(folder))
-                kinds[name] = requests(folder, address)
-            else:
-                kinds[name] = makers[name](folder)
+            kinds[name] = OF_THE_PAGE[name](folder, address)
         counts = attack_all(kinds, seed, 60 * args.minutes, found)
         time.sleep(1)
         said = log.read_text(errors="replace") if log else ""

@@ -11,8 +11,15 @@ from tests import attack
 
 @pytest.mark.parametrize(
     ("kind", "times"),
-    ((attack.pictures, 200), (attack.archives, 300), (attack.tables, 300), (attack.models, 60)),
-    ids=("pictures", "archives", "tables", "models"),
+    (
+        (attack.sources, 60),
+        (attack.pictures, 200),
+        (attack.archives, 300),
+        (attack.tables, 300),
+        (attack.models, 60),
+        (attack.runs, 60),
+    ),
+    ids=("sources", "pictures", "archives", "tables", "models", "runs"),
 )
 def test_what_is_changed_at_random_is_refused_in_words(kind: Callable, times: int, tmp_path: Path):
     one = kind(tmp_path)

@@ -157,6 +157,16 @@ run(prepare.main, "train.prepare")"""
     assert written(out) == written(whole)
 
 
+@pytest.mark.parametrize("report", ("[" * 100_000, "[]", "{", "\0", '{"program": NaN}'))
+def test_a_report_that_is_none_is_told_in_one_line(report: str, pile: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "report.json").write_text(report)
+    for more in ((), ("--overwrite",)):
+        code, line = program(pile, "--output_dir", tmp_path / "out", *OPTIONS, *more)
+        assert code == 2 and "holds the report of another program" in line
+    assert (tmp_path / "out" / "report.json").read_text() == report
+
+
 def test_what_cannot_be_replaced_is_told_before_a_cover_is_read(pile: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert program(pile, "--output_dir", out, *OPTIONS)[0] == 0

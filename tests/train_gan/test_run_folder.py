@@ -245,6 +245,12 @@ def test_strange_lines_of_metrics_are_left_out(tmp_path: Path, capsys: pytest.Ca
     assert capsys.readouterr().err == f"{tmp_path / 'metrics.jsonl'}: {len(STRANGE)} damaged lines left out\n"
 
 
+@pytest.mark.parametrize("copies", ("[" * 100_000, "7", "{}", '{"images": NaN}'))
+def test_strange_copies_are_none(copies: str, tmp_path: Path) -> None:
+    (tmp_path / "copies.json").write_text(copies)
+    assert not RunFolder(tmp_path).has_copies(8)
+
+
 def test_metrics_that_are_no_file_are_told_in_one_line(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "metrics.jsonl")
     with pytest.raises(UserError, match=r"metrics\.jsonl is no regular file; name a new --output_dir"):

@@ -107,7 +107,7 @@ def is_report(path: Path) -> bool:
     """Whether `path` is a `report.json` that this program wrote."""
     try:
         return json.loads(path.read_text(encoding="utf-8")).get("program") == PROGRAM
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return False
 
 
@@ -117,7 +117,7 @@ def is_of(path: Path, report: Report) -> bool:
     try:
         written = json.loads(path.read_text(encoding="utf-8"))
         return all(written[name] == value for name, value in asked.items())
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
 
 

@@ -136,7 +136,7 @@ def _record(card: str) -> dict[str, Any] | None:
     found = re.search(rf"{re.escape(MARK)}(.*?){re.escape(END)}", card, re.DOTALL)
     try:
         record = json.loads(found[1]) if found else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     good = isinstance(record, dict) and isinstance(record.get("text"), list) and isinstance(record.get("data"), dict)
     return record if good else None

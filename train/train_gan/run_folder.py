@@ -138,7 +138,7 @@ class RunFolder:
         """Return whether copies.json tells of the weights after `images` covers."""
         try:
             return json.loads((self.folder / "copies.json").read_text())["images"] == images
-        except (OSError, ValueError, LookupError, TypeError):
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
             return False
 
     def save_samples(

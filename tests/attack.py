@@ -224,7 +224,7 @@ def runs(folder: Path) -> Attack:
     from gan.networks.dcgan import DCGANGenerator
     from gan.run_page.runs import Run
     from train.cli import UserError
-    from train.share.run_facts import read_run
+    from train.metrics.run_facts import read_run
     from train.train_gan.run_config import read_config
     from train.train_gan.run_folder import RunFolder
 

@@ -1,6 +1,7 @@
 """The program: its arguments, what it says, and what it does when the model cannot be loaded."""
 
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from gradio_client import Client
@@ -96,3 +98,15 @@ def test_the_page_works_without_the_model_asked_for(running_app: tuple[str, str]
     client = Client(address, verbose=False, download_files=tmp_path)
     cover = Image.open(client.predict(1, 1.0, api_name="/generate"))
     assert cover.text["model"] == "gan/pretrained" and cover.text["revision"] == "none"
+
+
+def test_browsers_keep_the_scripts_of_gradio_and_no_page(running_app: tuple[str, str]):
+    with httpx.Client(base_url=running_app[0], trust_env=False) as client:
+        page = client.get("/")
+        scripts = re.findall(r"assets/[\w-]+\.(?:js|css)", page.text)
+        assert len(scripts) > 1
+        for script in scripts:
+            answer = client.get(script)
+            assert answer.status_code == 200 and "immutable" in answer.headers["cache-control"]
+        for other in (page, client.get("config"), client.get("assets/nothing-12345678.js")):
+            assert "cache-control" not in other.headers, other.url

@@ -1,4 +1,4 @@
-"""What the server says before any of the page runs: previews of links."""
+"""What the server says before any of the page runs: previews of links, and how long its scripts may be kept."""
 
 import json
 import re
@@ -8,6 +8,7 @@ from io import BytesIO
 from gradio.route_utils import get_root_url
 from PIL import Image
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,10 +21,14 @@ from gan.studio.model import Model
 PREVIEW_SIZE = 512  # pixels a side
 PREVIEW = "/cover.png"  # with a cover's address after it
 META = re.compile(r'<meta (?:property="og:|name="twitter:)[^>]*>\s*')  # Gradio's own
+ASSET = re.compile(r"/assets/[\w-]+-[\w-]{8,9}\.(css|js)")  # of Gradio; its name changes with its content
 
 
 class Front:
-    """Give each address its preview, as ASGI middleware before Gradio; the page has its model as `front_model`."""
+    """Give addresses previews and scripts a long life, as ASGI middleware before Gradio.
+
+    The page that it stands before has its model as `front_model`.
+    """
 
     def __init__(self, app: ASGIApp):
         self.app = app
@@ -33,6 +38,8 @@ class Front:
             return await self.app(scope, receive, send)
         request, page = Request(scope, receive), scope["app"].get_blocks()
         path, model = scope["path"].removeprefix(scope.get("root_path", "")), getattr(page, "front_model", None)
+        if ASSET.fullmatch(path):
+            return await self.app(scope, receive, _for_ever(send))
         if model is None or scope["app"].auth is not None:  # a preview would show what only those with a login may see
             return await self.app(scope, receive, send)
         if scope["method"] == "GET" and path == PREVIEW:
@@ -41,6 +48,17 @@ class Front:
             root = get_root_url(request, route_path="/", root_path=scope["app"].root_path)
             send = _Rewriting(send, _tags(model, request.url.query, root)).send
         await self.app(scope, receive, send)
+
+
+def _for_ever(send: Send) -> Send:
+    """Let browsers keep what is sent; Gradio says nothing of that, and they would ask for its 2 MB again and again."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] == 200:
+            MutableHeaders(scope=message)["Cache-Control"] = "public, max-age=31536000, immutable"
+        await send(message)
+
+    return sending
 
 
 def _picture(model: Model, query: str) -> Response:

@@ -5,6 +5,8 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,13 +26,22 @@ def pile(tmp_path: Path) -> Path:
     return draw_dataset(tmp_path / "pile", 3)
 
 
-def test_a_mount_is_an_output_folder(pile: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    out.mkdir()
-    mounted = ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", out]
+@contextmanager
+def disk(folder: Path, size: str) -> Iterator[None]:
+    """A disk of its own, mounted at a folder; where nothing may be mounted, the test is skipped."""
+    folder.mkdir(exist_ok=True)
+    mounted = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder]
     if not shutil.which("mount") or subprocess.run(mounted, capture_output=True).returncode:
         pytest.skip("nothing may be mounted here")
     try:
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_a_mount_is_an_output_folder(pile: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with disk(out, "20m"):
         (out / "lost+found").mkdir()
         code, line = program(pile, "--output_dir", out, *OPTIONS)
         assert code == 0, line
@@ -42,8 +53,6 @@ def test_a_mount_is_an_output_folder(pile: Path, tmp_path: Path) -> None:
             "report.html",
             "report.json",
         ]
-    finally:
-        subprocess.run(["umount", out], check=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "pile"]
 
 
@@ -175,11 +184,8 @@ def test_what_cannot_be_replaced_is_told_before_a_cover_is_read(pile: Path, tmp_
     before = written(tmp_path / "elsewhere")
     assert program(pile, "--output_dir", out, *OPTIONS, "--overwrite")[0] == 0
     assert written(tmp_path / "elsewhere") == before and not (out / "data").is_symlink() and len(rows_of(out)) == 3
-    mounted = ["mount", "-t", "tmpfs", "tmpfs", out / "data"]
-    if not shutil.which("mount") or subprocess.run(mounted, capture_output=True).returncode:
-        pytest.skip("nothing may be mounted here")
-    code, line = program(pile, "--output_dir", out, *OPTIONS, "--overwrite")
-    subprocess.run(["umount", out / "data"], check=True)
+    with disk(out / "data", "20m"):
+        code, line = program(pile, "--output_dir", out, *OPTIONS, "--overwrite")
     assert code == 2 and "data is a disk of its own" in line and not (out / WORK).exists()
 
 
@@ -201,18 +207,12 @@ def test_what_a_system_puts_on_an_empty_disk_is_nobodys(pile: Path, tmp_path: Pa
 
 def test_a_full_disk_is_a_failure_in_one_line(pile: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    out.mkdir()
-    mounted = ["mount", "-t", "tmpfs", "-o", "size=20k", "tmpfs", out]
-    if not shutil.which("mount") or subprocess.run(mounted, capture_output=True).returncode:
-        pytest.skip("nothing may be mounted here")
-    try:
+    with disk(out, "20k"):
         code, line = program(pile, "--output_dir", out, *OPTIONS)
         assert code == 1 and line.endswith("No space left on device; the same command goes on where it stopped")
         assert not (out / "report.json").exists()
         subprocess.run(["mount", "-o", "remount,size=20m", out], check=True)
         assert program(pile, "--output_dir", out, *OPTIONS)[0] == 0
-    finally:
-        subprocess.run(["umount", out], check=True)
 
 
 @pytest.mark.parametrize("length", (256, 300, 5000))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gan.errors import Parser, one_line
+from gan.own_folder import name_own_folder
 
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if args.run:
         return watch(args)
 
+    os.environ["GRADIO_TEMP_DIR"] = str(name_own_folder())  # before Gradio is imported
     # here and not above, because they take seconds: --help and mistakes are answered at once
     gc.disable()  # of what imports make nothing is thrown away, and to look for rubbish among it takes a second
     import logging

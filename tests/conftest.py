@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from gan.own_folder import name_own_folder
+
 
 # before the first import of a library that reads them
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ["GRADIO_TEMP_DIR"] = str(name_own_folder())  # each worker's
 
 
 @pytest.fixture(scope="session", autouse=True)

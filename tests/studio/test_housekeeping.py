@@ -2,6 +2,7 @@
 
 import contextlib
 import contextvars
+import json
 import os
 import sys
 import threading
@@ -9,12 +10,14 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import pytest
 
 from gan.studio.checks import Refused
 from gan.studio.pool import NICENESS, Pool, heavy
 from gan.studio.shell.housekeeping import sweep
 from gan.studio.shell.shares import ANSWERED
+from tests.helpers.serving import free_port, serving
 
 
 def put(folder: Path, name: str, size: int, age: float) -> Path:
@@ -122,3 +125,31 @@ def test_heavy_work_leaves_the_processor_to_covers():
     asked: contextvars.ContextVar[str] = contextvars.ContextVar("asked")
     asked.set("a visitor")
     assert heavy(asked.get)() == "a visitor"
+
+
+def test_each_page_has_a_folder_of_its_own(tiny_pipeline_folder: Path, tmp_path: Path):
+    """Two pages on one machine: when one ends, what the other made is still there; what a killed one left goes."""
+    killed = put(tmp_path, "album-covers-0123456789abcdef/a/cover.png", 10, 0).parent.parent
+    living = put(tmp_path, "album-covers-0123456789abcde0/a/cover.png", 10, 0)
+    others = [put(tmp_path, "album-covers-mine/a.png", 10, 0), put(tmp_path, "pictures/a.png", 10, 0)]
+    for folder in (killed, others[0].parent, others[1].parent):
+        os.utime(folder, (time.time() - 90000, time.time() - 90000))
+    environment = os.environ | {"GRADIO_TEMP_DIR": str(tmp_path)}
+
+    def command() -> list[str | Path]:
+        return [sys.executable, "app.py", "--model", tiny_pipeline_folder, "--port", free_port()]
+
+    with serving(command(), environment=environment) as (address, _, _):
+        with serving(command(), environment=environment) as (other, _, _):
+            kept = generate(address)
+            generate(other)
+            assert len({*tmp_path.glob("*/*/*.png")} - {living}) == 2
+        assert httpx.get(kept, trust_env=False).content.startswith(b"\x89PNG")
+    assert [*tmp_path.glob("*/*/*")] == [living] and not killed.exists() and all(file.exists() for file in others)
+
+
+def generate(address: str) -> str:
+    """Where a cover lies that a page was asked for."""
+    with httpx.Client(base_url=f"{address}gradio_api/call/v2/generate", timeout=60, trust_env=False) as http:
+        event = http.post("", json={"seed": 1}).json()["event_id"]
+        return json.loads(http.get(event).text.rpartition("data: ")[2])[0]["url"]

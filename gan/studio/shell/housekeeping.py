@@ -22,6 +22,7 @@ from gradio.state_holder import SessionState, StateHolder
 from gradio.utils import get_upload_folder
 
 from gan.errors import kind_and_place
+from gan.own_folder import own_folders_beside
 from gan.studio.shell.door import stand_before
 
 
@@ -29,6 +30,7 @@ OLDEST = 3600  # seconds
 LARGEST = 1_000_000_000  # bytes of all files together
 NEWEST = 10  # seconds for which a file is kept even when there are too many: somebody is about to fetch it
 EVERY = 5  # seconds
+ABANDONED = 86400  # seconds without a sign of life after which a page's folder is taken for one that was killed
 UNREAD = 60  # seconds for which an answer waits for whoever asked
 
 log = logging.getLogger("gan.studio")
@@ -41,6 +43,8 @@ async def housekeeping(server: App) -> AsyncIterator[None]:
     server.state_holder = _Sessions()
     server.state_holder.set_blocks(server.get_blocks())
     folder = Path(get_upload_folder())
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # visitors' pictures are nobody else's on this machine
+    await asyncio.to_thread(_clear_abandoned, folder)
     task = asyncio.create_task(_keep_house(server, folder))
     try:
         yield
@@ -48,7 +52,7 @@ async def housekeeping(server: App) -> AsyncIterator[None]:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-        sweep(folder, oldest=0, largest=0, newest=0)
+        _clear(folder)
 
 
 async def _keep_house(server: App, folder: Path) -> None:
@@ -58,6 +62,8 @@ async def _keep_house(server: App, folder: Path) -> None:
         try:
             _drop_unread(server.get_blocks(), unread)
             await asyncio.to_thread(sweep, folder)
+            with contextlib.suppress(FileNotFoundError):
+                os.utime(folder)  # the sign of life
             await asyncio.to_thread(_return_memory)
         except Exception as error:  # it must go on for as long as the page does
             log.error("cleaning: %s", kind_and_place(error))
@@ -100,6 +106,21 @@ def sweep(folder: Path, oldest: float = OLDEST, largest: int = LARGEST, newest: 
                 with contextlib.suppress(OSError):
                     os.rmdir(parent)
     return total
+
+
+def _clear(folder: Path) -> None:
+    sweep(folder, oldest=0, largest=0, newest=0)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def _clear_abandoned(own: Path) -> None:
+    """Remove the folders of pages that were killed: those that have long given no sign of life."""
+    for folder in own_folders_beside(own):
+        with contextlib.suppress(OSError):
+            seen = folder.lstat()
+            if stat.S_ISDIR(seen.st_mode) and time.time() - seen.st_mtime > ABANDONED:
+                _clear(folder)
 
 
 def _drop_unread(page: Blocks, since: dict[str, float]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gan.errors import Parser, one_line
+from gan.errors import Parser, is_hub_id, one_line
 from gan.own_folder import name_own_folder
 
 
@@ -131,7 +131,7 @@ def watch(args: argparse.Namespace) -> int:
     from gan.run_page.server import serve
 
     try:
-        pushed = {name: follow(name) for name in args.run if is_hub_id(name)}
+        pushed = {name: follow(name) for name in args.run if is_hub_id(name) and not Path(name).exists()}
         runs = Runs([Path(name) for name in args.run if name not in pushed], pushed)
     except RunsError as error:
         return _say(str(error), 2)
@@ -208,15 +208,10 @@ def find_run(name: str | None, revision: str | None, folder: Path) -> "Runs | No
     from gan.run_page.runs import METRICS, Runs
     from gan.untrusted import own_file
 
-    if name and is_hub_id(name):
+    if name and is_hub_id(name) and not Path(name).exists():
         return Runs([], {name: PushedRun(name, revision)})
     places = (folder, folder.absolute().parent)
     return next((Runs([place]) for place in places if own_file(place, METRICS)), None)
-
-
-def is_hub_id(name: str) -> bool:
-    """Return whether `name` reads user/covers, and no folder is called so."""
-    return re.fullmatch(r"[\w-][\w.-]{0,95}/[\w-][\w.-]{0,95}", name) is not None and not Path(name).exists()
 
 
 def public_name(name: str) -> str:

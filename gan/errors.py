@@ -4,11 +4,15 @@ Whatever asks the Hub imports its client; the first words of a program, `--help`
 """
 
 import argparse
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 from unicodedata import category
+
+
+HUB_ID = re.compile(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}", re.ASCII)  # not ../covers
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter):
@@ -54,6 +58,11 @@ def kind_and_place(problem: BaseException) -> str:
 
 class HubError(Exception):
     """Why something cannot be shared, in one line for the user. It never holds the token."""
+
+
+def is_hub_id(name: str) -> bool:
+    """Return whether `name` reads user/covers, as ids on the Hub do; a folder may be called so, too."""
+    return HUB_ID.fullmatch(name) is not None
 
 
 def check_id(repo_id: str) -> None:

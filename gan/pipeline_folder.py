@@ -20,7 +20,7 @@ from huggingface_hub.utils import filter_repo_objects
 from safetensors.torch import load_file
 
 from gan import pipeline as pipeline_file
-from gan.errors import explain, first_line
+from gan.errors import explain, first_line, is_hub_id
 from gan.latents import config_of
 from gan.networks import NETWORKS
 from gan.networks.dcgan import DCGANDiscriminator
@@ -370,7 +370,7 @@ def find_snapshots(folder_or_id: str | Path | None) -> list[str]:
 
 
 def _download(name: str, revision: str | None, files: list[str]) -> Path:
-    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+    if not is_hub_id(name):
         raise PipelineError(f"{name[:300]}: no such folder, and not a Hub id such as user/covers")
     _check_sizes(name, revision, files)
     try:

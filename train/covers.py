@@ -23,7 +23,7 @@ from datasets import config as datasets_config
 from PIL import Image as Pillow
 from PIL import ImageOps
 
-from gan.errors import first_line
+from gan.errors import first_line, is_hub_id
 from gan.pictures import PictureError, read_picture
 from train.covers_folder import CoversError as CoversError  # who opens covers catches it from here
 from train.covers_folder import Folder, no_genres, open_folder, read_folder
@@ -315,8 +315,7 @@ def check_name(dataset_name: str, config_name: str | None = None) -> None:
 
     A configuration of a folder is refused, too: what a card there names is not opened.
     """
-    is_id = not dataset_name.startswith((".", "/", "~")) and dataset_name.strip("/").count("/") == 1
-    if not is_id and not (dataset_name and Path(dataset_name).is_dir()):
+    if not is_hub_id(dataset_name) and not (dataset_name and Path(dataset_name).is_dir()):
         raise CoversError(f"--dataset_name {dataset_name}: no such folder; a dataset on the Hub reads user/name")
     if config_name and Path(dataset_name).is_dir():
         raise CoversError(

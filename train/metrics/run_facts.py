@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gan.errors import is_hub_id
 from gan.networks import NETWORKS
 from gan.pipeline_folder import PRETRAINED
 from gan.run_page import runs
@@ -13,7 +14,6 @@ from gan.untrusted import LARGEST_METRICS, check_file, own_file, read_json, read
 from train.metrics.schema import Copies, Scores
 
 
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 FILMS = ("film.webp", "film.mp4")
 
 
@@ -45,7 +45,7 @@ class Run:
     @property
     def dataset_id(self) -> str | None:
         """Return the Hub id of the dataset, if it has one."""
-        return self.dataset if HUB_ID.fullmatch(self.dataset) else None
+        return self.dataset if is_hub_id(self.dataset) else None
 
 
 def read_run(pipeline: Path, network: type, images: int | None = None) -> Run:
@@ -112,7 +112,7 @@ def _public(value: object) -> object:
     """Return a value of the configuration, shortened to its last part where it is a path of this machine."""
     if isinstance(value, str) and ("\\" in value or value.startswith(("/", "~", ".")) or value.count("/") > 1):
         return re.split(r"[/\\]", value.rstrip("/\\"))[-1]
-    if isinstance(value, str) and HUB_ID.fullmatch(value) and Path(value).exists():
+    if isinstance(value, str) and is_hub_id(value) and Path(value).exists():
         return Path(value).name
     return value
 

@@ -3,14 +3,13 @@
 import contextlib
 import glob
 import os
-import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gan.errors import first_line, why_no_cache
+from gan.errors import first_line, is_hub_id, why_no_cache
 from gan.pictures import PictureError, open_picture, without_quotes
 from train.cli import UserError
 from train.files import is_junk
@@ -47,7 +46,6 @@ class Reading:
 
 
 AS_IT_COMES = Reading()
-HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")  # not ../covers
 
 
 def expand(sources: list[str]) -> list[str]:
@@ -93,7 +91,7 @@ def check_source(source: str, output_dir: Path, alone: bool = True) -> None:
     """
     path = Path(source)
     if not path.exists():
-        if not HUB_ID.fullmatch(source):
+        if not is_hub_id(source):
             raise UserError(f"{source}: no such folder or archive, and no Hub dataset either (those read user/name)")
         return
     if path.is_dir():

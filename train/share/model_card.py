@@ -9,8 +9,9 @@ from typing import Any
 from diffusers.utils import make_image_grid
 from huggingface_hub import EvalResult, ModelCardData
 
+from gan.errors import is_hub_id
 from gan.pipeline import AlbumCoverPipeline
-from train.metrics.run_facts import HUB_ID, Run
+from train.metrics.run_facts import Run
 from train.metrics.schema import Copies
 
 
@@ -213,7 +214,7 @@ def _started_from(start: object) -> str | None:
     model = start.get("model") if isinstance(start, dict) else None
     if not isinstance(model, str) or not model:
         return None
-    return f"[{model}](https://huggingface.co/{model})" if HUB_ID.fullmatch(model) else model
+    return f"[{model}](https://huggingface.co/{model})" if is_hub_id(model) else model
 
 
 def _scores(scores: dict[str, float], run: Run) -> str:

@@ -84,6 +84,17 @@ def test_frechet_distance_by_hand() -> None:
     turned = torch.tensor([[0.8, -0.6], [0.6, 0.8]])
     assert frechet_distance(real @ turned, fake @ turned) == pytest.approx(25)
     assert frechet_distance(real, real) == pytest.approx(0, abs=1e-6)
+    few = [torch.nn.functional.pad(features, (0, 8)) for features in (real, fake)]  # four covers of ten numbers each
+    assert frechet_distance(*few) == pytest.approx(25)
+
+
+def test_frechet_distance_as_it_is_defined() -> None:
+    random = torch.Generator().manual_seed(0)
+    real, fake = (torch.randn(count, 20, generator=random) * torch.rand(20, generator=random) for count in (300, 200))
+    a, b = real.double().T.cov(), fake.double().T.cov()
+    root = torch.linalg.eigvals(a @ b).real.clamp_min(0).sqrt().sum()
+    expected = (real.mean(0) - fake.mean(0)).square().sum() + a.trace() + b.trace() - 2 * root
+    assert frechet_distance(real, fake) == pytest.approx(expected.item(), rel=1e-4)
 
 
 def test_kernel_distance_by_hand() -> None:

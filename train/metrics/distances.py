@@ -106,13 +106,18 @@ def frechet_distance(real: torch.Tensor, fake: torch.Tensor) -> float:
     Args:
         real, fake: (N, D) and (M, D) features.
     """
-    means, covariances = zip(*((f.double().mean(0), f.double().T.cov()) for f in (real, fake)), strict=True)
-    values, vectors = torch.linalg.eigh(covariances[0])
-    root = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
-    # the trace of the root of a product, from a symmetric matrix with the same eigenvalues
-    shared = torch.linalg.eigvalsh(root @ covariances[1] @ root).clamp_min(0).sqrt().sum()
+    means = [features.double().mean(0) for features in (real, fake)]
+    roots = [_covariance_root(features.double() - mean) for features, mean in zip((real, fake), means, strict=True)]
+    # A'A and B'B are the covariances; their product has the eigenvalues of AB'(AB')', which is symmetric, and zeros
+    product = roots[0] @ roots[1].T
+    shared = torch.linalg.eigvalsh(product @ product.T).clamp_min(0).sqrt().sum()
     gap = (means[0] - means[1]).square().sum()
-    return (gap + covariances[0].trace() + covariances[1].trace() - 2 * shared).item()
+    return (gap + sum(root.square().sum() for root in roots) - 2 * shared).item()
+
+
+def _covariance_root(centred: torch.Tensor) -> torch.Tensor:
+    """Return R with R'R the covariance of (N, D) features around 0: (min(N, D), D), so that few covers are quick."""
+    return torch.linalg.qr(centred, mode="r").R / (len(centred) - 1) ** 0.5
 
 
 def kernel_distance(real: torch.Tensor, fake: torch.Tensor) -> float:

@@ -1,13 +1,17 @@
 """The plan for a GPU, rehearsed on the CPU at tiny size."""
 
 import json
+import subprocess
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import IO
 
 import pytest
 import yaml
 
 from gan.errors import Parser
+from tests.helpers import programs
 from tests.helpers.drawn import draw_cover
 from train.benchmark import gpu
 from train.benchmark.gpu import Leg, add_arguments, is_done, main, plan, rates_of, run, sized
@@ -111,12 +115,20 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path):
 @pytest.mark.slow
 def test_a_rehearsal_at_tiny_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
     monkeypatch.setattr(gpu, "LIMITS", dict.fromkeys(gpu.LIMITS, 300))
+    monkeypatch.setattr(gpu, "CHECKPOINTS", 3)  # with their sheets and pipelines most of the time is theirs
+    monkeypatch.setattr(gpu, "EVALUATIONS", 2)
+
+    def start(command: list[str], env: dict[str, str], stdout: IO[str], stderr: IO[str]) -> programs.Program:
+        return programs.start(command, environment=env, stdout=stdout.fileno(), stderr=stderr.fileno())
+
+    forking = SimpleNamespace(Popen=start, TimeoutExpired=subprocess.TimeoutExpired)
+    monkeypatch.setattr(gpu, "subprocess", forking)  # the other tests start Python itself
     covers, out = tmp_path / "covers", tmp_path / "out"
     covers.mkdir()
-    for number in range(24):
+    for number in range(12):
         draw_cover(number, 128).save(covers / f"{number}.png")
     words = ("--dataset_name", covers, "--output_dir", out, "--steps", 1, "--config", "tiny")
-    small = ("--painter", "painter-tiny", "--minutes", 0.05)
+    small = ("--painter", "painter-tiny", "--minutes", 0.01)
     with pytest.raises(UserError, match="missing race; the same command"):
         main(arguments(*words, *small, "--r3gan", tmp_path, "--race_config", "tiny"))
     assert "holds no R3GAN/Trainer.py" in capsys.readouterr().out

@@ -2,8 +2,11 @@
 
 import re
 import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -96,7 +99,12 @@ def test_rounds_are_sums_of_laps():
 
 def test_busy_shows_how_threads_wait_alone_and_beside_others(monkeypatch, capsys):
     monkeypatch.setattr(speed, "LOAD", 1)
-    monkeypatch.setattr(speed, "WAYS", {"one thread": WAYS["one thread"]})  # each takes two starts of the trainer
+    monkeypatch.setattr(speed, "WAYS", {"one thread": WAYS["one thread"]})  # each takes two programs
+
+    def run(command: list[str], env: dict[str, str], **_: bool) -> subprocess.CompletedProcess[str]:
+        return programs.run(command, environment=env)  # or the others would compute while torch is imported
+
+    monkeypatch.setattr(speed, "subprocess", SimpleNamespace(run=run, Popen=subprocess.Popen))
     monkeypatch.setattr(sys, "argv", ["train.benchmark", "speed", "--busy", "--steps", "1", "--config", "tiny"])
     assert "wait passively" in benchmark.main()
     heading, *rows = capsys.readouterr().out.splitlines()
@@ -113,6 +121,22 @@ def test_other_programs_end_with_the_measurement():
         assert [process.poll() for process in processes] == [None, None]
         raise KeyboardInterrupt
     assert all(process.returncode is not None for process in processes)
+
+
+def test_other_programs_do_not_outlive_one_that_is_killed():
+    code = "import time\nfrom train.benchmark.speed import others_computing\nwith others_computing(1) as (other,):\n"
+    program = programs.start([sys.executable, "-c", f"{code}    print(other.pid, flush=True)\n    time.sleep(60)"])
+    other = Path("/proc", program.stdout.readline().strip(), "stat")
+
+    def computes() -> bool:
+        return other.exists() and other.read_text().split()[2] != "Z"
+
+    assert computes()
+    program.kill()
+    deadline = time.monotonic() + 30
+    while computes() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not computes()
 
 
 def test_every_file_with_a_main_is_a_program(monkeypatch, capsys):

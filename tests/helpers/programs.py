@@ -41,19 +41,20 @@ class Forked:
         args: the command: `sys.executable` and what follows it.
         folder: where it works.
         environment: all of its environment.
-        output: of its standard streams 1 and 2: a pipe, or where `subprocess.STDOUT` or `DEVNULL` says.
+        output: of its standard streams 1 and 2: a pipe, where `subprocess.STDOUT` or `DEVNULL` says, or an open file's
+            number.
     """
 
     def __init__(self, args: Sequence[str], folder: Path, environment: Mapping[str, str], *output: int):
         self.args, self.returncode, self.seconds = args, None, 0.0  # of processor time, in the end
         pipes: list[tuple[int, int] | None] = [os.pipe() if kind == subprocess.PIPE else None for kind in output]
         nowhere = os.open(os.devnull, os.O_RDWR)
-        out = pipes[0][1] if pipes[0] else nowhere
-        err = pipes[1][1] if pipes[1] else out if output[1] == subprocess.STDOUT else nowhere
+        ends = [pipe[1] if pipe else nowhere if kind < 0 else kind for pipe, kind in zip(pipes, output, strict=True)]
+        out, err = ends[0], ends[0] if output[1] == subprocess.STDOUT else ends[1]
         reports, report = os.pipe()
         request = {"args": args[1:], "folder": str(folder), "environment": dict(environment)}
         _send(_server(), request, [nowhere, out, err, report])
-        for handle in {nowhere, out, err, report}:
+        for handle in {nowhere, out, err, report} - set(output):
             os.close(handle)
         self.stdout, self.stderr = (os.fdopen(pipe[0], encoding="utf-8") if pipe else None for pipe in pipes)
         self._reports = os.fdopen(reports)

@@ -150,8 +150,9 @@ def busy(args: argparse.Namespace) -> str:
 
 @contextmanager
 def others_computing(count: int) -> Iterator[list[subprocess.Popen]]:
-    """Keep `count` other processes computing while it is entered."""
-    processes = [subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"]) for _ in range(count)]
+    """Keep `count` other processes computing while it is entered, and no longer than this process lives."""
+    code = f"import os\nwhile os.getppid() == {os.getpid()}: pass"  # nobody ends them where this one is killed
+    processes = [subprocess.Popen([sys.executable, "-S", "-c", code]) for _ in range(count)]
     try:
         yield processes
     finally:

@@ -135,15 +135,16 @@ def test_duplicates_prints_what_is_found_and_what_is_confused(tmp_path):
     assert pairs[4] == f"{1000 / 7:.1f}"  # the cover and its JPEG
 
 
-def test_planted_copies_that_are_not_there_are_missed():
+def test_planted_copies_that_are_not_there_are_missed(tmp_path):
     covers, planted = plant(2000, 8)
     assert planted.shape == (4, 50)
     bits = np.bitwise_count(covers.phash[planted[1:]] ^ covers.phash[planted[0]])
     assert set(bits.ravel().tolist()) == set(range(9))
     far = Fingerprints(covers.sha256, covers.phash.copy(), covers.colours, covers.pixels)
     far.phash[planted[1]] ^= np.uint64(2**64 - 1)
-    assert SEARCHES["find_copies"](covers, planted, 8)() == 1
-    assert SEARCHES["find_copies"](far, planted, 8)() == 0.75
+    for name in ("find_copies", "find_copies_on_disk"):
+        assert SEARCHES[name](covers, planted, 8, tmp_path)() == 1
+        assert SEARCHES[name](far, planted, 8, tmp_path)() == 0.75
 
 
 def test_pairs_are_counted_among_equal_and_near_hashes():

@@ -1,15 +1,24 @@
 """Copies among covers, against what comparing every pair finds."""
 
+import subprocess
+import sys
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from gan import fingerprints
-from tests.helpers.drawn import draw_cover, encode
+from tests.helpers.drawn import draw_cover, draw_dataset, encode, write_files
+from tests.helpers.preparing import program, written
+from train.prepare import tables
 from train.prepare.clean import make_square
 from train.prepare.duplicates import Fingerprints, find_copies, similar_hashes
+from train.prepare.tables import table
+
+
+ROOT = Path(__file__).parents[2]
 
 
 def prints_of(pictures: list[Image.Image]) -> Fingerprints:
@@ -39,6 +48,19 @@ def test_similar_hashes_are_those_that_comparing_all_finds(distance):
     expected = np.argwhere(np.triu(apart <= distance, 1))
     assert np.array_equal(similar_hashes(hashes, distance), expected)
     assert len(expected) == 0 if distance == 0 else len(expected) > 5
+
+
+@pytest.mark.parametrize("at_once", [40, 10**6])
+@pytest.mark.parametrize("flips", [None, 2])
+def test_on_the_disk_the_same_pairs_are_found(tmp_path, monkeypatch, at_once, flips):
+    monkeypatch.setattr("train.prepare.duplicates.HASHES_AT_ONCE", at_once)
+    hashes = random_hashes(700)
+    hashes = np.unique(np.concatenate([hashes, np.arange(150, dtype=np.uint64)]))  # many alike in two bands
+    expected = similar_hashes(hashes, 11, flips)
+    apart = np.bitwise_count(hashes[:, None] ^ hashes[None, :])
+    assert len(expected) > 100 and (flips or np.array_equal(expected, np.argwhere(np.triu(apart <= 11, 1))))
+    assert np.array_equal(similar_hashes(hashes, 11, flips, tmp_path), expected)
+    assert not list(tmp_path.iterdir())
 
 
 def test_many_hashes_with_one_band_alike_are_compared_in_pieces(monkeypatch):
@@ -110,6 +132,67 @@ def test_the_largest_stays_then_the_first_and_chains_do_not_join():
     assert cluster([1, 1, 1, 9]) == [0, 0, 3, 3]
     assert cluster([1, 9, 1, 1], foreign=1) == [0, 0, 2, 2]
     assert cluster([1, 2, 3, 4], foreign=2) == [1, 1, 1, 3]
+
+
+def test_a_pile_with_copies_of_both_kinds_is_the_same_on_the_disk(tmp_path):
+    random = np.random.default_rng(0)
+    colours = random.integers(0, 256, (50, 192), np.uint8)[np.arange(300) % 50]
+    phash = random.integers(0, 2**64, 50, np.uint64)[np.arange(300) % 50]
+    phash ^= np.uint64(1) << random.integers(0, 64, 300).astype(np.uint64)
+    sha256 = random.integers(0, 256, (300, 32), np.uint8)
+    sha256[100:150] = sha256[:50]  # equal covers
+    sha256[150:170, :8] = sha256[0, :8]  # which only begin alike
+    covers = Fingerprints(sha256, phash, colours, random.integers(1, 9, 300))
+    exact, near = find_copies(covers, None), find_copies(covers, 8)
+    assert (exact != np.arange(300)).sum() == 50 and len(np.unique(near)) < 100
+    assert all((sha256[cover] == sha256[of]).all() for cover, of in enumerate(exact))
+    for foreign in (0, 40):
+        assert np.array_equal(find_copies(covers, 8, foreign, tmp_path), find_copies(covers, 8, foreign))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux bounds a process's memory without its mapped files")
+def test_a_table_on_the_disk_takes_no_memory_and_leaves_no_file(tmp_path):
+    code = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from train.prepare.tables import table
+held = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmData"))
+resource.setrlimit(resource.RLIMIT_DATA, ((held + 50_000) * 1024,) * 2)
+filled = table((1_000_000, 192), np.uint8, Path(sys.argv[1]) if sys.argv[1:] else None)
+filled[:] = 7
+print(filled[-1, -1])
+"""
+    told = []
+    for folder in ([], [tmp_path]):
+        command = [sys.executable, "-c", code, *map(str, folder)]
+        told.append(subprocess.run(command, cwd=ROOT, capture_output=True, text=True))
+    in_memory, on_disk = told
+    assert "MemoryError" in in_memory.stderr
+    assert on_disk.stdout == "7\n", on_disk.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_too_large_for_memory_is_prepared_on_the_disk_with_the_same_bytes(tmp_path, monkeypatch):
+    files = {f"rock/{seed}.png": encode(draw_cover(seed), "PNG") for seed in range(30)}
+    files |= {f"copy-{seed}.jpg": encode(draw_cover(seed), "JPEG") for seed in range(0, 30, 4)}
+    pile, known = write_files(tmp_path / "pile", files), draw_dataset(tmp_path / "known", 3)
+    options = ("--resolution", 32, "--num_workers", 0, "--labels", "folder", "--exclude", known)
+    folders = []
+    monkeypatch.setattr("train.prepare.duplicates.table", lambda *asked: folders.append(asked[-1]) or table(*asked))
+    for name, share in (("memory", 1), ("disk", 0)):
+        monkeypatch.setattr("train.prepare.tables.LARGEST_SHARE", share)
+        assert program(pile, "--output_dir", tmp_path / name / "out", *options)[0] == 0
+    assert set(folders) == {None, tmp_path / "disk/out/.prepare-unfinished"}
+    assert written(tmp_path / "memory/out") == written(tmp_path / "disk/out")
+
+
+def test_a_container_says_how_much_memory_there_is(tmp_path):
+    limit = tmp_path / "memory.max"
+    limit.write_text("1000\n")
+    assert tables.memory(limit) == 1000
+    limit.write_text("max\n")
+    assert tables.memory(limit) == tables.memory(tmp_path / "none") > 2**26
 
 
 def draw_texture(seed: int, size: int = 200) -> Image.Image:

@@ -1,6 +1,6 @@
 """Measure what the search for copies takes among a million covers, what it finds and what it confuses.
 
-`python -m train.benchmark duplicates` starts this module by itself for the search, so that only the search's own
+`python -m train.benchmark duplicates` starts this module by itself for each search, so that only the search's own
 memory is counted.
 """
 
@@ -9,23 +9,26 @@ import itertools
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from threading import Event, Thread
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
 from gan.fingerprints import alike, contrast_of
 from train.benchmark.piles import draw_cover, read_sources
-from train.benchmark.prepare import peak_of_process
 from train.cli import UserError
 from train.prepare.clean import Cover, NoCover, decode, prepare_cover
 from train.prepare.duplicates import Fingerprints, find_copies, similar_hashes
 from train.prepare.items import Item
 from train.prepare.parts import judge
 from train.prepare.settings import Settings
+from train.prepare.tables import table
 
 
 HASH_DISTANCE = 8  # of train.prepare, where nobody says another
@@ -34,6 +37,8 @@ DRAWN_SIDE = 300
 CLUSTER = 4
 DIFFERENT = 600  # covers among which those that are lost are counted
 GOAL_SECONDS, GOAL_MB = 60, 2000
+
+Search = Callable[..., Callable[[], float]]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +56,7 @@ def main(args: argparse.Namespace) -> str:
     if args.fingerprints < 100 or args.covers < 2 or args.hash_distance not in range(12):
         raise UserError("--fingerprints must be 100 or more, --covers 2 or more, --hash_distance 0 to 11")
     title = f"{args.fingerprints:,} fingerprints, {args.hash_distance} bits"
-    print(f"{title:<36}{'seconds':>10}{'peak MB':>10}{'found %':>10}")
+    print(f"{title:<36}{'seconds':>10}{'peak MB':>10}{'found %':>10}  (of memory, without files that are mapped)")
     for name in SEARCHES:
         command = [sys.executable, "-m", "train.benchmark.duplicates", name]
         command += [str(args.fingerprints), str(args.hash_distance)]
@@ -82,12 +87,52 @@ def main(args: argparse.Namespace) -> str:
 
 
 def search(name: str, count: int, distance: int) -> tuple[float, int, float]:
-    """Search planted clusters; return the seconds, the process's peak memory in bytes, and the share found."""
+    """Search planted clusters; return the seconds, the most bytes of memory held meanwhile, and the share found."""
     covers, planted = plant(count, distance)
-    begin = time.perf_counter()
-    found = SEARCHES[name](covers, planted, distance)
-    seconds = time.perf_counter() - begin
-    return seconds, peak_of_process(), found()
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+        if name.endswith("on_disk"):
+            covers = _moved(covers, Path(folder))
+        with _watched_memory() as peak:
+            begin = time.perf_counter()
+            found = SEARCHES[name](covers, planted, distance, Path(folder))
+            seconds = time.perf_counter() - begin
+        return seconds, max(peak), found()
+
+
+def _moved(covers: Fingerprints, folder: Path) -> Fingerprints:
+    """Fingerprints of which those that are large lie on the disk, as `train.prepare` holds them."""
+    sha256, colours = (table(held.shape, np.uint8, folder) for held in (covers.sha256, covers.colours))
+    sha256[:], colours[:] = covers.sha256, covers.colours
+    return Fingerprints(sha256, covers.phash, colours, covers.pixels)
+
+
+@contextmanager
+def _watched_memory() -> Iterator[list[int]]:
+    """Collect the bytes of memory that this process holds, every 20 ms; where Linux does not tell, 0."""
+    held, done = [0], Event()
+
+    def watch() -> None:
+        while True:
+            held.append(memory_of_process())
+            if done.wait(0.02):
+                return
+
+    watcher = Thread(target=watch)
+    watcher.start()
+    try:
+        yield held
+    finally:
+        done.set()
+        watcher.join()
+
+
+def memory_of_process() -> int:
+    """Return the bytes that this process holds now, without files that it has mapped: those the system may drop."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return 0
+    return next((1024 * int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon")), 0)
 
 
 def plant(count: int, distance: int) -> tuple[Fingerprints, np.ndarray]:
@@ -113,9 +158,11 @@ def plant(count: int, distance: int) -> tuple[Fingerprints, np.ndarray]:
     return Fingerprints(random.integers(0, 256, (count, 32), np.uint8), phash, fields, pixels), planted
 
 
-def _search_pairs(covers: Fingerprints, planted: np.ndarray, distance: int) -> Callable[[], float]:
+def _search_pairs(
+    covers: Fingerprints, planted: np.ndarray, distance: int, folder: Path | None = None
+) -> Callable[[], float]:
     hashes = np.unique(covers.phash)
-    pairs = similar_hashes(hashes, distance)
+    pairs = similar_hashes(hashes, distance, folder=folder)
 
     def found() -> float:
         one, other = np.concatenate(
@@ -130,12 +177,23 @@ def _search_pairs(covers: Fingerprints, planted: np.ndarray, distance: int) -> C
     return found
 
 
-def _search_copies(covers: Fingerprints, planted: np.ndarray, distance: int) -> Callable[[], float]:
-    of = find_copies(covers, distance)
+def _search_copies(
+    covers: Fingerprints, planted: np.ndarray, distance: int, folder: Path | None = None
+) -> Callable[[], float]:
+    of = find_copies(covers, distance, folder=folder)
     return lambda: float((of[planted] == planted[0]).mean())
 
 
-SEARCHES = {"similar_hashes": _search_pairs, "find_copies": _search_copies}
+def _in_memory(search: Search) -> Search:
+    return lambda covers, planted, distance, folder=None: search(covers, planted, distance)
+
+
+SEARCHES = {
+    "similar_hashes": _in_memory(_search_pairs),
+    "similar_hashes_on_disk": _search_pairs,
+    "find_copies": _in_memory(_search_copies),
+    "find_copies_on_disk": _search_copies,
+}
 
 
 def different_covers(sources: list[str], settings: Settings, changed: int) -> tuple[Fingerprints, list[bytes]]:

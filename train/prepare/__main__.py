@@ -83,7 +83,7 @@ def main() -> str:
         return foreign, judge_pile(sources, *how, labels, reading, share)
 
     def make(work: Path, foreign: list[Path], parts: list[Path]) -> None:
-        write_dataset(work / "dataset", read_candidates(foreign, parts), report, labels)
+        write_dataset(work / "dataset", read_candidates(foreign, parts, work), report, labels)
         for name, content in (
             ("report.json", to_json(report)),
             ("report.html", report_page(report, title)),

@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow
 from pyarrow import compute
 
-from train.prepare.duplicates import Fingerprints, find_copies
+from train.prepare.duplicates import BYTES_A_COVER, Fingerprints, find_copies
 from train.prepare.labels import Labels
-from train.prepare.parts import SCHEMA, read_part
+from train.prepare.parts import read_part, rows_of_part
 from train.prepare.report import SHOWN_CLUSTERS, SHOWN_COPIES, RefusedFile, Report
 from train.prepare.shards import Shards
+from train.prepare.tables import fits, table
 
 
 SPLITS = ("train", "validation")
@@ -33,6 +34,7 @@ class Candidates:
         genres: (N,) strings or None.
         foreign: how many of the covers, the first, come from what --exclude names.
         foreign_parts: how many of the parts do.
+        folder: on the disk where large tables are held; None: in memory, where they fit.
     """
 
     parts: list[Path]
@@ -40,24 +42,30 @@ class Candidates:
     genres: np.ndarray
     foreign: int
     foreign_parts: int
+    folder: Path | None
 
 
-def read_candidates(foreign: list[Path], parts: list[Path]) -> Candidates:
-    """Read what decides which covers stay, those of `foreign` parts before the others."""
-    columns = ["reason", "sha256", "phash", "colours", "pixels", "genre"]
-    tables = [SCHEMA.empty_table().select(columns)]
-    for path in (*foreign, *parts):
-        table = read_part(path, columns)
-        tables.append(table.filter(compute.is_null(table["reason"])))
-    table = pyarrow.concat_tables(tables).combine_chunks()
-    prints = Fingerprints(
-        sha256=_bytes(table["sha256"], 32),
-        phash=table["phash"].to_numpy(),
-        colours=_bytes(table["colours"], 192),
-        pixels=table["pixels"].to_numpy(),
-    )
-    count = sum(map(len, tables[: 1 + len(foreign)]))
-    return Candidates([*foreign, *parts], prints, table["genre"].to_numpy(), count, len(foreign))
+def read_candidates(foreign: list[Path], parts: list[Path], folder: Path) -> Candidates:
+    """Read what decides which covers stay, those of `foreign` parts before the others.
+
+    Tables that would take too much memory are held in `folder`. Raises OSError: its disk is full.
+    """
+    most = sum(map(rows_of_part, (*foreign, *parts)))
+    on_disk = None if fits(most * BYTES_A_COVER) else folder
+    sha256, colours = (table((most, size), np.uint8, on_disk) for size in (32, 192))
+    phash, pixels, genres = np.empty(most, np.uint64), np.empty(most, np.int64), np.empty(most, object)
+    known: dict[str | None, str | None] = {}  # each genre once in memory, however many covers it has
+    count = count_foreign = 0
+    for number, path in enumerate((*foreign, *parts)):
+        part = read_part(path, ["reason", "sha256", "phash", "colours", "pixels", "genre"])
+        covers = part.filter(compute.is_null(part["reason"]))
+        rows = slice(count, count := count + len(covers))
+        sha256[rows], colours[rows] = _bytes(covers["sha256"], 32), _bytes(covers["colours"], 192)
+        phash[rows], pixels[rows] = covers["phash"].to_numpy(), covers["pixels"].to_numpy()
+        genres[rows] = [known.setdefault(genre, genre) for genre in covers["genre"].to_pylist()]
+        count_foreign = count if number < len(foreign) else count_foreign
+    prints = Fingerprints(sha256[:count], phash[:count], colours[:count], pixels[:count])
+    return Candidates([*foreign, *parts], prints, genres[:count], count_foreign, len(foreign), on_disk)
 
 
 def _bytes(column: pyarrow.ChunkedArray, size: int) -> np.ndarray:
@@ -86,7 +94,7 @@ def write_dataset(folder: Path, candidates: Candidates, report: Report, labels: 
     """
     prints, settings = candidates.fingerprints, report.settings
     everything = np.arange(len(prints.phash))
-    of = find_copies(prints, settings["hash_distance"], candidates.foreign)
+    of = find_copies(prints, settings["hash_distance"], candidates.foreign, candidates.folder)
     native = everything >= candidates.foreign
     stays = native & (of >= candidates.foreign) & (settings["keep_duplicates"] | (of == everything))
     # By its hash alone, so that a cover never changes sides when the pile grows; copies that are kept go together.

@@ -7,10 +7,12 @@ duplicates` measures what that finds and what it confuses.
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from gan.fingerprints import ALIKE_SHARE, alike, contrast_of
+from train.prepare.tables import table
 
 
 BANDS = 3
@@ -19,6 +21,8 @@ LARGEST_DISTANCE = 11
 # little changes its hash more than its colours.
 FARTHER = 3
 PAIRS_AT_ONCE = 4_000_000
+HASHES_AT_ONCE = 4_000_000  # that are sorted in memory on their way to the disk
+BYTES_A_COVER = 500  # of memory, to find copies among them
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,9 @@ class Fingerprints:
     pixels: np.ndarray
 
 
-def find_copies(covers: Fingerprints, distance: int | None, foreign: int = 0) -> np.ndarray:
+def find_copies(
+    covers: Fingerprints, distance: int | None, foreign: int = 0, folder: Path | None = None
+) -> np.ndarray:
     """Of which cover each is a copy.
 
     Of a cluster the largest stays, of equally large ones the first. A near copy resembles the one that stays, not only
@@ -48,34 +54,47 @@ def find_copies(covers: Fingerprints, distance: int | None, foreign: int = 0) ->
         covers: N of them.
         distance: how many of the 64 bits of two perceptual hashes may differ; None finds exact copies only.
         foreign: the first so many are never copies of the others, but the others may be copies of them.
+        folder: on the disk where tables are held; None: in memory. What is found is the same.
 
     Returns:
         (N,) int64: the index of the cover that stays in its place, its own where that is itself.
     """
     count = len(covers.phash)
     of = np.arange(count)
-    native = of >= foreign
-    ranked = np.lexsort((of, -covers.pixels, native))
+    ranked = np.lexsort((of, -covers.pixels, of >= foreign))
     rank = np.empty(count, np.int64)
     rank[ranked] = np.arange(count)
-    # Trailing zeros do not count in this type, and all are equally long.
-    _, group = np.unique(np.ascontiguousarray(covers.sha256).view("S32")[:, 0], return_inverse=True)
-    best = np.full(count, count)
-    np.minimum.at(best, group, rank)
-    of = ranked[best[group]]
+    suspects, group = _equal(covers.sha256)
+    best = np.full(len(suspects), count)
+    np.minimum.at(best, group, rank[suspects])
+    of[suspects] = ranked[best[group]]
+    del ranked
     if distance is not None:
-        near = _near_copies(covers, np.flatnonzero(of == np.arange(count)), rank, distance)
+        near = _near_copies(covers, np.flatnonzero(of == np.arange(count)), rank, distance, folder)
         of = near[of]
     return of
 
 
-def _near_copies(covers: Fingerprints, singles: np.ndarray, rank: np.ndarray, distance: int) -> np.ndarray:
+def _equal(sha256: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All rows that equal another, and a few that do not: their places, and for each the number of its group."""
+    heads = sha256[:, :8].copy().view(np.uint64)[:, 0]  # few different rows begin alike
+    order = np.argsort(heads)
+    same = heads[order[1:]] == heads[order[:-1]]
+    suspects = order[np.append(same, False) | np.insert(same, 0, False)] if len(order) else order
+    # Trailing zeros do not count in this type, and all are equally long.
+    _, group = np.unique(sha256[suspects].view("S32")[:, 0], return_inverse=True)
+    return suspects, group
+
+
+def _near_copies(
+    covers: Fingerprints, singles: np.ndarray, rank: np.ndarray, distance: int, folder: Path | None
+) -> np.ndarray:
     """`find_copies` among the covers `singles`, of which no two are equal."""
     of = np.arange(len(rank))
     singles = singles[np.argsort(rank[singles])]
     hashes, cell = np.unique(covers.phash[singles], return_inverse=True)
     farther = min(distance + distance * FARTHER // 8, LARGEST_DISTANCE)
-    pairs = similar_hashes(hashes, farther, distance // BANDS)
+    pairs = similar_hashes(hashes, farther, distance // BANDS, folder)
     neighbours = _lists(np.concatenate([pairs, pairs[:, ::-1]]), len(hashes))
     members = _lists(np.stack([cell, singles], 1), len(hashes))
     sizes = np.diff(members[1])
@@ -107,7 +126,9 @@ def _of(lists: tuple[np.ndarray, np.ndarray], index: int) -> np.ndarray:
     return values[begins[index] : begins[index + 1]]
 
 
-def similar_hashes(hashes: np.ndarray, distance: int, flips: int | None = None) -> np.ndarray:
+def similar_hashes(
+    hashes: np.ndarray, distance: int, flips: int | None = None, folder: Path | None = None
+) -> np.ndarray:
     """All pairs of hashes of which at most `distance` bits differ.
 
     Cut into three bands of bits, two such hashes differ in some band by at most a third of it (the pigeonhole of
@@ -119,6 +140,7 @@ def similar_hashes(hashes: np.ndarray, distance: int, flips: int | None = None) 
         distance: 0 to 11.
         flips: bits of a band that are tried; None is as many as find every pair. With one fewer, most pairs
             at 9 to 11 bits are found (65 to 91%), in a sixth of the time.
+        folder: on the disk where each band is sorted in its turn; None: in memory.
 
     Returns:
         (M, 2) int64 indices, the smaller first, in ascending order.
@@ -127,14 +149,9 @@ def similar_hashes(hashes: np.ndarray, distance: int, flips: int | None = None) 
     widths = [64 // BANDS + (band < 64 % BANDS) for band in range(BANDS)]
     shift = 0
     for width in widths:
-        keys = ((hashes >> np.uint64(shift)) & np.uint64((1 << width) - 1)).astype(np.int64)
+        begins, order, inside = _sorted(hashes, shift, width, folder)
         shift += width
-        order = np.argsort(keys, kind="stable")
-        inside = hashes[order]
-        begins = np.concatenate([[0], np.cumsum(np.bincount(keys, minlength=1 << width))])
-        for first, second in _candidates(
-            np.unique(keys), begins, width, distance // BANDS if flips is None else flips
-        ):
+        for first, second in _candidates(begins, width, distance // BANDS if flips is None else flips):
             close = np.bitwise_count(inside[first] ^ inside[second]) <= distance
             one, other = order[first[close]], order[second[close]]
             found.append(np.minimum(one, other) * len(hashes) + np.maximum(one, other))
@@ -142,10 +159,35 @@ def similar_hashes(hashes: np.ndarray, distance: int, flips: int | None = None) 
     return np.stack(np.divmod(pairs, max(1, len(hashes))), 1)
 
 
-def _candidates(
-    present: np.ndarray, begins: np.ndarray, width: int, flips: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _sorted(
+    hashes: np.ndarray, shift: int, width: int, folder: Path | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sort hashes by `width` bits, their key; return where each key begins, the hashes' places, and the hashes."""
+
+    def keys(first: int, last: int) -> np.ndarray:
+        return ((hashes[first:last] >> np.uint64(shift)) & np.uint64((1 << width) - 1)).astype(np.int64)
+
+    parts = [(first, first + HASHES_AT_ONCE) for first in range(0, len(hashes), HASHES_AT_ONCE)]
+    counts = np.zeros(1 << width, np.int64)
+    for part in parts:
+        counts += np.bincount(keys(*part), minlength=1 << width)
+    begins = np.concatenate([[0], np.cumsum(counts)])
+    order, inside = (table(hashes.shape, kind, folder) for kind in (np.int64, np.uint64))
+    # Neighbouring keys at a time, as many as fill memory once: the file is written from its beginning to its end.
+    bounds = np.unique([0, *np.searchsorted(begins, [last for _, last in parts]).clip(max=1 << width), 1 << width])
+    for low, high in itertools.pairwise(bounds.tolist()):
+        found = [part[0] + np.flatnonzero((low <= (own := keys(*part))) & (own < high)) for part in parts]
+        places = np.concatenate([np.empty(0, np.int64), *found])
+        chosen = hashes[places]
+        sorting = np.argsort((chosen >> np.uint64(shift)) & np.uint64((1 << width) - 1), kind="stable")
+        order[begins[low] : begins[high]] = places[sorting]
+        inside[begins[low] : begins[high]] = chosen[sorting]
+    return begins, order, inside
+
+
+def _candidates(begins: np.ndarray, width: int, flips: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Pairs of places in a band's sorted order whose keys differ by at most `flips` bits; each pair once."""
+    present = np.flatnonzero(np.diff(begins))
     for count in range(flips + 1):
         for bits in itertools.combinations(range(width), count):
             other = present ^ sum(1 << bit for bit in bits)

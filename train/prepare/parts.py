@@ -198,13 +198,18 @@ def read_part(path: Path, columns: list[str]) -> pyarrow.Table:
         return parquet.read_table(file, columns=columns)
 
 
+def rows_of_part(path: Path) -> int:
+    """Return how many files a part tells of."""
+    with pyarrow.OSFile(os.fsencode(path)) as file:
+        return parquet.read_metadata(file).num_rows
+
+
 def is_whole(path: Path) -> bool:
     """Return whether a part is there, all of it."""
     if not path.exists():
         return False
     try:
-        with pyarrow.OSFile(os.fsencode(path)) as file:
-            parquet.read_metadata(file)
+        rows_of_part(path)
     except (OSError, pyarrow.ArrowException):  # as a power cut may leave it
         return False
     return True

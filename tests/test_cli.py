@@ -102,18 +102,13 @@ MISTAKES = {"mistake": "no such folder or archive", "no argument": "arguments ar
 BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
 
-def run(which: str, redirection: str, tmp_path: Path, model: Path) -> subprocess.CompletedProcess[str]:
-    if not (tmp_path / "pile").exists():
-        draw_dataset(tmp_path / "pile", 3)
-    command = [sys.executable, "-m", *typed(WORK[which], tmp_path, tmp_path, model)]
-    shell = ["sh", "-c", f'exec "$0" "$@" {redirection}', *command]
-    return subprocess.run(shell, cwd=ROOT, env=BUFFERED, capture_output=True, text=True, timeout=300)
-
-
 @pytest.mark.parametrize("which", WORK)
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
 def test_an_output_that_is_full_is_one_line(which: str, tmp_path: Path, tiny_pipeline_folder: Path) -> None:
-    ended = run(which, "> /dev/full", tmp_path, tiny_pipeline_folder)
+    draw_dataset(tmp_path / "pile", 3)
+    command = [sys.executable, "-m", *typed(WORK[which], tmp_path, tmp_path, tiny_pipeline_folder)]
+    with open("/dev/full", "w") as full:
+        ended = programs.run(command, environment=BUFFERED, stdout=full.fileno(), genuine=which == "prepare")
     last = ended.stderr.splitlines()[-1]
     if which in MISTAKES:  # which are said elsewhere
         assert ended.returncode == 2 and MISTAKES[which] in last
@@ -129,17 +124,20 @@ def test_a_reader_that_has_left_is_no_traceback(which: str, tmp_path: Path, tiny
     command = [sys.executable, "-m", *typed(WORK[which], tmp_path, tmp_path, tiny_pipeline_folder)]
     reading, writing = os.pipe()
     os.close(reading)
-    how = {"cwd": ROOT, "stdout": writing, "stderr": subprocess.PIPE, "text": True, "timeout": 300}
-    ended = subprocess.run(command, env=BUFFERED, **how)
+    ended = programs.run(command, environment=BUFFERED, stdout=writing, genuine=which == "help")
     assert ended.returncode == (2 if which in MISTAKES else 1)
     assert "Traceback" not in ended.stderr and "Exception" not in ended.stderr and "Broken" not in ended.stderr
     if which == "help":
-        ended = subprocess.run(command, env=BUFFERED | {"PYTHONUNBUFFERED": "1"}, **how)
+        unbuffered = BUFFERED | {"PYTHONUNBUFFERED": "1"}
+        ended = programs.run(command, environment=unbuffered, stdout=writing, genuine=True)
         assert "Traceback" not in ended.stderr and "Exception" not in ended.stderr and "Broken" not in ended.stderr
     os.close(writing)
     assert (tmp_path / "out" / "report.json").exists() == (which == "prepare")
 
 
 def test_without_any_output_the_work_is_done(tmp_path: Path, tiny_pipeline_folder: Path) -> None:
-    ended = run("prepare", ">&- 2>&-", tmp_path, tiny_pipeline_folder)
+    draw_dataset(tmp_path / "pile", 3)
+    command = [sys.executable, "-m", *typed(WORK["prepare"], tmp_path, tmp_path, tiny_pipeline_folder)]
+    shell = ["sh", "-c", 'exec "$0" "$@" >&- 2>&-', *command]
+    ended = subprocess.run(shell, cwd=ROOT, env=BUFFERED, timeout=300)
     assert ended.returncode == 0 and (tmp_path / "out" / "report.json").exists()

@@ -172,6 +172,7 @@ def _server() -> socket.socket:
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     command = [sys.executable, "-m", "tests.helpers.programs", str(its.fileno())]
     environment = THREADS | os.environ | WITHOUT_THREADS
+    environment.pop("PYTHONUNBUFFERED", None)  # of its streams, which are the programs': theirs are as most people's
     server = subprocess.Popen(command, cwd=ROOT, env=environment, pass_fds=[its.fileno()], stdin=subprocess.DEVNULL)
     its.close()
 

@@ -55,7 +55,7 @@ def straight(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     def make(folder: Path) -> None:
         run = folder / "straight"
         python, *program = command(tiny_dataset, run)
-        done = launch([python, *LAUNCHER, *program])
+        done = launch([python, *LAUNCHER, *program], genuine=True)
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines()[-1].startswith(f"{run}: done after 800 covers, ")
         assert "800/800" in done.stderr  # the progress bar

@@ -132,13 +132,20 @@ def start(
     forks = args[0] == sys.executable and args[1] in ("-m", "-c", "app.py") and folder == ROOT
     if forks and not genuine:
         return Forked(args, folder, environment, stdout, stderr)
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    cores = sorted(os.sched_getaffinity(0))
-    # `accelerate launch` says OMP_NUM_THREADS=1 to all, so the trainer listens to it no more: one core is one thread
     return subprocess.Popen(
         args, cwd=folder, env=environment, stdout=stdout, stderr=stderr, text=True, start_new_session=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, {cores[worker % len(cores)]}),
+        preexec_fn=keep_to_one_core,
     )  # fmt: skip
+
+
+def keep_to_one_core(pid: int = 0) -> None:
+    """Give a process, 0 is this one, and those that it will start a core, which is another one for each worker.
+
+    `accelerate launch` says OMP_NUM_THREADS=1 to all, so the trainer listens to it no more: one core is one thread.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(pid, {cores[worker % len(cores)]})
 
 
 def run(command: Sequence[object], *, timeout: float = 300, **how) -> subprocess.CompletedProcess[str]:

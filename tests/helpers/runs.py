@@ -25,9 +25,8 @@ def command(dataset: Path, output: Path, *more: str) -> list[str]:
     return [sys.executable, *program, "--dataset_name", str(dataset), "--output_dir", str(output), *more]
 
 
-def start(command: list[str], **environment: str) -> Program:
+def start(command: list[str], genuine: bool = False, **environment: str) -> Program:
     """The program in a process group of its own."""
-    genuine = command[1:3] == LAUNCHER  # it starts others, and watches them
     return programs.start(command, environment=os.environ | environment, genuine=genuine)
 
 
@@ -36,8 +35,8 @@ def finish(process: Program) -> subprocess.CompletedProcess:
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
-def launch(command: list[str], **environment: str) -> subprocess.CompletedProcess:
-    return finish(start(command, **environment))
+def launch(command: list[str], genuine: bool = False, **environment: str) -> subprocess.CompletedProcess:
+    return finish(start(command, genuine, **environment))
 
 
 def launch_two(command: list[str], genuine: bool = False) -> subprocess.CompletedProcess:
@@ -46,7 +45,7 @@ def launch_two(command: list[str], genuine: bool = False) -> subprocess.Complete
         python, *program = command
         # `--cpu --num_processes 2` silently starts one process; this starts two
         both = [python, *LAUNCHER, "--multi_gpu", "--num_processes", "2", "--main_process_port", "0", *program]
-        return launch(both, ACCELERATE_USE_CPU="true")
+        return launch(both, genuine=True, ACCELERATE_USE_CPU="true")
     group = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
     group |= {"ACCELERATE_USE_CPU": "true"}
     processes = [start(command, RANK=rank, LOCAL_RANK=rank, **group) for rank in "01"]

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.helpers.drawn import draw_dataset
 from tests.helpers.preparing import program, written
 
@@ -14,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_manuals_step_gives_the_bytes_of_one_process(tmp_path: Path) -> None:
+    pytest.importorskip("datatrove", reason="needs the package datatrove")
     draw_dataset(tmp_path / "my-covers", 6, 128)
     (code,) = re.findall(
         r"```python\n(import subprocess, sys\nfrom datatrove.+?)```", (ROOT / "train/README.md").read_text(), re.S

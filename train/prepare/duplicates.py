@@ -76,7 +76,7 @@ def find_copies(
 
 
 def _equal(sha256: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """All rows that equal another, and a few that do not: their places, and for each the number of its group."""
+    """Return the places of all rows that equal another, of a few others, and the number of each one's group."""
     heads = sha256[:, :8].copy().view(np.uint64)[:, 0]  # few different rows begin alike
     order = np.argsort(heads)
     same = heads[order[1:]] == heads[order[:-1]]

@@ -10,10 +10,12 @@ from tests.helpers.programs import run
 from train.train_gan.expectation import what_to_expect
 
 
-@pytest.mark.parametrize("covers, said", [(30, "by heart"), (59, "by heart"), (60, "as good as"), (999, "as good as")])
+@pytest.mark.parametrize("covers, said", [(5, "collect"), (59, "collect"), (60, "short run"), (999, "short run")])
 def test_few_covers_are_told_of(covers: int, said: str):
     line = what_to_expect(covers)
-    assert line.startswith(f"{covers} covers") and said in line and "\n" not in line
+    assert line.startswith(f"{covers} covers") and said in line and "\n" not in line and len(line) < 300
+    assert what_to_expect(1).startswith("1 cover is")
+    assert ("--start_from" in line) == (covers < 60) and "--start_from" not in what_to_expect(covers, is_started=True)
 
 
 def test_enough_are_not():

@@ -107,12 +107,14 @@ export class Chart {
     this.cursor.setAttribute('x1', x);
     this.cursor.setAttribute('x2', x);
     const found = this.curves.map(curve => [curve, at(curve.points, images)]).filter(([, point]) => point);
-    this.values.replaceChildren(...found.flatMap(([curve, point]) => {
+    const real = found.filter(([curve]) => curve.real).map(([, point]) => this.say.number(point[1]));
+    const once = real.length > 1 && real.every(text => text === real[0]);  // runs on the same covers
+    this.values.replaceChildren(...found.filter(([curve]) => !(once && curve.real)).flatMap(([curve, point]) => {
       const text = this.say.number(point[1]), value = curve.real
         ? make('small', {textContent: `(${this.say.real} ${text})`}) : make('em', {textContent: text});
       value.style.setProperty('--run', curve.colour);
       return [value, ' '];
-    }));
+    }), ...(once ? [make('small', {textContent: `(${this.say.real} ${real[0]})`})] : []));
     this.plot.setAttribute('aria-valuenow', Math.round(images));
     const told = found.map(([curve, point]) => `${curve.run}${curve.real ? `, ${this.say.real}` : ''}: ${this.say.number(point[1])}`);
     this.plot.setAttribute('aria-valuetext', [this.say.covers(images), ...told].join('; '));

@@ -160,7 +160,7 @@ function newCard(run) {
   bar.setAttribute('aria-label', word('progress', {name: run.name}));
   const warnings = make('ul', {className: 'warnings'});
   warnings.setAttribute('aria-label', word('warnings', {name: run.name}));
-  const label = make('label', {}, tick, make('span', {className: 'swatch'}), make('span', {textContent: run.name}));
+  const label = make('label', {}, tick, make('span', {className: 'swatch'}), make('span', {textContent: run.name, title: run.name}));
   const card = make('article', {className: 'card'}, make('h2', {}, label, make('small')), bar, make('p'), warnings,
     make('ul', {className: 'problems'}));
   card.dataset.run = run.name;
@@ -297,7 +297,8 @@ function showFilms(all) {
   }
 }
 
-function showRecipe(all) {
+function showRecipe(chosen) {
+  const all = chosen.filter(run => Object.keys(run.config).length);  // of a run without config.json nothing is known
   const keys = [...new Set(all.flatMap(run => Object.keys(run.config)))];
   const differs = keys.filter(key => new Set(all.map(run => run.config[key] ?? '')).size > 1);
   const row = key => make('tr', {}, make('th', {textContent: key, scope: 'row'}),

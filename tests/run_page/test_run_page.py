@@ -219,6 +219,25 @@ def test_nothing_is_wider_than_the_window(look, address: str, width: int, scheme
     expect(page.locator(".sheets")).to_be_in_viewport()  # beside, or above, the curves that one looks at
 
 
+def test_long_names_and_a_run_of_which_no_recipe_is_known(look, tmp_path: Path):
+    runs = [
+        draw_run(tmp_path / ("n" * 250)),
+        draw_run(tmp_path / "second", learning_rate=0.1),
+        draw_run(tmp_path / "old"),
+    ]
+    (runs[2] / "config.json").unlink()
+    with open_program(tmp_path) as address:
+        page = look(address, width=390)
+        expect(page.get_by_role("button", name="Play the film of nnn")).to_be_visible()
+        assert page.evaluate(WIDER) == 0
+        assert page.locator("table.differs tbody th").all_inner_texts() == ["learning_rate"]
+        expect(page.locator("table.differs thead th")).to_have_count(2)
+        expect(chart(page, "fd_covers").locator("figcaption em")).to_have_count(3)
+        expect(chart(page, "fd_covers").locator("figcaption > span small")).to_have_text(
+            ["(real 1.6)"]
+        )  # of all three
+
+
 def test_it_opens_at_once_with_a_thousand_lines_and_a_hundred_sheets(look, tmp_path: Path):
     """In two seconds on a quiet machine. What makes it slow is read here too: it loads no sheet but the one shown."""
     run = draw_run(tmp_path / "long", lines=910, sheets=0, tile=128)

@@ -3,7 +3,8 @@
 With a folder, every tab and every lesson is taken into it instead, to be looked at:
 `python -m tests.helpers.photographs looks --width 390 --scheme dark --language de`.
 
-The page starts with the generator that ships, and every cover on it is a generated one.
+The page starts with the generator that ships, and every cover on it is a generated one. With `--run runs/first` the
+page of that run is taken; for the manual it has learned from drawn covers alone.
 """
 
 import argparse
@@ -11,8 +12,10 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from tests.helpers.drawn import draw_cover
@@ -106,6 +109,20 @@ PICTURES: dict[str, tuple[Callable[[Page], None], bool]] = {
 }
 
 
+def take_run(run: Path, visitor: dict[str, object], file: Path) -> None:
+    """Take the page of a run, as it opens, as a WebP: a sheet of covers makes a large PNG."""
+    program = [sys.executable, "app.py", "--port", free_port(), "--run", run]
+    with serving(program) as (address, _, _), sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = chromium.new_page(**visitor)
+        page.goto(address)
+        page.wait_for_selector("body[data-shown]", timeout=WAIT)
+        page.wait_for_function(ALL_SHOWN, timeout=WAIT)
+        Image.open(BytesIO(page.screenshot())).save(file, quality=85, method=6)
+        chromium.close()
+    print(file, flush=True)
+
+
 def main() -> int:
     """Run the program. Returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -113,6 +130,7 @@ def main() -> int:
         "folder", nargs="?", type=Path, help="for every tab and lesson; without it the manual's are taken"
     )
     parser.add_argument("--only", nargs="+", metavar="NAME", help="such as page-breed, or a tab, or a lesson")
+    parser.add_argument("--run", type=Path, metavar="FOLDER", help="take the page of this run instead")
     parser.add_argument("--width", type=int, default=1280, help="pixels, 1280 without it")
     parser.add_argument("--scheme", choices=("light", "dark"), default="light")
     parser.add_argument("--language", choices=("en", "de"), default="en")
@@ -125,6 +143,9 @@ def main() -> int:
         "viewport": {"width": args.width, "height": 844 if is_phone else 900}, "has_touch": is_phone,
         "color_scheme": args.scheme, "locale": args.language,
     }  # fmt: skip
+    if args.run:
+        take_run(args.run, visitor, (args.folder or MANUAL) / "page-run.webp")
+        return 0
     with (
         serving([sys.executable, "app.py", "--port", free_port()]) as (address, _, _),
         sync_playwright() as playwright,

@@ -37,6 +37,7 @@ const time = seconds => {
   return hours < 48 ? word('hours', {n: hours, m: minutes % 60}) : word('days', {n: Math.floor(hours / 24), m: hours % 24});
 };
 const colour = run => COLOURS[dark.matches ? 'dark' : 'light'][run.place % COLOURS.light.length];
+const short = name => name.length > 60 ? `${name.slice(0, 59)}…` : name;
 const isShown = run => shown.get(run.name) ?? run.newest;
 const isDone = run => run.total && run.images >= run.total;
 const chosen = () => [...runs.values()].filter(isShown);
@@ -286,7 +287,7 @@ function showFilms(all) {
   for (const holder of [...box.children]) if (!films.some(run => run.name === holder.dataset.run)) holder.remove();
   for (const run of films) {
     if ([...box.children].some(holder => holder.dataset.run === run.name)) continue;
-    const button = make('button', {type: 'button', textContent: word('film', {name: run.name})}), holder = make('p', {}, button);
+    const button = make('button', {type: 'button', textContent: word('film', {name: short(run.name)})}), holder = make('p', {}, button);
     holder.dataset.run = run.name;
     button.onclick = () => {  // the address of the film that is there now
       const src = address('film', {run: run.name, of: runs.get(run.name).film});
@@ -307,7 +308,7 @@ function showRecipe(chosen) {
     const head = make('tr', {}, make('td'), ...all.map(run => {
       const swatch = make('span', {className: 'swatch'});
       swatch.style.setProperty('--run', colour(run));
-      return make('th', {scope: 'col'}, swatch, ` ${run.name}`);
+      return make('th', {scope: 'col', title: run.name}, swatch, ` ${short(run.name)}`);
     }));
     return make('table', {className}, ...(all.length > 1 ? [make('thead', {}, head)] : []), make('tbody', {}, ...rows));
   };

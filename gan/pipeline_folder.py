@@ -398,7 +398,9 @@ def _network_classes(folder: Path, name: str) -> dict[str, type[torch.nn.Module]
         index: Any = read_json(folder / INDEX)
         class_name = index[GENERATOR][1]
     except FileNotFoundError as error:
-        raise PipelineError(f"{name}: holds no model_index.json, so it is not a pipeline folder") from error
+        inside = next((part for part in ("best", "pipeline") if (folder / part / INDEX).is_file()), None)
+        hint = f"; that of a run is {Path(name) / inside}" if inside else ""
+        raise PipelineError(f"{name}: holds no {INDEX}, so it is not a pipeline folder{hint}") from error
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise PipelineError(f"{name}: model_index.json names no synthesis network") from error
     if not isinstance(class_name, str) or class_name not in GENERATORS:

@@ -363,14 +363,23 @@ def test_a_hostile_discriminator_is_refused_in_one_line(damage: str, model: Path
         (["--freeze_discriminator", "-1", "--start_from", "a/b"], "must be at least 0"),
         (["--start_from", "a/b", "--grow_from", "c"], "a run begins with one thing"),
         (["--start_from", "a/b/c"], "no such folder, and not a Hub id"),
+        (["--start_from", ""], "name a pipeline folder"),
+        (["--start_from", "README.md"], "name a pipeline folder"),
         (["--start_from", "gan/networks"], "holds no model_index.json"),
         (["--start_from", "gan/pretrained"], "its generator is DCGANGenerator"),
+        (["--start_from", "gan/pretrained", "--revision", "v1"], "gan/pretrained is a folder"),
     ],
 )
 def test_a_mistake_is_one_line(flags: list[str], line: str, tiny_dataset: Path, tmp_path: Path):
     done = launch(command(tiny_dataset, tmp_path / "run", *flags))
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and line in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_is_named_instead_of_its_generator_is_told_so(straight: Path, tiny_dataset: Path, tmp_path: Path):
+    done = launch(command(tiny_dataset, tmp_path / "run", "--start_from", str(straight)))
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    assert f"that of a run is {straight / 'best'}" in done.stderr and not (tmp_path / "run").exists()
 
 
 def test_every_discriminator_can_be_shared():

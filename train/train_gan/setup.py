@@ -102,11 +102,10 @@ def build_networks(
         grown_from = grow(gan, args.grow_from)
     if args.autoencoder and not before:
         take_autoencoder(gan, args.autoencoder)
-    if start and start.pipeline:
-        taken = begin(gan, recipe, start)
-        if accelerator.is_main_process:
-            print(taken, file=sys.stderr)
+    taken = begin(gan, recipe, start) if start and start.pipeline else ""
     freeze(gan.discriminator, args.freeze_discriminator)
+    if taken and accelerator.is_main_process:
+        print(taken, file=sys.stderr)
     return gan, genres, grown_from
 
 
@@ -168,7 +167,8 @@ def open_run(
     images, seconds = restore(args, gan, folder, accelerator)
     if accelerator.is_main_process and images < recipe.total_images:
         folder.write_config(config)
-        if not images and not args.streaming and (line := what_to_expect(len(covers))):
+        measured = not (images or args.streaming or recipe.phases)  # of painters it was not
+        if measured and (line := what_to_expect(len(covers), start is not None)):
             say(line)
 
     if accelerator.num_processes > 1:

@@ -77,6 +77,10 @@ def find_start(args: argparse.Namespace, recipe: Recipe, before: dict[str, Any])
             raise UserError(f"--start_from {args.start_from}: the run in {args.output_dir} {began}; name a new folder")
         start = Start(told["model"], told) if told else None
         return start, _without_lessons(recipe, told["discriminator"], args.total_images) if told else recipe
+    if Path(args.start_from).is_file() or not args.start_from.strip():
+        raise UserError(f"--start_from {args.start_from}: name a pipeline folder, such as best/ of a run, or a Hub id")
+    if args.revision and Path(args.start_from).is_dir():
+        raise UserError(f"--revision {args.revision}: of a model on the Hub; {args.start_from} is a folder")
     try:
         pipeline, discriminators = load_with_discriminators(args.start_from, args.revision)
     except PipelineError as error:

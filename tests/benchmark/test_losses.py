@@ -1,12 +1,16 @@
 """The comparison of two revisions, really run for some steps against the last commit."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from tests.helpers import programs
 from train.benchmark import __main__ as benchmark
 from train.benchmark import losses
 from train.cli import UserError
@@ -47,6 +51,29 @@ def test_a_change_of_what_is_computed_is_seen_at_its_step(clone, tiny_dataset, m
         "HEAD: losses part at step 3, the same until step 2",
         "HEAD: losses part at step 2, the same until step 1",
     )
+
+
+def test_a_file_that_git_does_not_know_yet_is_part_of_the_working_tree(clone, tiny_dataset, monkeypatch, capsys):
+    (clone / "train" / "train_gan" / "novelty.py").write_text("LOUD = 1\n")
+    (clone / "train" / "train_gan" / "loop.py").open("a").write("\nfrom train.train_gan import novelty\n")
+    arguments = ("--against", "HEAD", "--steps", 1, "--dataset_name", tiny_dataset)
+    assert (
+        lines(monkeypatch, capsys, *arguments)[-1]
+        == "HEAD: the same losses, to five digits, at all of 1 steps until 1"
+    )
+
+
+def test_interrupted_it_leaves_neither_a_copy_nor_a_training(tiny_dataset, tmp_path):
+    command = [sys.executable, "-m", "train.benchmark", "losses", "--against", "HEAD"]
+    command += ["--dataset_name", str(tiny_dataset)]
+    started = programs.start(command, environment=os.environ | {"TMPDIR": str(tmp_path)}, genuine=True)
+    while not list(tmp_path.glob("benchmark-*/here/log")) and started.poll() is None:
+        time.sleep(0.01)
+    started.send_signal(signal.SIGTERM)
+    out, errors = started.communicate(timeout=60)
+    assert (started.returncode, errors, out) == (130, "train.benchmark: interrupted\n", "")
+    assert not list(tmp_path.glob("benchmark-*"))
+    assert str(tmp_path) not in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
 
 
 def test_mistakes_are_one_line(monkeypatch, capsys, tmp_path):

@@ -6,6 +6,7 @@ Every file of this folder that has a function `main` is a program, called by the
 """
 
 import ast
+import signal
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -42,4 +43,5 @@ def main() -> str:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as on Ctrl+C, so that what it started ends with it
     run(main, "train.benchmark")

@@ -76,10 +76,10 @@ def find_commit(revision: str) -> str:
 def copy_files(folder: Path, commit: str | None) -> None:
     """Copy the project's files as they are at a commit, or, for None, as they are now; they log at every step."""
     if commit is None:
-        listed = subprocess.run(
-            ["git", "ls-files", "-z", "--", "gan", "train"], cwd=ROOT, capture_output=True, check=True
-        )
-        for name in filter(None, listed.stdout.decode().split("\0")):
+        # new files, too, unless they are ignored: what was added to the project may already import them
+        command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", "gan", "train"]
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+        for name in filter(None, os.fsdecode(listed.stdout).split("\0")):
             if (ROOT / name).is_file():  # not deleted since the last commit
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / name).write_bytes((ROOT / name).read_bytes())

@@ -190,12 +190,24 @@ def browser():
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def _visitors(browser):
+    from tests.helpers.visiting import Visitors
+
+    return Visitors(browser)
+
+
 @pytest.fixture
-def context(browser):
+def visitors(_visitors):
+    """Whoever visits during a test: `visitors.arrive(...)` is one who was never here before."""
+    yield _visitors
+    _visitors.leave()
+
+
+@pytest.fixture
+def context(visitors):
     """A visitor who was never here before."""
-    context = browser.new_context(locale="en-US", has_touch=True)
-    yield context
-    context.close()
+    return visitors.arrive(locale="en-US", has_touch=True)
 
 
 @pytest.fixture

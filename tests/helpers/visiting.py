@@ -1,9 +1,11 @@
 """What visitors of the page see, read from a real browser."""
 
 import base64
+import json
 import re
+from urllib.parse import urlsplit
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, BrowserContext, Error, Page, expect
 
 
 # what is painted at a place of the plane, in tiles from its middle; null while nothing is
@@ -44,3 +46,50 @@ def details(page: Page, text: str | re.Pattern[str], tab: str = "#crate") -> Non
 def shown(page: Page) -> bytes:
     """The PNG in the sleeve."""
     return base64.b64decode(page.locator("#crate .sleeve img").get_attribute("src").partition(",")[2])
+
+
+class Visitors:
+    """Open contexts of a browser, in each a visitor who was never here, and keep them for the visitors to come.
+
+    In a context of its own every test would fetch Gradio's scripts anew, and compile them. A kept one forgets all of a
+    visitor, and keeps what every page of this machine has in common.
+    """
+
+    def __init__(self, browser: Browser):
+        self._browser = browser
+        self._idle: dict[str, list[BrowserContext]] = {}
+        self._busy: list[tuple[str, BrowserContext]] = []
+
+    def arrive(self, **options: object) -> BrowserContext:
+        """Return a context of these options, without pages, until `leave`."""
+        kind = json.dumps(options, sort_keys=True)
+        kept = self._idle.setdefault(kind, [])
+        context = kept.pop() if kept else self._browser.new_context(**options)
+        self._busy.append((kind, context))
+        return context
+
+    def leave(self) -> None:
+        """Close the pages of all who are here, and forget what they did."""
+        while self._busy:
+            kind, context = self._busy.pop()
+            try:
+                forget(context)
+            except Error:  # a page that is gone, or hangs
+                context.close()
+            else:
+                self._idle[kind].append(context)
+
+
+def forget(context: BrowserContext) -> None:
+    """Close all pages of a context, and clear what they stored, what they may do, and whether they have a network."""
+    context.set_offline(False)
+    context.clear_permissions()
+    context.clear_cookies()
+    origins = {"{0.scheme}://{0.netloc}".format(urlsplit(page.url)) for page in context.pages}
+    for page in context.pages:
+        page.close()
+    page = context.new_page()  # a blank one, to speak to the browser through
+    session = context.new_cdp_session(page)
+    for origin in origins:
+        session.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "all"})
+    page.close()

@@ -80,8 +80,8 @@ def test_programs_find_covers_by_colour(address: str, known: Survey) -> None:
         client.predict(["mauve"], api_name="/find")
 
 
-def test_the_page_opens_on_the_chosen_cover_and_finds_others_by_colour(browser, address: str, known: Survey) -> None:
-    page = browser.new_page()
+def test_the_page_opens_on_the_chosen_cover_and_finds_others_by_colour(visitors, address: str, known: Survey) -> None:
+    page = visitors.arrive().new_page()
     page.goto(address)
     expect(page.locator("#crate .details")).to_contain_text("Seed 18")
     page.get_by_role("button", name="red", exact=True).click()
@@ -95,11 +95,10 @@ def test_the_page_opens_on_the_chosen_cover_and_finds_others_by_colour(browser, 
     found.nth(1).click()
     expect(page.locator("#crate .details")).to_contain_text(f"Seed {best[1]}")
     expect(found.nth(1)).to_have_attribute("aria-pressed", "true")
-    page.context.close()
 
 
-def test_faders_have_names(browser, address: str) -> None:
-    page = browser.new_page()
+def test_faders_have_names(visitors, address: str) -> None:
+    page = visitors.arrive().new_page()
     page.goto(f"{address}?seed=1&tab=breed")
     expect(page.locator("#breed .fader .called")).to_have_text(
         ["darker – lighter", "Fader 2", "warmer – cooler", "Fader 4", "Fader 5", "Fader 6"]
@@ -107,11 +106,10 @@ def test_faders_have_names(browser, address: str) -> None:
     page.get_by_role("slider", name="From darker to lighter").focus()
     page.keyboard.press("End")
     expect(page.locator("#breed .stand")).to_have_attribute("data-address", re.compile("latents="))
-    page.context.close()
 
 
-def test_how_it_learned_is_scrubbed_under_its_scores(browser, address: str) -> None:
-    page = browser.new_page(reduced_motion="reduce")
+def test_how_it_learned_is_scrubbed_under_its_scores(visitors, address: str) -> None:
+    page = visitors.arrive(reduced_motion="reduce").new_page()
     page.goto(f"{address}?seed=1&tab=walk")
     page.click("#learned .draw")
     details, picture = page.locator("#learned .details"), page.locator("#learned img")
@@ -122,16 +120,14 @@ def test_how_it_learned_is_scrubbed_under_its_scores(browser, address: str) -> N
     assert picture.get_attribute("src") != last
     page.locator("#learned .moment").fill("2")
     expect(details).to_have_text("After about 200 covers: distance to real covers 7.00")
-    page.context.close()
 
 
-def test_without_them_nothing_is_shown(browser, pipeline: AlbumCoverPipeline) -> None:
+def test_without_them_nothing_is_shown(visitors, pipeline: AlbumCoverPipeline) -> None:
     with launched(build_page(pipeline, "user/covers")) as address:
-        page = browser.new_page()
+        page = visitors.arrive().new_page()
         page.goto(address)
         expect(page.locator("#crate .details")).to_contain_text("Seed 1")
         assert page.locator("#by_colour, #learned").count() == 0
-        page.context.close()
 
 
 def test_a_damaged_film_or_log_is_left_out(run: Path, tmp_path: Path) -> None:

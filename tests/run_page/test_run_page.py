@@ -23,6 +23,7 @@ from tests.helpers.visiting import NAMELESS
 
 
 WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+COLOURS = "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
 SHOWN = "performance.getEntriesByName('runs-shown')[0].startTime"
 LATE = 20_000  # ms until a page that asks every four seconds must have heard of something
 
@@ -55,15 +56,13 @@ def address(folders: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def look(browser) -> Iterator[Callable[..., Page]]:
+def look(visitors) -> Iterator[Callable[..., Page]]:
     """`look(address, width=..., **context)`: opens a page of runs, and at the end looks whether all was well."""
-    wrong, contexts = [], []
+    wrong = []
 
     def open_page(address: str, width: int = 1280, height: int = 900, **options: object) -> Page:
-        size = {"width": width, "height": height}
-        context = browser.new_context(**({"locale": "en-US", "viewport": size} | options))
-        contexts.append(context)
-        page = context.new_page()
+        page = visitors.arrive(**({"locale": "en-US"} | options)).new_page()
+        page.set_viewport_size({"width": width, "height": height})
         page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         ours = address.rstrip("/")
@@ -73,8 +72,6 @@ def look(browser) -> Iterator[Callable[..., Page]]:
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
     assert not wrong
 
 
@@ -208,15 +205,19 @@ def test_films_and_sheets_play(look, address: str):
     assert "after 96,000 covers" in sheet_of(page, "first")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280, 1440])
-def test_nothing_is_wider_than_the_window(look, address: str, width: int, scheme: str):
-    page = look(address, width, color_scheme=scheme)
-    assert page.evaluate(WIDER) == 0
-    colours = page.evaluate("[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]")
-    assert (colours[0] == "rgb(28, 25, 23)") == (scheme == "dark") == (colours[1] == "rgb(245, 245, 244)")
-    page.evaluate("scrollTo(0, 1500)")
-    expect(page.locator(".sheets")).to_be_in_viewport()  # beside, or above, the curves that one looks at
+def test_nothing_is_wider_than_the_window(look, address: str, width: int):
+    page = look(address, width)
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.evaluate("scrollTo(0, 0)")
+        assert page.evaluate(WIDER) == 0, scheme
+        body = page.evaluate(
+            "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
+        )
+        assert (body[0] == "rgb(28, 25, 23)") == (scheme == "dark") == (body[1] == "rgb(245, 245, 244)"), scheme
+        page.evaluate("scrollTo(0, 1500)")
+        expect(page.locator(".sheets")).to_be_in_viewport()  # beside, or above, the curves that one looks at
 
 
 def test_long_names_and_a_run_of_which_no_recipe_is_known(look, tmp_path: Path):

@@ -310,14 +310,8 @@ def test_a_swipe_up_scrolls_past_the_crate(visit, context):
     details(page, "Seed 4, daring 1")
 
 
-def test_in_german(browser, address: str):
-    context = browser.new_context(locale="de-DE")
-    page = context.new_page()
-    page.goto(address)
-    expect(page.get_by_role("tab", name="Kiste")).to_be_visible()
-    expect(page.get_by_role("button", name="Behalten")).to_be_visible()
-    expect(page.get_by_role("button", name="Überrasch mich")).to_be_visible()
-    assert page.evaluate("document.documentElement.lang") == "de"
+def test_in_german(visitors, address: str):
+    page = visitors.arrive(locale="de-DE").new_page()
     for query, sentence in (
         ("?seed=x", "Ein Seed ist eine ganze Zahl von 0 bis 4294967295."),
         ("?seed=1&truncation=9", "Wie gewagt (Truncation) ist eine Zahl von 0 bis 1,5."),
@@ -326,4 +320,7 @@ def test_in_german(browser, address: str):
     ):
         page.goto(address + query)
         expect(page.locator(".toast span")).to_have_text(sentence)
-    context.close()
+    expect(page.get_by_role("tab", name="Kiste")).to_be_visible()
+    expect(page.get_by_role("button", name="Behalten")).to_be_visible()
+    expect(page.get_by_role("button", name="Überrasch mich")).to_be_visible()
+    assert page.evaluate("document.documentElement.lang") == "de"

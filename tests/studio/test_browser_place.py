@@ -2,7 +2,6 @@
 
 import re
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.helpers.visiting import details
@@ -83,7 +82,7 @@ def test_a_seed_that_is_typed_and_a_slider_are_one_step_each(visit):
     assert page.evaluate("history.length") == before + 2
 
 
-def test_a_reload_and_a_link_find_the_tab_again(visit, context):
+def test_a_reload_and_a_link_find_the_tab_again(visit, visitors):
     page = visit("?seed=5")
     tab(page, "Breed")
     for generation in (1, 2):
@@ -100,12 +99,10 @@ def test_a_reload_and_a_link_find_the_tab_again(visit, context):
     expect(page.locator("#breed .details")).to_have_text("Generation 1")
     page.go_back()
     page.wait_for_url(re.compile("line="))
-    stranger = context.browser.new_context()  # who has only the link
-    other = stranger.new_page()
+    other = visitors.arrive().new_page()  # a stranger, who has only the link
     other.goto(page.url)
     expect(other.locator("#breed .details")).to_have_text("Generation 2")
     expect(other.locator("#breed .family button")).to_have_count(3)
-    stranger.close()
 
 
 def test_texts_and_film_are_in_the_address(visit):
@@ -140,11 +137,12 @@ def test_tabs_by_keys(visit):
     expect(page.get_by_role("tab", name="Crate")).to_have_attribute("aria-selected", "true")
 
 
-@pytest.mark.parametrize("width", (1440, 1280, 390))
-def test_all_tabs_are_reachable_without_a_menu(visit, width: int):
-    page = visit(width=width)
-    for name in ("Walk", "Finish", "Yours", "Breed", "Crate"):
-        tab(page, name)
-        expect(page.locator(f"#panel-{name.lower()}")).to_be_visible()
-        assert page.locator("[id^=panel-]:visible").count() == 1
-        assert page.get_by_role("tab", name=name).bounding_box()["height"] >= 44
+def test_all_tabs_are_reachable_without_a_menu_at_every_width(visit):
+    page = visit(width=390)
+    for width in (390, 1280, 1440):
+        page.set_viewport_size({"width": width, "height": 900})
+        for name in ("Walk", "Finish", "Yours", "Breed", "Crate"):
+            tab(page, name)
+            expect(page.locator(f"#panel-{name.lower()}")).to_be_visible()
+            assert page.locator("[id^=panel-]:visible").count() == 1, (width, name)
+            assert page.get_by_role("tab", name=name).bounding_box()["height"] >= 44, (width, name)

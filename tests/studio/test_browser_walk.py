@@ -47,9 +47,10 @@ def test_keepers_survive_a_reload_and_can_be_moved_and_taken_away(visit):
 
 
 def test_keeping_is_shown_and_told_and_the_page_stays_where_it_is(visit):
+    page = visit("?seed=6")
+    details(page, "Seed 6, daring 1")
     for width in (1280, 390):
-        page = visit("?seed=6", width=width)
-        details(page, "Seed 6, daring 1")
+        page.set_viewport_size({"width": width, "height": 900})
         page.locator("#crate .keep").scroll_into_view_if_needed()
         before = page.evaluate("scrollY"), page.locator("#crate .sleeve").bounding_box()["y"]
         page.locator("#crate .keep").click()
@@ -76,7 +77,7 @@ def test_two_tabs_of_a_browser_add_to_one_shelf(visit):
     assert kept(one) == kept(other) == ["Album cover: Seed 3", "Album cover: Seed 8"]
 
 
-def test_a_cover_gets_a_name_and_the_shelf_goes_elsewhere_as_a_file_or_a_link(visit, browser, tmp_path: Path):
+def test_a_cover_gets_a_name_and_the_shelf_goes_elsewhere_as_a_file_or_a_link(visit, visitors, tmp_path: Path):
     page = visit()
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     keep_seeds(page, 3, 8)
@@ -92,8 +93,7 @@ def test_a_cover_gets_a_name_and_the_shelf_goes_elsewhere_as_a_file_or_a_link(vi
     expect(page.locator(".toast span")).to_have_text("The link is copied.")
     link = page.evaluate("navigator.clipboard.readText()")
 
-    stranger = browser.new_context(locale="en-US")
-    other = stranger.new_page()
+    other = visitors.arrive(locale="en-US").new_page()  # a stranger
     other.goto(link)
     other.get_by_role("button", name="Add").click()
     expect(other.locator("#shelf li")).to_have_count(2)
@@ -107,7 +107,6 @@ def test_a_cover_gets_a_name_and_the_shelf_goes_elsewhere_as_a_file_or_a_link(vi
     other.set_input_files("#shelf .import", tmp_path / "other.json")
     expect(other.locator(".toast span")).to_have_text("This file holds no shelf.")
     expect(other.locator("#shelf li")).to_have_count(2)
-    stranger.close()
 
 
 # ---- the walk

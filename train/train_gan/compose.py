@@ -23,6 +23,7 @@ from gan.losses import (
     zero_centred_penalty,
 )
 from gan.networks.latents import LatentFeatures
+from gan.networks.painter import PainterGenerator
 from train.train_gan.double_backward import FastDoubleBackward
 from train.train_gan.tune import PaintedJudge
 from train.train_gan.updates import LARGEST_NORM, update
@@ -52,7 +53,7 @@ class Composing:
         waits: whether the composer learns nothing yet, because those who judge it are new.
     """
 
-    generator: nn.Module
+    generator: PainterGenerator
     critic: nn.Module
     features: LatentFeatures | None
     heads: nn.Module | None
@@ -98,6 +99,7 @@ class Composing:
         if self.heads is not None:
             self._teach_heads(real, fake.detach(), shifts)
         if self.painted is not None:
+            assert draw is not None
             some = slice(None, None, self.painted_every)
             self._shown |= self.painted.teach(real[some], fake.detach()[some], draw, self.learning_rate / 2)
         if not self.waits:
@@ -105,7 +107,7 @@ class Composing:
         return self._shown
 
     def _teach_critic(self, real: torch.Tensor, fake: torch.Tensor, conditions: Conditions) -> None:
-        logits, penalty = [], 0.0
+        logits, penalty = [], torch.zeros((), device=real.device)
         for kind in (real, fake):
             # at one cover in so many, the same ones however the processes share a batch
             rows = kind.unflatten(0, (-1, self.penalty_every))
@@ -127,6 +129,7 @@ class Composing:
         self._shown["gradient_norm_d"] = norm
 
     def _teach_heads(self, real: torch.Tensor, fake: torch.Tensor, shifts: tuple[int, int]) -> None:
+        assert self.features is not None and self.heads is not None and self.heads_optimizer is not None
         with self.autocast():
             with torch.no_grad():
                 maps = [self.features(shifted(kind, *shifts)) for kind in (real, fake)]
@@ -151,13 +154,13 @@ class Composing:
                 real_logits = self.critic(real, **conditions)
             loss = relativistic_generator_loss(real_logits, self.critic(fake, **conditions))
             self._shown["loss_g"] = loss.detach()
-            if self.heads is not None:
+            if self.heads is not None and self.features is not None:
                 self.heads.requires_grad_(False)
                 judged = self.heads(self.features(shifted(fake, *shifts))).mean()
                 loss = loss - self.heads_weight * judged
                 self._shown["loss_g_heads"] = -judged.detach()
                 self.heads.requires_grad_(True)
-        if self.painted is not None:
+        if self.painted is not None and draw is not None:
             judged = self.painted.verdict(fake[:: self.painted_every], draw)
             loss = loss - self.painted_weight * judged
             self._shown["loss_g_painted"] = -judged.detach()

@@ -1,6 +1,7 @@
 """Where a run's covers come from, and the batch that each step is computed from."""
 
 import sys
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -63,10 +64,6 @@ class Batches:
             other_labels=self._genres(self.covers, images, 1, images) if compares else None,
         )
 
-    def lacks(self, images: int) -> bool:
-        """Return False: every batch can be read at once."""
-        return False
-
     def held_out_at(self, images: int) -> tuple[torch.Tensor, torch.Tensor | None] | None:
         """Return as many held-out covers, and their genres, where the augmentation is to be adapted after this step.
 
@@ -118,15 +115,22 @@ def open_covers(
     Raises:
         UserError: no such dataset, or one that this recipe cannot be trained on.
     """
-    load = stream_covers if streaming else load_covers
-    more = {"seed": recipe.seed, "labelled": recipe.class_conditional}
-    more |= {"config_name": config_name, "label_column": label_column}
+    read: Callable[..., Covers | StreamedCovers] = stream_covers if streaming else load_covers
+    load = partial(
+        read,
+        dataset_name,
+        recipe.resolution,
+        seed=recipe.seed,
+        labelled=recipe.class_conditional,
+        config_name=config_name,
+        label_column=label_column,
+    )
     try:
-        covers = load(dataset_name, recipe.resolution, "train", **more)
+        covers = load("train")
     except CoversError as error:
         raise UserError(str(error)) from error
     try:
-        held_out = load(dataset_name, recipe.resolution, "validation", **more)
+        held_out = load("validation")
         if len(held_out) < FEWEST:
             raise CoversError(f"--dataset_name {dataset_name} holds out too few covers, {len(held_out)}")
     except CoversError as error:

@@ -82,14 +82,15 @@ def encode(
             these; None: their own.
     """
     config, device = painter.generator.config, painter.generator.latent_mean.device
-    latents, seen, colours, count, sums, squares = [], [], [], 0, 0.0, 0.0
+    parts, seen, colours, count = [], [], [], 0
+    sums = squares = torch.zeros(())
     for first in tqdm(range(0, len(covers), AT_ONCE), "Encoding", unit=f"{AT_ONCE} covers", leave=False):
         pixels = covers[range(first, min(first + AT_ONCE, len(covers)))]
         images = to_float(pixels.to(device)).contiguous(memory_format=torch.channels_last)
         with autocast():
-            latents.append(painter.encoder(images).float().cpu())
+            parts.append(painter.encoder(images).float().cpu())
             maps = features(images)[SCALES] if features else []
-            if maps and config.clusters:
+            if features and config.clusters:
                 seen.append(features.pool(maps[-1]).cpu())
         if config.palette:
             colours.append(palettes(pixels.cpu()))
@@ -98,17 +99,18 @@ def encode(
             sums = sums + torch.cat([found.mean(2).sum(0) for found in flat]).cpu()
             squares = squares + torch.cat([found.square().mean(2).sum(0) for found in flat]).cpu()
             count += len(pixels)
-    latents = torch.cat(latents)
+    latents = torch.cat(parts)
     deviation, mean = torch.std_mean(latents, (0, 2, 3))
     if scale is not None:
         mean, deviation = scale
     map_means = sums / count if count else torch.zeros(0)
     map_deviations = (squares / count - map_means.square()).clamp_min(1e-8).sqrt() if count else torch.zeros(0)
-    clusters, centres, *scale = torch.zeros(0, dtype=torch.int64), *(torch.zeros(0) for _ in range(3))
+    clusters, centres = torch.zeros(0, dtype=torch.int64), torch.zeros(0)
+    seen_mean = seen_deviation = torch.zeros(0)
     if seen:
-        seen = torch.cat(seen)
-        clusters, centres = find_clusters(seen, config.clusters, seeded(0, CLUSTERS))
-        scale = [seen.mean(0), seen.std(0).clamp_min(1e-6)]
+        all_seen = torch.cat(seen)
+        clusters, centres = find_clusters(all_seen, config.clusters, seeded(0, CLUSTERS))
+        seen_mean, seen_deviation = all_seen.mean(0), all_seen.std(0).clamp_min(1e-6)
     return Encoded(
         ((latents - mean[:, None, None]) / deviation[:, None, None]).half(),
         mean,
@@ -116,7 +118,8 @@ def encode(
         torch.cat(colours) if colours else torch.zeros(0, 12),
         clusters,
         centres,
-        *scale,
+        seen_mean,
+        seen_deviation,
         map_means.float(),
         map_deviations.float(),
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from gan.networks.r3gan import R3GANDiscriminator, R3GANGenerator
+from gan.networks.r3gan import Downsample, R3GANDiscriminator, R3GANGenerator, Upsample
 from train.cli import UserError, full_disk_in_one_line
 from train.device import is_no_memory
 from train.train_gan.checkpoints import Checkpoints
@@ -77,11 +77,15 @@ def grow_r3gan_generator(small: R3GANGenerator, large: R3GANGenerator) -> None:
     Raises:
         IndexError, RuntimeError, ValueError: `large` is not `small` with one stage more.
     """
-    same, new = large.layers[: len(small.layers)], large.layers[len(small.layers) :]
+    layers = list(large.layers)
+    same, new = layers[: len(small.layers)], layers[len(small.layers) :]
     _copy([*small.layers, small.scale, small.genre_embedding], [*same, large.scale, large.genre_embedding])
     large.basis.copy_(small.basis)
     colours = small.to_rgb.weight.flatten(1)
-    fewer = _keep(colours, new[0].project)
+    first = new[0]
+    if not isinstance(first, Upsample):
+        raise ValueError("not the beginning of a stage")
+    fewer = _keep(colours, first.project)
     large.to_rgb.weight.copy_((colours @ fewer.T)[..., None, None])
 
 
@@ -92,14 +96,18 @@ def grow_r3gan_discriminator(small: R3GANDiscriminator, large: R3GANDiscriminato
     Raises:
         AttributeError, RuntimeError, ValueError: `large` is not `small` with one stage more.
     """
-    more = len(large.layers) - len(small.layers)
-    new, same = large.layers[:more], large.layers[more:]
+    layers = list(large.layers)
+    more = len(layers) - len(small.layers)
+    new, same = layers[:more], layers[more:]
     _copy(
         [*small.layers, small.basis, small.to_logit, small.genre_embedding],
         [*same, large.basis, large.to_logit, large.genre_embedding],
     )
     colours = small.from_rgb.weight.flatten(1)
-    fewer = _keep(colours.T, new[-1].project)
+    last = new[-1]
+    if not isinstance(last, Downsample):
+        raise ValueError("not the end of a stage")
+    fewer = _keep(colours.T, last.project)
     large.from_rgb.weight.copy_((fewer @ colours)[..., None, None])
 
 
@@ -115,6 +123,7 @@ def _keep(colours: torch.Tensor, project: nn.Module) -> torch.Tensor:
     """
     if isinstance(project, nn.Identity):
         return torch.eye(colours.shape[1])
+    assert isinstance(project, nn.Conv2d)
     weight = project.weight.flatten(1).to(colours.device)  # the larger network may be on a GPU already
     random = weight if weight.shape[1] == colours.shape[1] else weight.T
     rows = torch.cat((colours, random[COLOURS:]))
@@ -126,8 +135,11 @@ def _keep(colours: torch.Tensor, project: nn.Module) -> torch.Tensor:
 
 def _copy(layers: Sequence[nn.Module | None], to: Sequence[nn.Module | None]) -> None:
     for layer, other in zip(layers, to, strict=True):
-        if layer is not other:  # both None where there are no genres
-            other.load_state_dict(layer.state_dict())
+        if layer is None and other is None:  # there are no genres
+            continue
+        if layer is None or other is None:
+            raise ValueError("one of them has genres")
+        other.load_state_dict(layer.state_dict())
 
 
 # By a recipe's `network:`, the generator's and the discriminator's; where something is normalised there is no such

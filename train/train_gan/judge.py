@@ -7,7 +7,9 @@ from torch import nn
 from gan.errors import first_line
 from gan.pipeline import AlbumCoverPipeline
 from train.metrics.best import best_of, is_best
+from train.metrics.evaluation import Evaluation
 from train.sheet import SHEET_SEEDS
+from train.train_gan.phases import PhaseTrainer
 from train.train_gan.run import Run
 from train.train_gan.start import discriminators_of
 
@@ -18,7 +20,7 @@ def evaluate(run: Run) -> None:
         return
     with run.monitor.pause():
         run.measured = run.images
-        if best := run.monitor.attempt("evaluation", partial(best_average, run)):
+        if best := run.monitor.attempt("evaluation", partial(best_average, run, run.evaluation)):
             scores, average = best
             run.averages.choose(scores["ema_sigma"])
             run.averages.keep(average, run.images)
@@ -28,9 +30,9 @@ def evaluate(run: Run) -> None:
             run.monitor.evaluated(run.images, scores)
 
 
-def best_average(run: Run) -> tuple[dict[str, float], nn.Module]:
+def best_average(run: Run, evaluation: Evaluation) -> tuple[dict[str, float], nn.Module]:
     """Return what was measured of the average that measures best, and that average, ready to draw with."""
-    evaluation, scores, averages = run.evaluation, [], run.averages.all_ready()
+    scores, averages = [], run.averages.all_ready()
     for sigma, average in zip(run.averages.sigmas, averages, strict=True):
         score = {"ema_sigma": sigma} | evaluation(average)
         if evaluation.features:
@@ -53,6 +55,7 @@ def draw(run: Run) -> None:
     if run.is_main:
         with run.monitor.pause():
             if not run.draws:
+                assert run.evaluation is not None and isinstance(run.trainer, PhaseTrainer)
                 covers = run.evaluation.real[: SHEET_SEEDS // 2]
                 run.folder.save_repainted(covers, run.trainer.repaint(covers), run.images)
             else:
@@ -73,10 +76,12 @@ def pipeline_of(run: Run, average: nn.Module) -> tuple[AlbumCoverPipeline, dict[
 
 def look_for_copies(run: Run) -> None:
     """Look for copies of training covers among generated ones; write copies.json, and say what was found."""
-    average = run.averages.ready(run.images)
-    if found := run.monitor.attempt("the look for copies", lambda: run.evaluation.copies(average)):
+    evaluation, average = run.evaluation, run.averages.ready(run.images)
+    if evaluation is None:
+        return
+    if found := run.monitor.attempt("the look for copies", lambda: evaluation.copies(average)):
         run.folder.save_copies(found, run.images)
         line = "of {samples} generated covers {found} look like one of {training_covers:,} training covers"
-        if run.evaluation.unseen:
+        if evaluation.unseen:
             line += "; of as many held-out covers {held_out_found} do"
         run.monitor.say(line.format(**found))

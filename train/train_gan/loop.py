@@ -38,12 +38,22 @@ def steps(
     """
     size = trainer.recipe.train_batch_size
     while images < trainer.recipe.total_images:
-        batch = batches.at(images)
-        measured = trainer.step(batch, images)
-        if held_out := batches.held_out_at(images):
-            trainer.adapt_augmentation(batch, *held_out, images=ADAPTING_STEPS * size)
+        measured = _step(trainer, batches, images)
         images += size
         yield images, measured
+
+
+def _step(trainer: Trainer | PhaseTrainer, batches: Batches | PhaseBatches, images: int) -> dict[str, torch.Tensor]:
+    """Take the step that follows `images` covers; trainer and batches are of the same kind of recipe."""
+    if isinstance(trainer, PhaseTrainer):
+        assert isinstance(batches, PhaseBatches)
+        return trainer.step(batches.at(images), images)
+    assert isinstance(batches, Batches)
+    batch = batches.at(images)
+    measured = trainer.step(batch, images)
+    if held_out := batches.held_out_at(images):
+        trainer.adapt_augmentation(batch, *held_out, images=ADAPTING_STEPS * trainer.recipe.train_batch_size)
+    return measured
 
 
 def loop(run: Run) -> str:
@@ -60,11 +70,12 @@ def loop(run: Run) -> str:
 def prepare(run: Run) -> bool:
     """Compute what the next step needs and takes minutes, such as the latents of all covers; return whether somebody
     asked to stop meanwhile, so that it was left."""
-    if not run.batches.lacks(run.images):
+    batches = run.batches
+    if isinstance(batches, Batches) or not batches.lacks(run.images):
         return False
     with run.monitor.pause():
-        run.stop.in_time(run.batches.prepare)
-    return run.batches.lacks(run.images)
+        run.stop.in_time(batches.prepare)
+    return batches.lacks(run.images)
 
 
 def after_step(run: Run, images: int, measured: dict[str, torch.Tensor]) -> bool:

@@ -148,7 +148,7 @@ class Monitor:
         if skipped := self.skipped.pop_count():
             self.warn([f"{skipped} of the last {LOG_STEPS} updates had no finite gradient and were skipped"])
             values["skipped_updates"] = skipped
-        if self.trainer.recipe.augmentation == "auto":
+        if isinstance(self.trainer, Trainer) and self.trainer.recipe.augmentation == "auto":
             control = self.trainer.gan.augmentation
             values |= {"augmentation": round(control.probability, 5), "r_v": round(control.r_v, 5)}
         now = time.monotonic()

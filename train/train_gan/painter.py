@@ -1,7 +1,9 @@
 """Everything that a run with phases changes: the painter's networks, those that judge them, their optimisers."""
 
 import copy
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -72,45 +74,55 @@ def build_painter(recipe: Recipe, device: torch.device, genres: list[str]) -> Pa
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mixed_seed(recipe.seed, INITIALISATION))
         try:
-            networks = _networks(recipe, genres)
+            networks = Networks(recipe, genres)
         except (TypeError, ValueError, ZeroDivisionError, IndexError, RuntimeError) as error:
             raise UserError(f"recipe: {error}") from error
-    networks = {name: n.to(device, memory_format=torch.channels_last).train() for name, n in networks.items()}
-    generator, decoder = networks["generator"], networks["generator"].decoder
+    for network in vars(networks).values():
+        move: Any = network.to  # torch's types know no `memory_format` there
+        move(device, memory_format=torch.channels_last)
+        network.train()
+    generator = networks.generator
     composer = [weight for name, weight in generator.named_parameters() if not name.startswith("decoder.")]
 
-    def adam(parameters: list[nn.Parameter], betas: tuple[float, float]) -> torch.optim.Optimizer:
+    def adam(parameters: Iterable[nn.Parameter], betas: tuple[float, float]) -> torch.optim.Optimizer:
         return torch.optim.Adam(parameters, betas=betas, fused=True)
 
     smooth, adversarial = (0.9, 0.95), (recipe.adam_beta1, recipe.at("adam_beta2", 0))
     return Painter(
-        **networks,
+        **vars(networks),
         ema=nn.ModuleList(copy.deepcopy(generator) for _ in recipe.ema_sigma).eval().requires_grad_(False),
-        painting_optimizer=adam([*networks["encoder"].parameters(), *decoder.parameters()], smooth),
-        patch_optimizer=adam(list(networks["patch_critic"].parameters()), (0.0, 0.95)),
-        student_optimizer=adam(list(networks["student"].parameters()), (0.9, 0.98)),
+        painting_optimizer=adam([*networks.encoder.parameters(), *generator.decoder.parameters()], smooth),
+        patch_optimizer=adam(networks.patch_critic.parameters(), (0.0, 0.95)),
+        student_optimizer=adam(networks.student.parameters(), (0.9, 0.98)),
         generator_optimizer=adam(composer, adversarial),
-        discriminator_optimizer=adam(list(networks["discriminator"].parameters()), adversarial),
-        heads_optimizer=adam(list(networks["heads"].heads.parameters()), adversarial),
-        painted_optimizer=adam(list(networks["painted_heads"].heads.parameters()), adversarial),
+        discriminator_optimizer=adam(networks.discriminator.parameters(), adversarial),
+        heads_optimizer=adam(networks.heads.heads.parameters(), adversarial),
+        painted_optimizer=adam(networks.painted_heads.heads.parameters(), adversarial),
     )
 
 
-def _networks(recipe: Recipe, genres: list[str]) -> dict[str, nn.Module]:
-    judging = dict(recipe.discriminator)
-    student_width = judging.pop("student_width", STUDENT_WIDTH)
-    generator = PainterGenerator(resolution=recipe.resolution, genres=genres, **recipe.generator)
-    config = generator.config
-    latents = {"latent_channels": config.latent_channels, "positions": config.resolution // SCALE}
-    conditions = {"genres": genres, "clusters": config.clusters, "palette": config.palette}
-    # without features neither learns nor judges; small ones keep the checkpoint's shape
-    seen = latents | {"positions": max(16, latents["positions"])}
-    return {
-        "generator": generator,
-        "encoder": Encoder(latent_channels=config.latent_channels),
-        "patch_critic": PatchDiscriminator(),
-        "student": LatentFeatures(**seen, width=student_width),
-        "discriminator": LatentDiscriminator(**latents, **judging, **conditions),
-        "heads": ProjectedDiscriminator(sizes=[seen["positions"] // 2**k for k in range(3)]),
-        "painted_heads": ProjectedDiscriminator(TAPS, [2 * seen["positions"] // 2**k for k in range(4)]),
-    }
+class Networks:
+    """Hold new networks of a recipe, on the CPU, by the names that `Painter` has for them."""
+
+    def __init__(self, recipe: Recipe, genres: list[str]):
+        judging: dict[str, Any] = dict(recipe.discriminator)
+        student_width = judging.pop("student_width", STUDENT_WIDTH)
+        sizes: dict[str, Any] = dict(recipe.generator)
+        self.generator = PainterGenerator(resolution=recipe.resolution, genres=genres, **sizes)
+        config = self.generator.config
+        channels, positions = config.latent_channels, config.resolution // SCALE
+        # without features neither learns nor judges; small ones keep the checkpoint's shape
+        seen = max(16, positions)
+        self.encoder = Encoder(latent_channels=channels)
+        self.patch_critic = PatchDiscriminator()
+        self.student = LatentFeatures(latent_channels=channels, positions=seen, width=student_width)
+        self.discriminator = LatentDiscriminator(
+            latent_channels=channels,
+            positions=positions,
+            **judging,
+            genres=genres,
+            clusters=config.clusters,
+            palette=config.palette,
+        )
+        self.heads = ProjectedDiscriminator(sizes=[seen // 2**k for k in range(3)])
+        self.painted_heads = ProjectedDiscriminator(TAPS, [2 * seen // 2**k for k in range(4)])

@@ -4,15 +4,17 @@ paint -> latents of all covers -> distil -> compose -> tune. Whatever a step is 
 covers shown), and whatever it changes is in `Painter`, so a run goes on exactly where it stopped, in any phase.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 
 from gan.augment import draw_augmentation
 from gan.networks.efficientnet_lite import EfficientNetLite, load_efficientnet_lite
-from gan.networks.painter import SCALE
+from gan.networks.painter import SCALE, PainterGenerator
 from train.cli import UserError
 from train.covers import Covers, seeded, send, to_float, to_uint8
 from train.device import half_precision
@@ -48,7 +50,7 @@ class PhaseBatch:
     """Hold what one step is computed from: the arguments of its phase's `step`."""
 
     phase: str
-    arguments: dict[str, object]
+    arguments: dict[str, Any]
 
 
 @dataclass
@@ -74,24 +76,21 @@ class PhaseTrainer:
     started: bool = False
     learning: str = field(default="", init=False)  # the phase whose networks may learn
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         p, each = self.gan, (self.autocast, self.accelerator)
-        student, heads, heads_optimizer = p.student, p.heads, p.heads_optimizer
-        if self.features is None:
-            student = heads = heads_optimizer = None
+        sees = self.features is not None
         composing = Composing(
             p.generator,
             p.discriminator,
-            student,
-            heads,
+            p.student if sees else None,
+            p.heads if sees else None,
             p.generator_optimizer,
             p.discriminator_optimizer,
-            heads_optimizer,
+            p.heads_optimizer if sees else None,
             *each,
             penalty_every=self.recipe.gradient_penalty_every,
         )
-        judge = PaintedJudge(p.generator.paint, self.features, p.painted_heads, p.painted_optimizer, *each)
-        self.phases = {
+        self.phases: dict[str, Painting | Distilling | Composing] = {
             "paint": Painting(
                 p.encoder,
                 p.generator.decoder,
@@ -101,10 +100,13 @@ class PhaseTrainer:
                 p.patch_optimizer,
                 *each,
             ),
-            "distil": Distilling(p.student, self.features, p.generator.paint, p.student_optimizer, *each),
             "compose": composing,
-            "tune": replace(composing, painted=judge),
         }
+        if self.features is not None:
+            paint = p.generator.paint
+            judge = PaintedJudge(paint, self.features, p.painted_heads, p.painted_optimizer, *each)
+            self.phases["distil"] = Distilling(p.student, self.features, paint, p.student_optimizer, *each)
+            self.phases["tune"] = replace(composing, painted=judge)
 
     def step(self, batch: PhaseBatch, images: int) -> dict[str, torch.Tensor]:
         """Let the networks of a phase learn.
@@ -119,10 +121,11 @@ class PhaseTrainer:
         recipe = self.recipe
         self._let_learn(batch.phase)
         composed = images - recipe.before_composing
-        for composing in (self.phases["compose"], self.phases["tune"]):
-            composing.learning_rate = recipe.at("learning_rate", images)
-            composing.penalty_weight = recipe.at("gradient_penalty_weight", images)
-            composing.waits = composed < self.warm_up
+        for phase in self.phases.values():
+            if isinstance(phase, Composing):
+                phase.learning_rate = recipe.at("learning_rate", images)
+                phase.penalty_weight = recipe.at("gradient_penalty_weight", images)
+                phase.waits = composed < self.warm_up
         measured = self.phases[batch.phase].step(**batch.arguments)
         if batch.phase in ("compose", "tune") and composed >= self.warm_up:
             update_averages(self.gan.ema, self.gan.generator, recipe, composed)
@@ -138,6 +141,7 @@ class PhaseTrainer:
         self.gan.generator.decoder.requires_grad_(phase == "paint")
         if phase == "compose":
             for average in self.gan.ema:  # each paints as was learned
+                assert isinstance(average, PainterGenerator)
                 average.decoder.load_state_dict(self.gan.generator.decoder.state_dict())
         self.learning = phase
 
@@ -145,7 +149,8 @@ class PhaseTrainer:
     def mean_logit(self, covers: torch.Tensor, labels: torch.Tensor | None = None) -> float:
         """Return the mean logit of (N, H, W, 3) uint8 covers, of (N,) int64 genres. Nothing is learned from them."""
         found, inputs = [], [covers] if labels is None else [covers, send(labels, self.accelerator.device)]
-        for pixels, *genres in zip(*(tensor.split(LOOKED_AT) for tensor in inputs), strict=True):
+        parts: Iterable[tuple[torch.Tensor, ...]] = zip(*(tensor.split(LOOKED_AT) for tensor in inputs), strict=True)
+        for pixels, *genres in parts:
             with self.autocast():
                 found.append(self.gan.discriminator(self._encode(pixels), *genres))
         return torch.cat(found).mean().item()
@@ -201,22 +206,19 @@ class PhaseBatches:
         """Return whether the step that follows `images` covers reads latents, and they are not here yet."""
         return self.encoded is None and self.recipe.phase(images).name != "paint"
 
-    def held_out_at(self, images: int) -> None:
-        """Return None: no augmentation is adapted."""
-
     def at(self, images: int) -> PhaseBatch:
         """Return this process's share of the batch that follows `images` covers."""
         phase, _, done = self.recipe.phase(images)
         indices = self.covers.indices(images, self.batch_size)
-        arguments = getattr(self, f"_{phase}")(images, indices)
+        arguments: dict[str, Any] = getattr(self, f"_{phase}")(images, indices)
         return PhaseBatch(phase, arguments | ({"done": done} if phase in ("paint", "distil") else {}))
 
     def _paint(self, images: int, indices: torch.Tensor) -> dict[str, object]:
         """A random part of each cover, and noise for its latents."""
         side = self.config.resolution
         part = min(PART, side)
-        corners = torch.randint(0, side - part + 1, (self.batch_size, 2), generator=self._random(PARTS, images))
-        covers, corners = self.covers[indices[self.share]], corners[self.share].tolist()
+        places = torch.randint(0, side - part + 1, (self.batch_size, 2), generator=self._random(PARTS, images))
+        covers, corners = self.covers[indices[self.share]], places[self.share].tolist()
         parts = torch.stack([c[y : y + part, x : x + part] for c, (y, x) in zip(covers, corners, strict=True)])
         shape = (self.batch_size, self.config.latent_channels, part // SCALE, part // SCALE)
         return {
@@ -238,23 +240,24 @@ class PhaseBatches:
         }
 
     def _tune(self, images: int, indices: torch.Tensor) -> dict[str, object]:
-        seen = torch.arange(self.batch_size)[self.share][:: self.trainer.phases["tune"].painted_every]
+        seen = torch.arange(self.batch_size)[self.share][:: Composing.painted_every]
         draw = draw_augmentation(self.batch_size, AUGMENTATION, self._random(AUGMENTED, images))
         return self._compose(images, indices) | {"draw": draw[seen].moved(self._send)}
 
     def _conditions(self, images: int, indices: torch.Tensor) -> Conditions:
         """What is asked of each cover: its own genre, kind and colours, or any."""
-        config, encoded, conditions = self.config, self.encoded, {}
+        config, conditions = self.config, {}
         chance = torch.rand(3, self.batch_size, generator=self._random(DROPPED, images))
         if config.genres:
+            assert self.covers.labels is not None
             labels = self.covers.labels[indices]
             conditions["labels"] = with_some_dropped(labels, chance[0], len(config.genres))
         if config.clusters:
             told = chance[1] < KEPT["clusters"]
-            conditions["clusters"] = torch.where(told, encoded.clusters[indices], config.clusters)
+            conditions["clusters"] = torch.where(told, self._encoded().clusters[indices], config.clusters)
         if config.palette:
             told = chance[2] < KEPT["palette"]
-            conditions["palette"] = encoded.palettes[indices] * told[:, None]
+            conditions["palette"] = self._encoded().palettes[indices] * told[:, None]
         return {name: self._send(value[self.share]) for name, value in conditions.items()}
 
     def _normal(self, images: int) -> torch.Tensor:
@@ -262,9 +265,13 @@ class PhaseBatches:
         return self._send(torch.randn(shape, generator=self._random(LATENTS, images))[self.share])
 
     def _latents(self, indices: torch.Tensor) -> torch.Tensor:
+        return self._encoded().latents[indices].float()
+
+    def _encoded(self) -> Encoded:
         if self.encoded is None:
             self.prepare()
-        return self.encoded.latents[indices].float()
+        assert self.encoded is not None
+        return self.encoded
 
     def prepare(self) -> None:
         """Read the latents of all covers, or compute them; the main process does so for all of one machine."""

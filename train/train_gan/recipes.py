@@ -21,14 +21,13 @@ Count = Annotated[int, Field(ge=1)]
 Number = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
+# [start, end] of a schedule
+Numbers = Annotated[list[Number], Field(min_length=2, max_length=2)]
+Shares = Annotated[list[Share], Field(min_length=2, max_length=2)]
+Probabilities = Annotated[list[Probability], Field(min_length=2, max_length=2)]
 PHASES = ("paint", "distil", "compose", "tune")  # of a painter, in this order
 # arguments of a network's class, such as `width: 64` and `normalisation: none`
 Sizes = dict[str, Count | Literal["batch", "spectral", "none"]]
-
-
-def _ends(number: object) -> object:
-    """[start, end] of a schedule whose values are each a `number`."""
-    return Annotated[list[number], Field(min_length=2, max_length=2)]
 
 
 class Phase(NamedTuple):
@@ -53,17 +52,17 @@ class Recipe:
     generator: Sizes = Field(default_factory=dict)  # arguments of the network's classes beside the resolution
     discriminator: Sizes = Field(default_factory=dict)
     gradient_penalty: Literal["none", "zero-centred", "one-centred"] = "none"  # zero-centred: R1 + R2; one: WGAN-GP
-    gradient_penalty_weight: Number | _ends(Number) = 0.0
+    gradient_penalty_weight: Number | Numbers = 0.0
     # zero-centred: taken at one cover in so many of each batch (not at one step in so many), which is right on
     # average and saves second derivatives, for discriminators that judge each cover alone
     gradient_penalty_every: Count = 1
     discriminator_steps: Count = 1  # steps of the discriminator for one of the generator
     train_batch_size: Count = 64  # over all processes together
-    learning_rate: Number | _ends(Number) = 2e-4
+    learning_rate: Number | Numbers = 2e-4
     adam_beta1: Share = 0.0
-    adam_beta2: Share | _ends(Share) = 0.99
+    adam_beta2: Share | Shares = 0.99
     # probability of each transformation; auto: found out on held-out covers
-    augmentation: Literal["auto"] | Probability | _ends(Probability) = 0.0
+    augmentation: Literal["auto"] | Probability | Probabilities = 0.0
     schedule_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0  # share of the run over which schedules run
     # widths of the averages of the generator's weights, relative to the run so far (Karras et al. 2024, section 3)
     ema_sigma: list[Annotated[float, Field(ge=1e-3, lt=0.28)]] = Field(default_factory=lambda: [0.05, 0.10])
@@ -129,7 +128,9 @@ class Recipe:
 
     def length(self, phase: str) -> int:
         """Return how many covers are shown in a phase; composing takes the rest."""
-        return self.phases.get(phase, 0) if phase != "compose" else self.total_images - sum(self.phases.values())
+        if phase == "compose":
+            return self.total_images - sum(self.phases.values())
+        return next((length for name, length in self.phases.items() if name == phase), 0)
 
     def phase(self, images: int) -> Phase:
         """Return the phase after `images` covers; of a recipe without phases, one without a name."""

@@ -72,7 +72,7 @@ def open_start(args: argparse.Namespace, recipe: Recipe, accelerator: Accelerato
     before = RunFolder(args.output_dir).previous_config() if args.output_dir else {}
     with accelerator.local_main_process_first():  # which downloads it
         start, recipe = find_start(args, recipe, before)
-    if args.freeze_discriminator and not start.told["discriminator"]:
+    if args.freeze_discriminator and not (start and start.told["discriminator"]):
         raise UserError(f"--freeze_discriminator: {args.start_from} brings no discriminator")
     return start, recipe
 
@@ -99,8 +99,10 @@ def build_networks(
     before = RunFolder(args.output_dir).previous_config() if args.output_dir else {}
     grown_from = before.get("grown_from")  # a run that goes on needs the smaller one no more
     if args.grow_from and not grown_from:
+        assert isinstance(gan, GAN)  # see check_phases
         grown_from = grow(gan, args.grow_from)
     if args.autoencoder and not before:
+        assert isinstance(gan, Painter)
         take_autoencoder(gan, args.autoencoder)
     taken = begin(gan, recipe, start) if start and start.pipeline else ""
     freeze(gan.discriminator, args.freeze_discriminator)
@@ -136,9 +138,9 @@ def open_run(
     with accelerator.local_main_process_first():
         source = (args.dataset_name, recipe, args.streaming, args.dataset_config_name, args.label_column)
         covers, held_out = open_covers(*source)
-    if not recipe.phases:
+    if isinstance(gan, GAN):
         gan.augmentation.probability = initial_probability(len(covers))
-    elif len(covers) < (kinds := recipe.generator.get("clusters", 0)):
+    elif len(covers) < (kinds := gan.generator.config.clusters):
         short = f"{len(covers)} covers are fewer than generator.clusters, {kinds}"
         raise UserError(f"--dataset_name {args.dataset_name}: {short}")
 
@@ -152,7 +154,7 @@ def open_run(
         streaming=args.streaming,
         genres=genres,
         grown_from=grown_from,
-        started_from=start and start.told,
+        started_from=start.told if start else None,
         freeze_discriminator=args.freeze_discriminator,
         mixed_precision=precision(args.mixed_precision, before, accelerator.device),
         device=name_of(accelerator.device),
@@ -176,7 +178,10 @@ def open_run(
             synchronise(network)
     bf16 = config.mixed_precision == "bf16"
     warm_up = start.warm_up if start else 0
-    if recipe.phases:
+    trainer: Trainer | PhaseTrainer
+    batches: Batches | PhaseBatches
+    if isinstance(gan, Painter):
+        assert isinstance(covers, Covers)  # see check_phases
         trainer = PhaseTrainer(gan, recipe, accelerator, bf16, frozen, warm_up, started=start is not None)
         batches = PhaseBatches(trainer, covers, folder.encoded)
     else:

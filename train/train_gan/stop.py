@@ -5,13 +5,15 @@ import signal
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from train.cli import LAUNCHED
 
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+
+Result = TypeVar("Result")
 
 
 def launcher() -> int | None:
@@ -51,7 +53,7 @@ class Stop:
             accelerator.set_trigger()
         return step % self.ask_steps == 0 and accelerator.check_trigger()
 
-    def in_time(self, work: Callable[[], object]) -> object | None:
+    def in_time(self, work: Callable[[], Result]) -> Result | None:
         """Return the result of `work`, or None where a signal comes first: such work is made up for later."""
         try:
             with self._at_once():

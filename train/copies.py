@@ -50,12 +50,14 @@ def table(found: Copies) -> str:
         ("held-out", "bits of 64", found.held_out_bits),
         ("held-out", "features", found.held_out_feature_distance),
     ):
-        lines.append(f"{f'{who}, {what}':<34}" + "".join(f"{value:>8.2f}" for value in values.values()))
+        numbers = (values or {}).values()  # none where nothing is held out
+        lines.append(f"{f'{who}, {what}':<34}" + "".join(f"{value:>8.2f}" for value in numbers))
     return "\n".join(lines)
 
 
 def draw_pairs(covers: torch.Tensor, train: Covers, found: Nearest) -> Image.Image:
     """Draw the nearest pairs, generated left, training cover right: 16 by features, then 16 by hash, copies first."""
+    assert found.distance is not None and found.by_distance is not None
     by_features = np.argsort(found.distance)
     by_hash = np.lexsort((found.distance, found.bits, ~found.copied))
     chosen = [(i, found.by_distance[i]) for i in by_features[: PAIRS // 2]]

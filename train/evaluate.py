@@ -6,6 +6,7 @@ python -m train.evaluate --model runs/first/pipeline --dataset_name covers-64
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from accelerate import Accelerator
 
@@ -38,6 +39,7 @@ ROWS = {
 def table(scores: Scores) -> str:
     """Return the scores for people: the generator beside real covers."""
     generated, real = scores.sliced_wasserstein, scores.real_sliced_wasserstein
+    assert isinstance(generated, dict) and isinstance(real, dict)  # as they were measured, not as a line has them
     lines = [f"{'':<34}{'generated':>12}{'real':>12}"]
     for side in generated:
         unit = "" if side == "mean" else " px"
@@ -86,22 +88,23 @@ def main() -> str:
         side = pipeline.synthesis.config.resolution
         where = (args.dataset_config_name, args.label_column)
         label = None if args.genre is None else label_of(args.genre, pipeline, args.dataset_name, *where)
-        splits = [
+        train, held_out = (
             load_covers(args.dataset_name, side, split, 0, label is not None, *where)
             for split in ("train", "validation")
-        ]
+        )
     except (PipelineError, CoversError) as error:
         raise UserError(str(error)) from error
     if label is not None:
-        splits = [covers.of_genre(label) for covers in splits]
+        train, held_out = train.of_genre(label), held_out.of_genre(label)
     kind = "" if args.genre is None else f" {args.genre}"
-    count = min(args.num_images, *map(len, splits))
+    count = min(args.num_images, len(train), len(held_out))
     if count < FEWEST:
         raise UserError(f"--dataset_name {args.dataset_name}: needs {FEWEST}{kind} covers in train and in validation")
     generator = pipeline.synthesis
     drawn_label = None if args.genre is None else pipeline.genres.index(args.genre)  # the dataset's may be another
     evaluation = Evaluation(
-        *splits,
+        train,
+        held_out,
         device=pipeline.device,
         count=count,
         patch_covers=count,
@@ -117,8 +120,8 @@ def main() -> str:
         filter=f"seeds 0 to {count - 1:,}, {drawn}",
     )
     if network is not None:
-        distances = FeatureDistances(network, splits[0], pipeline.device)
-        scores = replace(scores, **distances(generator, drawn_label, progress=True))
+        measured: dict[str, Any] = FeatureDistances(network, train, pipeline.device)(generator, drawn_label, True)
+        scores = replace(scores, **measured)
     if args.json:
         return json.dumps(scores.as_dict())
     print(table(scores))

@@ -57,7 +57,7 @@ def main(args: argparse.Namespace) -> str:
     """Print what each way takes, what one cover costs, what memory it needs, and how that compares to the goals."""
     if args.files < 4 or args.side < 32 or args.repeats < 1 or not 16 <= args.resolution <= 1024:
         raise UserError("--files must be 4 or more, --side 32 or more, --repeats 1 or more, --resolution 16 to 1024")
-    cores = os.cpu_count()
+    cores = os.cpu_count() or 1
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         scratch = Path(folder)
         pictures = (
@@ -185,6 +185,7 @@ def profile(files: list[Path], settings: Settings, repeats: int, scratch: Path) 
         stages = np.zeros(7)
         for item in items:
             marks = [clock()]
+            assert isinstance(item.content, Place)
             content = item.content.read()
             marks.append(clock())
             decoded = decode(content, settings)

@@ -4,7 +4,8 @@ import argparse
 import dataclasses
 import os
 import time
-from collections import Counter
+from collections import defaultdict
+from collections.abc import Sequence
 
 import torch
 from accelerate import Accelerator
@@ -65,7 +66,7 @@ def main(args: argparse.Namespace) -> str:
     return f"on {device_name(accelerator.device)}; {args.steps} steps; watching them costs a little, too"
 
 
-def time_by_kind(recipe: Recipe, accelerator: Accelerator, bf16: bool, steps: int) -> tuple[float, Counter[str]]:
+def time_by_kind(recipe: Recipe, accelerator: Accelerator, bf16: bool, steps: int) -> tuple[float, dict[str, float]]:
     """Return the seconds of `steps` steps of the whole loop, in all and by kind of operator.
 
     The kinds' seconds add up to all of them: what no operator took is `REST`. On a GPU they are the GPU's.
@@ -88,7 +89,7 @@ def time_by_kind(recipe: Recipe, accelerator: Accelerator, bf16: bool, steps: in
         torch.cuda.synchronize()
     seconds = time.perf_counter() - began
     profiler.stop()
-    kinds: Counter[str] = Counter()
+    kinds: dict[str, float] = defaultdict(float)
     for event in profiler.events():
         spent = event.self_device_time_total if cuda else event.self_cpu_time_total
         if spent and (event.device_type.name == "CPU"):
@@ -100,7 +101,7 @@ def time_by_kind(recipe: Recipe, accelerator: Accelerator, bf16: bool, steps: in
 class WatchedCovers(Covers):
     """Show the profiler when covers are read: most of that is none of PyTorch's operators."""
 
-    def __getitem__(self, indices: list[int]) -> torch.Tensor:
+    def __getitem__(self, indices: Sequence[int] | torch.Tensor) -> torch.Tensor:
         with record_function(READING):
             return super().__getitem__(indices)
 

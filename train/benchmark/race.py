@@ -17,6 +17,7 @@ import types
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from gan.errors import first_line
-from gan.networks.r3gan import ResidualBlock
+from gan.latents import config_of
+from gan.networks.r3gan import R3GANDiscriminator, R3GANGenerator, ResidualBlock
 from train.benchmark.speed import random_batch
 from train.cli import UserError
 from train.device import can_bf16, device_name, use_whole_device
@@ -63,7 +65,7 @@ class Contender:
 
     name: str
     lap: Callable[[], float]
-    parameters: tuple[int, int]
+    parameters: Sequence[int]
     macs: float
 
 
@@ -105,7 +107,8 @@ def main(args: argparse.Namespace) -> str:
         batch = random_batch(trainer)
         contenders = [ours(trainer, batch)]
         # theirs expect pictures laid out in memory one colour after the other
-        batch = dataclasses.replace(batch, real=batch.real.contiguous(), others=batch.others.contiguous())
+        others = None if batch.others is None else batch.others.contiguous()
+        batch = dataclasses.replace(batch, real=batch.real.contiguous(), others=others)
         if args.r3gan:
             contenders.append(r3gan(args.r3gan, recipe, batch, bf16))
         if args.stylegan2:
@@ -158,8 +161,8 @@ def importing(flag: str, clone: Path) -> Iterator[None]:
     sys.path.insert(0, str(clone.resolve()))
     if importlib.util.find_spec("pkg_resources") is None:
         # R3GAN's code compares versions with it, and newer releases of setuptools are without it
-        sys.modules["pkg_resources"] = types.ModuleType("pkg_resources")
-        sys.modules["pkg_resources"].parse_version = packaging.version.parse
+        sys.modules["pkg_resources"] = stand_in = types.ModuleType("pkg_resources")
+        stand_in.__dict__["parse_version"] = packaging.version.parse
     try:
         yield
     except (ImportError, AttributeError, RuntimeError, OSError) as error:
@@ -173,14 +176,16 @@ def importing(flag: str, clone: Path) -> Iterator[None]:
 
 
 def contender(
-    name: str, networks: Sequence[nn.Module], lap: Callable[[], float], *inputs: tuple[torch.Tensor, ...]
+    name: str, networks: Sequence[nn.Module], lap: Callable[[], float], *inputs: tuple[torch.Tensor | None, ...]
 ) -> Contender:
     """Return a contender with its networks measured; `inputs` are the generator's, then the discriminator's."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         for network, arguments in zip(networks, inputs, strict=True):
             network(*arguments)
-    parameters = tuple(sum(p.numel() for p in network.parameters()) for network in networks)
-    return Contender(name, lap, parameters, counter.get_total_flops() / 2 / len(inputs[0][0]))
+    parameters = [sum(p.numel() for p in network.parameters()) for network in networks]
+    latents = inputs[0][0]
+    assert latents is not None
+    return Contender(name, lap, parameters, counter.get_total_flops() / 2 / len(latents))
 
 
 def ours(trainer: Trainer, batch: Batch) -> Contender:
@@ -202,6 +207,7 @@ def r3gan_arguments(recipe: Recipe, bf16: bool) -> tuple[dict[str, Any], dict[st
         networks = recipe.build([])
     arguments = []
     for network in networks:
+        assert isinstance(network, R3GANGenerator | R3GANDiscriminator)  # whose code is asked for
         blocks = [layer for layer in network.layers if isinstance(layer, ResidualBlock)]
         stages = blocks[:: network.config.blocks]
         half = min(4, len(stages) - 1) if bf16 else 0
@@ -217,7 +223,7 @@ def r3gan_arguments(recipe: Recipe, bf16: bool) -> tuple[dict[str, Any], dict[st
                 "img_resolution": recipe.resolution,
             }
         )
-    return arguments[0] | {"NoiseDimension": networks[0].config.latent_dim}, arguments[1]
+    return arguments[0] | {"NoiseDimension": config_of(networks[0]).latent_dim}, arguments[1]
 
 
 def r3gan(clone: Path, recipe: Recipe, batch: Batch, bf16: bool) -> Contender:
@@ -253,7 +259,7 @@ def stylegan2(clone: Path, recipe: Recipe, batch: Batch, fp16: bool) -> Contende
 
     The networks are others, as its `auto` settings make them. A lap is the mean of a round of its lazy penalties.
     """
-    size, device, config = recipe.train_batch_size, batch.real.device, recipe.build([])[0].config
+    size, device, config = recipe.train_batch_size, batch.real.device, config_of(recipe.build([])[0])
     widths = {"channel_base": config.width * recipe.resolution, "channel_max": config.max_width}
     widths |= {"num_fp16_res": 4, "conv_clamp": 256} if fp16 else {}
     shape = {"c_dim": 0, "img_resolution": recipe.resolution, "img_channels": 3}
@@ -268,7 +274,7 @@ def stylegan2(clone: Path, recipe: Recipe, batch: Batch, fp16: bool) -> Contende
         training = importlib.import_module("training.loss")
         loss = training.StyleGAN2Loss(device, generator.mapping, generator.synthesis, discriminator, r1_gamma=gamma)
         # as its training loop does; with a newer PyTorch it falls back to PyTorch's own, and says so on a GPU
-        importlib.import_module("torch_utils.ops.conv2d_gradfix").enabled = True
+        importlib.import_module("torch_utils.ops.conv2d_gradfix").__dict__["enabled"] = True
     latents, none = torch.randn(size, 512, device=device), torch.zeros(size, 0, device=device)
     taught = {"G": (generator, adam(generator, recipe)), "D": (discriminator, adam(discriminator, recipe))}
 
@@ -279,7 +285,7 @@ def stylegan2(clone: Path, recipe: Recipe, batch: Batch, fp16: bool) -> Contende
         update(*taught[phase[0]], accumulate)
 
     def lap() -> float:
-        return sum(seconds(lambda p=phase: take(p), device) / every for phase, every in PHASES.items())
+        return sum(seconds(partial(take, phase), device) / every for phase, every in PHASES.items())
 
     name = f"StyleGAN2-ADA's code, {'fp16' if fp16 else 'fp32'}"
     return contender(name, networks, lap, (latents, none), (batch.real, none))

@@ -23,11 +23,12 @@ from tqdm.auto import tqdm
 from gan.augment import initial_probability
 from train.cli import UserError, check_output_dir
 from train.covers import Covers
+from train.covers_stream import StreamedCovers
 from train.device import can_bf16, device_name, use_whole_device
 from train.metrics.evaluation import Evaluation
 from train.sheet import draw_sheet
 from train.train_gan.averages import Averages
-from train.train_gan.data import Batches, genres_to_learn, open_covers
+from train.train_gan.data import Batches, genres_to_learn, in_memory, open_covers
 from train.train_gan.loop import steps
 from train.train_gan.recipes import Recipe, load_recipe
 from train.train_gan.state import build
@@ -109,13 +110,13 @@ def trained(text: str, recipe: Recipe, args: argparse.Namespace, accelerator: Ac
     for shown, measured in steps(trainer, Batches(trainer, covers, held_out), 0):
         images = shown
         latest.update(measured)
-        bar.update(min(round(stopwatch.seconds), bar.total) - bar.n)
+        bar.update(min(round(stopwatch.seconds), round(seconds)) - round(bar.n))
         if stopwatch.seconds >= LONGEST * seconds:
             break
     line = {"recipe": text, "minutes": args.minutes, "seconds": round(stopwatch.seconds, 1), "images": images}
     bar.close()
     line |= {name: round(value.item(), 4) for name, value in latest.items()}
-    evaluation = Evaluation(covers, held_out, device=device)
+    evaluation = Evaluation(in_memory(covers), held_out, device=device)
     averages = Averages(trainer.gan.ema, recipe.ema_sigma).all_ready()
     scores = [evaluation(average) for average in averages]
     best = min(range(len(scores)), key=lambda i: scores[i]["fd_covers"])
@@ -138,7 +139,7 @@ class Stopwatch:
         return self._clock() - self._began
 
 
-def speed(trainer: Trainer, covers: Covers, held_out: Covers) -> float:
+def speed(trainer: Trainer, covers: Covers | StreamedCovers, held_out: Covers) -> float:
     """Return the covers a second of the first steps."""
     stopwatch, laps = Stopwatch(trainer.accelerator.device), []
     batch, every = trainer.recipe.train_batch_size, trainer.recipe.discriminator_steps

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow
@@ -149,7 +150,7 @@ def busy(args: argparse.Namespace) -> str:
 
 
 @contextmanager
-def others_computing(count: int) -> Iterator[list[subprocess.Popen]]:
+def others_computing(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Keep `count` other processes computing while it is entered, and no longer than this process lives."""
     code = f"import os\nwhile os.getppid() == {os.getpid()}: pass"  # nobody ends them where this one is killed
     processes = [subprocess.Popen([sys.executable, "-S", "-c", code]) for _ in range(count)]
@@ -354,18 +355,20 @@ class Work(TorchDispatchMode):
     PyTorch's own counter does not follow second derivatives, nor the groups of a convolution on the way back.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.macs = 0
 
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        """Count, and compute: every operator of torch goes through here."""
+    def __torch_dispatch__(
+        self, function: Any, types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Count, and compute: every operator of torch goes through here, with whatever it takes and returns."""
         out, aten = function(*args, **(kwargs or {})), torch.ops.aten
         if function is aten.convolution.default:
             images, weight, transposed = args[0], args[1], args[6]
             self.macs += (images if transposed else out).numel() * weight[0].numel()
         elif function is aten.convolution_backward.default:
-            gradient, images, weight, transposed, wanted = *args[:3], args[7], args[10]
+            (gradient, images, weight), transposed, wanted = args[:3], args[7], args[10]
             # that of the images and that of the weights each cost what the convolution cost
             self.macs += (images if transposed else gradient).numel() * weight[0].numel() * sum(wanted[:2])
         elif function._overloadpacket in flop_registry:
@@ -385,7 +388,7 @@ def flops_of_a_cover(recipe: Recipe) -> float:
     return 2 * work.macs / size / every
 
 
-class JPEGs(torch.utils.data.Dataset):
+class JPEGs(torch.utils.data.Dataset[torch.Tensor]):
     """Decode, scale and normalise JPEGs anew whenever they are asked for."""
 
     def __init__(self, files: list[bytes], resolution: int):

@@ -112,7 +112,7 @@ def colours_in_lines(pipeline: AlbumCoverPipeline, known: torch.Tensor, count: i
 
 
 @torch.no_grad()
-def draw(pipeline: AlbumCoverPipeline, count: int, **asked: list[Any]) -> torch.Tensor:
+def draw(pipeline: AlbumCoverPipeline, count: int, **asked: Any) -> torch.Tensor:
     """Return the covers of seeds 0 and on, (count, H, W, 3) uint8."""
     covers = pipeline(seeds=list(range(count)), output_type="pt", batch_size=AT_ONCE, **asked).images
     return to_uint8(covers * 2 - 1)

@@ -1,6 +1,7 @@
 """Are generated covers copies of training covers? The nearest ones to each, among all there are."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,7 +46,7 @@ class Prints:
         both = np.concatenate([self.colours, others.colours])
         contrast = contrast_of(both)
         found = np.zeros(len(near), bool)
-        for one in np.flatnonzero(near.any(1)):
+        for one in np.flatnonzero(near.any(1)).tolist():
             found[one] = alike(both, contrast, one, len(near) + np.flatnonzero(near[one])).any()
         return found
 
@@ -68,7 +69,10 @@ class Nearest:
     by_distance: np.ndarray | None = None
 
     def __getitem__(self, some: slice) -> "Nearest":
-        return Nearest(**{name: None if values is None else values[some] for name, values in vars(self).items()})
+        distance, by_distance = (
+            None if values is None else values[some] for values in (self.distance, self.by_distance)
+        )
+        return Nearest(self.bits[some], self.by_bits[some], self.copied[some], distance, by_distance)
 
 
 def nearest(covers: torch.Tensor, train: Covers, network: CoverFeatures | None = None) -> Nearest:
@@ -81,16 +85,16 @@ def nearest(covers: torch.Tensor, train: Covers, network: CoverFeatures | None =
     """
     prints, count = Prints(covers, network), len(covers)
     found = Nearest(np.full(count, 65), np.zeros(count, np.int64), np.zeros(count, bool))
-    if network is not None:
-        found.distance, found.by_distance = np.full(count, np.inf, np.float32), np.zeros(count, np.int64)
+    by_features = None if network is None else (np.full(count, np.inf, np.float32), np.zeros(count, np.int64))
     for begin in tqdm(range(0, len(train), AT_ONCE), "Looking for copies", unit="part"):
         others = Prints(train[range(begin, min(begin + AT_ONCE, len(train)))], network)
         bits = np.bitwise_count(prints.hashes[:, None] ^ others.hashes).astype(np.int64)
         found.copied |= prints.copies(others, bits <= COPY_BITS)
         _keep_nearer(found.bits, found.by_bits, bits, begin)
-        if network is not None:
-            distances = torch.cdist(prints.features, others.features).numpy()
-            _keep_nearer(found.distance, found.by_distance, distances, begin)
+        if by_features is not None and prints.features is not None and others.features is not None:
+            _keep_nearer(*by_features, torch.cdist(prints.features, others.features).numpy(), begin)
+    if by_features is not None:
+        found.distance, found.by_distance = by_features
     return found
 
 
@@ -110,7 +114,7 @@ def summary(generated: Nearest, held_out: Nearest | None, training_covers: int, 
         training_covers: among how many was looked.
         images: covers that had been shown to the generator, where that is known.
     """
-    facts = {"images": images, "training_covers": training_covers}
+    facts: dict[str, Any] = {"images": images, "training_covers": training_covers}
     for prefix, one in (("", generated), ("held_out_", held_out)):
         if one is not None:
             facts |= {

@@ -68,10 +68,10 @@ class Evaluation:
         """
         labels = self.labels if label is None else torch.full((len(self.real),), label)
         drawn = draw(generator, len(self.real), labels, progress)
-        real = {f"real_{name}": value for name, value in self._real.items()}
-        counts = {"count": len(drawn), "patch_covers": self.patch_covers}
-        counts |= {"eye_covers": self.eye_covers} if self.eyes else {}
-        return Scores(**counts, **self._compare(drawn), **real)
+        found: dict[str, Any] = {"count": len(drawn), "patch_covers": self.patch_covers, **self._compare(drawn)}
+        found |= {f"real_{name}": value for name, value in self._real.items()}
+        found |= {"eye_covers": self.eye_covers} if self.eyes else {}
+        return Scores(**found)
 
     def __call__(self, generator: nn.Module) -> dict[str, float]:
         """Measure a generator for a line of metrics.jsonl."""

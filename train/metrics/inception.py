@@ -14,6 +14,7 @@ import io
 import sys
 import tempfile
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -41,6 +42,7 @@ COVERS = 5_000  # of each kind, at most
 
 Layer = tuple[int, int, int]  # channels out, height and width of the kernel
 Fork = dict[str, Layer]  # layers that see the same, by the letters that end their names
+Branch = Sequence[Layer | Fork]
 
 SIDE = 299  # pixels of a cover as the network sees it
 DOUBLE: list[Layer] = [(64, 1, 1), (96, 3, 3), (96, 3, 3)]  # two 3x3 see as much as one 5x5
@@ -51,8 +53,8 @@ class Conv(nn.Sequential):
     """A convolution, batch normalisation in place of a bias, ReLU; `padding` is TensorFlow's word."""
 
     def __init__(self, channels_in: int, layer: Layer, stride: int = 1, padding: Literal["same", "valid"] = "same"):
-        channels, *kernel = layer
-        conv = nn.Conv2d(channels_in, channels, kernel, stride, padding, bias=False)
+        channels, height, width = layer
+        conv = nn.Conv2d(channels_in, channels, (height, width), stride, padding, bias=False)
         norm = nn.BatchNorm2d(channels, eps=0.001)  # TensorFlow's; PyTorch's 1e-5 gives other features
         super().__init__(OrderedDict(conv=conv, bn=norm, relu=nn.ReLU(inplace=True)))
 
@@ -68,7 +70,7 @@ class Mixed(nn.Module):
             the only one, `branch5x5_1` and `branch5x5_2`, `branch3x3_2a` beside `branch3x3_2b`.
     """
 
-    def __init__(self, channels_in: int, pool: nn.Module, halve: bool = False, **branches: list[Layer | Fork]):
+    def __init__(self, channels_in: int, pool: nn.Module, halve: bool = False, **branches: Branch):
         super().__init__()
         self.pool = pool
         self.names: dict[str, list[list[str]]] = {}  # of each branch's layers, step by step
@@ -77,9 +79,10 @@ class Mixed(nn.Module):
             for number, step in enumerate(steps, 1):
                 layers = step if isinstance(step, dict) else {"": step}
                 names = [f"{branch}_{number}{letter}" if len(steps) > 1 else branch for letter in layers]
-                last = {"stride": 2, "padding": "valid"} if halve and number == len(steps) else {}
+                halves = halve and number == len(steps)
                 for name, layer in zip(names, layers.values(), strict=True):
-                    self.add_module(name, Conv(channels, layer, **last))
+                    conv = Conv(channels, layer, 2, "valid") if halves else Conv(channels, layer)
+                    self.add_module(name, conv)
                 self.names[branch].append(names)
                 channels = sum(layer[0] for layer in layers.values())
 
@@ -136,7 +139,7 @@ def _mixed_7(channels_in: int, pool: nn.Module) -> Mixed:
     )
 
 
-def _halve(channels_in: int, **branches: list[Layer]) -> Mixed:
+def _halve(channels_in: int, **branches: Branch) -> Mixed:
     """Half the height and width, by convolutions beside a pool (figure 10); the pool adds `channels_in` channels."""
     return Mixed(channels_in, nn.MaxPool2d(3, 2), halve=True, **branches, branch_pool=[])
 
@@ -158,7 +161,7 @@ def scale(covers: torch.Tensor) -> torch.Tensor:
 class InceptionV3(nn.Sequential):
     """Turn covers into FID's features. Its state dict is torch-fidelity's without `fc.*`, the logits."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         layers = OrderedDict(
             Conv2d_1a_3x3=Conv(3, (32, 3, 3), stride=2, padding="valid"),  # to 149x149
             Conv2d_2a_3x3=Conv(32, (32, 3, 3), padding="valid"),

@@ -1,6 +1,7 @@
 """The page of Album Cover GAN: `python app.py`, then open http://127.0.0.1:7860. This file is also the Space."""
 
 import argparse
+import contextlib
 import errno
 import gc
 import os
@@ -12,7 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gan.errors import Parser, is_hub_id, one_line
+from gan.errors import OutputLost, Parser, is_hub_id, tell
+from gan.outputs import complain, exit_code
 from gan.own_folder import name_own_folder
 
 
@@ -119,8 +121,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _say(f"cannot listen at {args.host}: {error}; choose another --port or --host", 2)
     gc.freeze()  # nor is it looked through again and again while visitors wait
-    print(f"Album Cover GAN is at {public or local} (Ctrl+C stops it)", flush=True)
-    page.block_thread()
+    try:
+        tell(f"Album Cover GAN is at {public or local} (Ctrl+C stops it)")
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # Gradio says that it ends
+            page.block_thread()
+    except KeyboardInterrupt:
+        page.close(verbose=False)
+    except OutputLost:  # a page whose address nobody learns
+        page.close(verbose=False)
+        raise
     return 0
 
 
@@ -139,7 +148,7 @@ def watch(args: argparse.Namespace) -> int:
     def ready(address: str) -> None:
         count = len(runs.list())
         shown = "a run" if count == 1 else f"{count} runs"
-        print(f"Album Cover GAN: the page of {shown} is at {address} (Ctrl+C stops it)", flush=True)
+        tell(f"Album Cover GAN: the page of {shown} is at {address} (Ctrl+C stops it)")
 
     serve(runs, args.host, args.port, args.auth, ready)
     return 0
@@ -246,9 +255,8 @@ def _auth(text: str) -> tuple[str, str]:
 
 
 def _say(line: str, code: int) -> int:
-    print(one_line(f"app.py: {line}"), file=sys.stderr, flush=True)
-    return code
+    return complain("app.py", line, code)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code("app.py", main))

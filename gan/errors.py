@@ -8,11 +8,35 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from unicodedata import category
 
 
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
+
 HUB_ID = re.compile(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}", re.ASCII)  # not ../covers
+
+
+class OutputLost(Exception):
+    """Standard output takes no more; `problem` says why."""
+
+    def __init__(self, problem: OSError):
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+def tell(line: str) -> None:
+    """Print a line at once, or nothing where it is empty. Raises OutputLost where standard output takes no more."""
+    try:
+        print(printable(line), end="\n" * bool(line), flush=True)
+    except OSError as problem:
+        raise OutputLost(problem) from problem
+
+
+def printable(line: str) -> str:
+    """Return a line in which a file's name may stand: bytes that are no UTF-8 become the replacement sign."""
+    return line.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter):
@@ -27,6 +51,12 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **kwargs: Any):
         super().__init__(formatter_class=_Help, allow_abbrev=False, **kwargs)
+
+    def print_help(self, file: "SupportsWrite[str] | None" = None) -> None:
+        """Print the help. Raises OutputLost, which argparse would pass over, where standard output takes no more."""
+        if file is not None:
+            return super().print_help(file)
+        tell(self.format_help().rstrip("\n"))
 
     def error(self, message: str) -> NoReturn:
         """Print the mistake and exit with 2."""

@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+import time
 from importlib import import_module
 from pathlib import Path
 
+import httpx
 import pytest
 
 import app
@@ -64,6 +66,20 @@ def test_a_name_of_300_characters_is_one_line(
     ended = programs.call(import_module(module).main, program, *arguments)
     assert ended.returncode == 2 and "Traceback" not in ended.stderr, ended.stderr
     assert ended.stderr.splitlines()[-1].startswith(f"{program}") and not ended.stdout
+
+
+@pytest.mark.parametrize("name", (LONG, f"new/{LONG}", "file", "others"))
+def test_a_folder_that_cannot_be_a_run_is_refused_before_a_cover_is_decoded(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for place in ("covers", "others"):
+        Path(place).mkdir()
+        Path(place, "no-picture.jpg").write_bytes(b"none")
+    Path("file").touch()
+    module, *arguments = typed((*TRAIN, "--output_dir", name), tmp_path, tmp_path / "covers", tmp_path)
+    ended = programs.call(import_module(module).main, "train.train_gan", *arguments)
+    assert ended.returncode == 2 and name[-4:] in ended.stderr and "image" not in ended.stderr, ended.stderr
 
 
 @pytest.mark.parametrize("name", ("a\nb", "a\x1b[31mb", "a\u2028b", "a\x00b"))
@@ -141,3 +157,40 @@ def test_without_any_output_the_work_is_done(tmp_path: Path, tiny_pipeline_folde
     shell = ["sh", "-c", 'exec "$0" "$@" >&- 2>&-', *command]
     ended = subprocess.run(shell, cwd=ROOT, env=BUFFERED, timeout=300)
     assert ended.returncode == 0 and (tmp_path / "out" / "report.json").exists()
+
+
+PAGES = {"help": ["--help"], "page": [], "runs": ["--run", "RUNS"]}
+
+
+@pytest.mark.parametrize(
+    ("which", "redirection"),
+    (("help", "> /dev/full 2> /dev/full"), ("page", "> /dev/full"), ("runs", "> /dev/full"), ("help", "> /dev/full")),
+)
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_page_whose_address_nobody_learns_ends_in_one_line(which: str, redirection: str, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "metrics.jsonl").write_text('{"kind": "training", "images": 8}\n')
+    port = [] if which == "help" else ["--port", free_port()]
+    arguments = [str(tmp_path) if word == "RUNS" else word for word in PAGES[which]]
+    command = ["sh", "-c", f'exec "$0" "$@" {redirection}', sys.executable, "app.py", *arguments, *port]
+    ended = subprocess.run(command, cwd=ROOT, env=BUFFERED, capture_output=True, text=True, timeout=300)
+    told = "app.py: standard output: No space left on device\n"
+    assert (ended.returncode, ended.stderr) == (1, "" if "2>" in redirection else told)
+
+
+def test_a_page_without_outputs_is_a_page() -> None:
+    port = free_port()
+    command = ["sh", "-c", 'exec "$0" "$@" >&- 2>&-', sys.executable, "app.py", "--port", port]
+    page = subprocess.Popen(command, cwd=ROOT, env=BUFFERED)
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                assert httpx.get(f"http://127.0.0.1:{port}/", trust_env=False).status_code == 200
+                break
+            except httpx.TransportError:
+                assert page.poll() is None and time.monotonic() < deadline
+                time.sleep(0.2)
+    finally:
+        page.terminate()
+    assert page.wait(60) in (0, 130)  # or while it was still starting

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from train.cli import Parser, UserError
+from train.cli import Parser, UserError, check_output_dir
 from train.train_gan.recipes import names
 from train.train_gan.trackers import TRACKERS
 
@@ -127,3 +127,5 @@ def _check(args: argparse.Namespace) -> None:
     for flag in () if args.dry_run else ("dataset_name", "output_dir"):
         if getattr(args, flag) is None:
             raise UserError(f"--{flag} is missing (only --dry_run goes without)")
+    if not args.dry_run:  # again when the run begins: to find and decode covers takes hours
+        check_output_dir(args.output_dir, "config.json")

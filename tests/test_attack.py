@@ -6,18 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from tests import attack
+from tests.attack import files
+from tests.attack.__main__ import attack_all
 
 
 @pytest.mark.parametrize(
     ("kind", "times"),
     (
-        (attack.sources, 60),
-        (attack.pictures, 200),
-        (attack.archives, 300),
-        (attack.tables, 300),
-        (attack.models, 60),
-        (attack.runs, 60),
+        (files.sources, 60),
+        (files.pictures, 200),
+        (files.archives, 300),
+        (files.tables, 300),
+        (files.models, 60),
+        (files.runs, 60),
     ),
     ids=("sources", "pictures", "archives", "tables", "models", "runs"),
 )
@@ -34,7 +35,7 @@ def test_what_goes_wrong_is_counted_and_kept(tmp_path: Path, capsys: pytest.Capt
             raise KeyError("x")
 
     (tmp_path / "wrong").mkdir()
-    counts = attack.attack_all({"wrong": wrong}, 7, 0.01, tmp_path)
+    counts = attack_all({"wrong": wrong}, 7, 0.01, tmp_path)
     assert counts["wrong"][0] == counts["wrong"][1] > 0
     assert (tmp_path / "wrong-8.input").read_bytes() == b"bad" and "KeyError" in (tmp_path / "wrong-8.txt").read_text()
     assert "went wrong" in capsys.readouterr().out

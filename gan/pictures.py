@@ -23,6 +23,9 @@ FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "PSD", "TIFF"
 # Here more than one frame means pages, layers or a second view, and the first is the picture.
 STILL_FORMATS = ("MPO", "PSD", "TIFF")
 MAX_PIXELS = 40_000_000  # more than a scan of a CD at 1,200 dots an inch; several copies must fit into memory
+MAX_SIDE = 65_535  # what JPEG allows: of a BMP with one row 40 million pixels long, two bytes skip 255 such rows
+# Pillow reads these in Python, 2 microseconds a pixel: PPM as text, and packed BMP.
+SLOW_DECODERS, MAX_SLOW_PIXELS = ("ppm_plain", "bmp_rle"), 2_000_000
 # Each scan of a JPEG goes over all of its pixels again, and costs a sender 61 bytes; encoders write 10 or so.
 MAX_SCANS = 100
 JPEG_SIGNATURE = b"\xff\xd8\xff"
@@ -167,15 +170,17 @@ def open_picture(content: bytes, formats: tuple[str, ...] = FORMATS, frames: boo
         frames: accept an animation.
 
     Raises:
-        PictureError: it is of none of these formats, has more than MAX_PIXELS pixels or MAX_SCANS scans, or is an
-            animation.
+        PictureError: it is of none of these formats, has more than MAX_PIXELS pixels, MAX_SIDE of them a side, or
+            MAX_SCANS scans, or is an animation.
     """
     try:
         image = Image.open(io.BytesIO(content), formats=formats)
     except UnidentifiedImageError:
         raise _unidentified(content, formats) from None
-    if image.width * image.height > MAX_PIXELS:
+    if image.width * image.height > MAX_PIXELS or max(image.size) > MAX_SIDE:
         raise PictureError("decompression-bomb", f"{image.width} x {image.height}")
+    if image.width * image.height > MAX_SLOW_PIXELS and {part[0] for part in image.tile} & {*SLOW_DECODERS}:
+        raise PictureError("decompression-bomb", f"{image.width} x {image.height}, which is too much of this kind")
     if image.format in ("JPEG", "MPO") and (scans := count_scans(content)) > MAX_SCANS:
         raise PictureError("decompression-bomb", f"{scans:,} scans")
     moves = image.format != "PNG" or b"fdAT" in content  # a PNG's chunk may tell of frames that are not there

@@ -18,6 +18,8 @@ from pyarrow import parquet
 
 from tests.helpers.drawn import bad_files, draw_cover, encode, exif, good_files, write_files
 from tests.helpers.preparing import program
+from tests.prepare.test_time_limit import slow_picture
+from train import covers
 from train.covers import (
     Covers,
     CoversError,
@@ -40,6 +42,13 @@ def numbered(count: int) -> Covers:
 
 def numbers(batch: torch.Tensor) -> list[int]:
     return batch[:, 0, 0, 0].tolist()
+
+
+def test_a_picture_that_takes_too_long_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(covers, "TIME_LIMIT", 0.05)
+    with pytest.raises(CoversError, match="image 7 of --dataset_name takes more than"):
+        raw_pixels({"bytes": slow_picture()}, 7, 64)
+    assert len(raw_pixels({"bytes": encode(draw_cover(1, 64), "PNG")}, 8, 64)) == 64 * 64 * 3  # the clock is stopped
 
 
 def save(folder: Path, images: list, **splits: list) -> str:

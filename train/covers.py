@@ -30,6 +30,7 @@ from train.covers_folder import Folder, no_genres, open_folder, read_folder
 from train.files import NO_ROOM
 from train.hub_dataset import load_hub_dataset
 from train.parquet import Elsewhere, Table, cell_bytes
+from train.time_limit import TIME_LIMIT, TooSlow, time_limit
 
 
 # Raw pixels are kept for the next run; another number when the same file would give others.
@@ -391,10 +392,14 @@ def raw_pixels(cell: dict[str, Any] | bytes, index: int, resolution: int, reposi
         repository: as in `cell_bytes`.
 
     Raises:
-        CoversError: it cannot be decoded, is an animation, or is too small.
+        CoversError: it cannot be decoded, takes too long, is an animation, or is too small.
     """
     try:
-        cover = read_picture(cell_bytes(cell, repository))
+        with time_limit(TIME_LIMIT):
+            cover = read_picture(cell_bytes(cell, repository))
+    except TooSlow:
+        took = f"takes more than {TIME_LIMIT:.0f} seconds to decode"
+        raise CoversError(f"image {index} of --dataset_name {took}; clean it with train.prepare") from None
     except Elsewhere:
         raise CoversError(
             f"image {index} of --dataset_name is a path and no picture; such paths are never opened"

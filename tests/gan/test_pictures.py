@@ -74,6 +74,34 @@ def test_a_heic_is_named() -> None:
         read_picture(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
 
 
+def packed_bmp(width: int, height: int, packed: bytes) -> bytes:
+    """A BMP of 8 bits a pixel, packed as runs."""
+    begin = 14 + 40 + 4 * 256
+    head = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, len(packed), 0, 0, 256, 0)
+    return b"BM" + struct.pack("<IHHI", begin + len(packed), 0, 0, begin) + head + bytes(4 * 256) + packed
+
+
+def test_what_a_few_bytes_skip_is_bounded() -> None:
+    skips = b"\0\2\0\xff" * 8  # 255 rows each time: of rows of 40 million pixels 10 GB
+    with pytest.raises(PictureError, match=r"decompression-bomb.*40000000 x 1"):
+        read_picture(packed_bmp(40_000_000, 1, skips))
+    assert read_picture(packed_bmp(64, 64, b"\x40\7\0\0" * 64)).size == (64, 64)
+
+
+@pytest.mark.parametrize("kind", ("text", "runs"))
+def test_what_is_read_pixel_by_pixel_is_small(kind: str) -> None:
+    def made(side: int) -> bytes:
+        if kind == "text":
+            return b"P2\n%d %d\n255\n" % (side, side) + b"7 " * side * side
+        return packed_bmp(side, side, b"\1\7\0\0" * side)
+
+    assert read_picture(made(300)).size == (300, 300)
+    begin = time.process_time()
+    with pytest.raises(PictureError, match="decompression-bomb"):
+        read_picture(made(1500))
+    assert time.process_time() - begin < 0.5
+
+
 def many_scans(count: int) -> bytes:
     """A progressive JPEG whose last scan is repeated."""
     jpeg = encode(COVER, "JPEG", progressive=True)

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict
 from functools import cache
 from importlib.metadata import version
@@ -32,6 +32,7 @@ from train.prepare.clean import PICTURED, Cover, NoCover, prepare_cover, thumbna
 from train.prepare.items import Item, Place
 from train.prepare.ranks import ALONE, Share
 from train.prepare.settings import Settings
+from train.time_limit import TIME_LIMIT, TooSlow, time_limit
 
 
 PART_FILES, PART_BYTES = 512, 32 * 1024**2
@@ -51,7 +52,6 @@ SCHEMA = pyarrow.schema(
 )
 # Of each reason a part keeps so many thumbnails for the report.
 THUMBNAILS = 2
-TIME_LIMIT = 30.0  # seconds of processor time for a file; 40 megapixels take 2 to 4
 
 Outcome = Cover | NoCover
 
@@ -132,7 +132,7 @@ def judge(item: Item, settings: Settings) -> Outcome:
     if item.reason is not None:
         return NoCover(item.reason, item.detail)
     try:
-        with _time_limit():
+        with time_limit(TIME_LIMIT, ends_process=multiprocessing.parent_process() is not None):
             content = item.read()
             try:
                 return prepare_cover(content, settings, item.name)
@@ -140,40 +140,10 @@ def judge(item: Item, settings: Settings) -> Outcome:
                 if refused.reason in PICTURED:
                     refused.thumbnail = thumbnail(content)
                 return refused
-    except _TooSlow:
+    except TooSlow:
         return NoCover("too-slow")
     except OSError as problem:
         return NoCover("unreadable", problem.strerror or "")
-
-
-class _TooSlow(BaseException):
-    """Not an Exception, so that no reader of pictures takes it for one of its own."""
-
-
-@contextmanager
-def _time_limit() -> Iterator[None]:
-    """Bound the processor time that a file may take.
-
-    A worker process is ended by the system, even in the middle of libjpeg, and replaced; the first process is not, but
-    notices between two calls.
-    """
-    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = None
-    if multiprocessing.parent_process() is None:
-        before = signal.signal(signal.SIGPROF, _too_slow)
-    signal.setitimer(signal.ITIMER_PROF, TIME_LIMIT)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        if before is not None:
-            signal.signal(signal.SIGPROF, before)
-
-
-def _too_slow(*_: object) -> None:
-    raise _TooSlow
 
 
 def write_outcomes(path: Path, chunk: list[Item], outcomes: list[Outcome]) -> None:

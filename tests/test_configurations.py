@@ -66,7 +66,7 @@ def run(hub: Hub, home: Path, module: str, *arguments: object) -> tuple[int, str
 
 
 def test_preparation_reads_the_one_that_is_named(hub: Hub, tmp_path: Path) -> None:
-    options = ("user/covers", "--resolution", 32, "--num_workers", 1, "--validation_fraction", 0)
+    options = ("user/covers", "--resolution", 32, "--num_workers", 0, "--validation_fraction", 0)
     for name, count in (("seventies", 48), ("eighties", 5)):
         out = tmp_path / name
         code, line, _ = run(

@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,12 +10,12 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
+from tests.helpers import programs
 from tests.helpers.drawn import draw_cover, encode, write_tar, write_zip
 from tests.helpers.hub_repo import Repo
 from tests.helpers.hub_server import Hub
 
 
-ROOT = Path(__file__).parents[1]
 # Each way in which programs open such a dataset; prints what it says, or how many covers it has.
 PROGRAM = """
 import sys
@@ -55,8 +54,7 @@ def card(*files: str) -> bytes:
 
 def reading(hub: Hub, home: Path, *names: str) -> list[str]:
     command = [sys.executable, "-c", PROGRAM, *names]
-    environment = hub.environment(home)
-    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    ended = programs.run(command, environment=hub.environment(home))
     assert ended.returncode == 0, ended.stderr
     return ended.stdout.splitlines()
 
@@ -83,9 +81,7 @@ print(sorted(load_covers("other/loose", 16).batch(0, 2).sum((1, 2, 3)).tolist())
 print(sorted(stream_covers("other/loose", 16).batch(0, 2).sum((1, 2, 3)).tolist()))
 """
     command = [sys.executable, "-c", program]
-    ended = subprocess.run(
-        command, cwd=ROOT, env=hub.environment(tmp_path / "home"), capture_output=True, text=True, check=False
-    )
+    ended = programs.run(command, environment=hub.environment(tmp_path / "home"))
     assert ended.returncode == 0, ended.stderr
     plain_pictures, listed, *sums = ended.stdout.splitlines()
     assert plain_pictures == "2"

@@ -30,7 +30,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
             picture = Image.fromarray(pixels.numpy()).resize((64, 64), Image.Resampling.NEAREST)
             picture.save(folder / "pile" / genre / f"{number}.png")
     command = [sys.executable, "-m", "train.prepare", folder / "pile", "--output_dir", folder / "covers-64"]
-    command += ["--resolution", "64", "--labels", "folder", "--validation_fraction", "0.4", "--num_workers", "1"]
+    command += ["--resolution", "64", "--labels", "folder", "--validation_fraction", "0.4", "--num_workers", "0"]
     command += ["--keep_duplicates"]
     programs.run(command).check_returncode()
     return folder / "covers-64"
@@ -66,5 +66,6 @@ def test_every_genre_weighs_the_same() -> None:
 
 def test_a_generator_without_genres_is_refused_in_one_line(prepared: Path, tiny_pipeline_folder: Path) -> None:
     done = launch("--dataset_name", prepared, "--model", tiny_pipeline_folder)
-    assert done.returncode == 2 and "fewer than two genres that the generator knows" in done.stderr
-    assert done.stderr.count("\n") == 1
+    bars = "examples"  # of `datasets`, where this test is the first to open the covers
+    (line,) = [line for line in done.stderr.splitlines() if line.strip() and bars not in line]
+    assert done.returncode == 2 and "fewer than two genres that the generator knows" in line

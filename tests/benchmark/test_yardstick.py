@@ -25,7 +25,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number in range(count):
             draw_cover(first + number, 64).save(folder / "pile" / genre / f"{number}.png")
     command = [sys.executable, "-m", "train.prepare", folder / "pile", "--output_dir", folder / "covers-64"]
-    command += ["--resolution", "64", "--labels", "folder", "--validation_fraction", "0.3", "--num_workers", "1"]
+    command += ["--resolution", "64", "--labels", "folder", "--validation_fraction", "0.3", "--num_workers", "0"]
     programs.run(command).check_returncode()
     return folder / "covers-64"
 

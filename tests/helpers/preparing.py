@@ -26,10 +26,10 @@ SMALL_PARTS = (
 SMALL_PARTS_PROGRAM = SMALL_PARTS + "cli.run(prepare.main, 'train.prepare')"
 
 
-def start(*arguments: object, **environment: str) -> CompletedProcess[str]:
+def start(*arguments: object, genuine: bool = False, **environment: str) -> CompletedProcess[str]:
     """Run the program as a process of its own."""
     command = [sys.executable, "-m", "train.prepare", *map(str, arguments)]
-    return programs.run(command, environment=os.environ | environment, genuine=True)
+    return programs.run(command, environment=os.environ | environment, genuine=genuine)
 
 
 def start_with_small_parts(*arguments: object, **environment: str) -> Program:

@@ -35,7 +35,7 @@ def pile(tmp_path_factory) -> tuple[list[Path], Path, str]:
     rewrapped = encode(draw_cover(1), "WEBP", lossless=True)
     last = write_tar(folder / "last.tar.gz", {"./again.webp": rewrapped, "other.jpg": copies["other.jpg"]}, "w:gz")
     sources = [covers, archive, last]
-    ended = start(*sources, "--output_dir", folder / "out", "--resolution", SIDE, "--num_workers", 2)
+    ended = start(*sources, "--output_dir", folder / "out", "--resolution", SIDE, "--num_workers", 2, genuine=True)
     assert ended.returncode == 0, ended.stderr
     return sources, folder / "out", ended.stdout
 

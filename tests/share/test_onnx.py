@@ -1,6 +1,5 @@
 """The generator as an ONNX file."""
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import torch
 import gan
 from gan.errors import HubError
 from gan.pipeline import latents_from_seeds
+from tests.helpers import programs
 from tests.helpers.sharing import tiny_run
 from tests.helpers.tiny import TINY, tiny_pipeline
 from train.share.hub import PROJECT, upload_model
@@ -72,8 +72,6 @@ def test_missing_packages_are_named_in_one_line(tmp_path: Path):
     hide = "import sys; sys.modules |= dict.fromkeys(('onnx', 'onnxscript')); "
     start = "from train import cli; from train.share import __main__ as share; cli.run(share.main, 'train.share')"
     arguments = ["model", tmp_path / "pipeline", "--repo_id", "user/covers", "--onnx", "--dry_run"]
-    done = subprocess.run(
-        [sys.executable, "-c", hide + start, *arguments], cwd=PROJECT, capture_output=True, text=True, timeout=120
-    )
+    done = programs.run([sys.executable, "-c", hide + start, *arguments])
     expected = "train.share: --onnx needs packages that are not installed: pip install onnx onnxscript\n"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", expected)

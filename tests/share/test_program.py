@@ -170,7 +170,7 @@ def test_a_shared_dataset_loads_and_can_be_prepared_anew(hub: Hub, tiny_dataset:
         assert matching
 
     prepare = ["-m", "train.prepare", "user/covers-16", "--output_dir", tmp_path / "again", "--resolution", "16"]
-    done = run(stranger, *prepare, "--num_workers", "1")
+    done = run(stranger, *prepare, "--num_workers", "0")
     assert done.returncode == 0, done.stderr
     assert "120 covers" in done.stdout.splitlines()[-1]
 

@@ -45,7 +45,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
             if seed % 5 < 4:
                 (folder / "pile" / ("jazz", "rock")[seed % 2]).mkdir(exist_ok=True)
                 path.rename(path.parent / ("jazz", "rock")[seed % 2] / path.name)
-        more = ["--labels", "folder", "--resolution", "16", "--validation_fraction", "0.25", "--num_workers", "1"]
+        more = ["--labels", "folder", "--resolution", "16", "--validation_fraction", "0.25", "--num_workers", "0"]
         output = ["--output_dir", folder / "covers-genres"]
         programs.run([sys.executable, "-m", "train.prepare", folder / "pile", *output, *more]).check_returncode()
 

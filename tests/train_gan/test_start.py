@@ -244,13 +244,12 @@ def test_a_run_starts_from_the_hub_and_shares_what_judges_it(
 
 def test_it_goes_on_exactly_and_needs_the_model_no_more(model: Path, tiny_dataset: Path, tmp_path: Path):
     theirs = shutil.copytree(model, tmp_path / "theirs" / "pipeline")
-    more = ("--start_from", str(theirs), "--freeze_discriminator", "1", "--total_images", "400")
-    more += ("--checkpointing_images", "200")
+    more = ("--start_from", str(theirs), "--freeze_discriminator", "1", *SHORT)
     whole = launch(command(tiny_dataset, tmp_path / "whole", *more))
     assert whole.returncode == 0, whole.stderr
     run = tmp_path / "killed"
     kill_when(start(command(tiny_dataset, run, *more)), lambda: (run / "samples" / "images-0000000000.png").exists())
-    kill_when(start(command(tiny_dataset, run, *more)), lambda: list(run.glob("checkpoints/*200.pt")))
+    kill_when(start(command(tiny_dataset, run, *more)), lambda: list(run.glob("checkpoints/*80.pt")))
     shutil.rmtree(theirs)
     assert launch(command(tiny_dataset, run, *more)).returncode == 0
     assert_same_run(tmp_path / "whole", run)
@@ -258,7 +257,7 @@ def test_it_goes_on_exactly_and_needs_the_model_no_more(model: Path, tiny_datase
 
     for changes, line in (
         (("--start_from", str(model)), "began with theirs; name a new folder"),
-        (("--start_from", str(theirs), "--total_images", "480"), "freeze_discriminator 1, not 0"),
+        (("--start_from", str(theirs), "--total_images", "240"), "freeze_discriminator 1, not 0"),
     ):
         refused = launch(command(tiny_dataset, run, *changes))
         assert refused.returncode == 2 and line in refused.stderr.splitlines()[-1]

@@ -13,6 +13,7 @@ import urllib.request
 from pathlib import Path
 
 import av
+import httpx
 import numpy as np
 import pytest
 import torch
@@ -269,6 +270,23 @@ def test_a_link_has_a_preview_of_its_very_cover(client: Client, model: Model):
     assert "alert(1)" not in wrong and "og:title" in wrong
     with pytest.raises(urllib.error.HTTPError, match="404"):
         urllib.request.urlopen(f"{client.src}cover.png?seed=x")
+
+
+def test_the_page_is_the_same_for_all_but_for_its_address(client: Client):
+    with httpx.Client(base_url=client.src, timeout=60, trust_env=False) as visitor:
+        plain = visitor.get("/config").json()
+        for host in ("one.example", "two.example", "one.example"):
+            config = visitor.get("/config", headers={"host": host}).json()
+            assert config["root"] == f"http://{host}" and config | {"root": plain["root"]} == plain
+            assert visitor.get("/", headers={"host": host}).text.count(f'"root":"http://{host}"') == 1
+        # what a link says is for this page's scripts
+        asked = visitor.get("/config?deep_link=a&page=b&seed=7").json()
+        assert asked == plain
+        seven, eight = (visitor.get(f"/?deep_link=a&seed={seed}").text for seed in (7, 8))
+        tags = r'<meta property="og:[^>]*>'
+        assert seven != eight and re.sub(tags, "", seven) == re.sub(tags, "", eight)
+        for number in range(20):  # whatever visitors say, few are kept
+            assert visitor.get("/", headers={"host": f"{number}.example"}).status_code == 200
 
 
 def test_the_log_holds_no_text_of_visitors(client: Client, caplog):

@@ -1,7 +1,9 @@
-"""What the server says before any of the page runs: previews of links, and how long its scripts may be kept."""
+"""What the server says before any of the page runs: the page, previews of links, how long its scripts may be kept."""
 
 import json
 import re
+import zlib
+from dataclasses import dataclass
 from html import escape
 from io import BytesIO
 
@@ -20,18 +22,30 @@ from gan.studio.model import Model
 
 PREVIEW_SIZE = 512  # pixels a side
 PREVIEW = "/cover.png"  # with a cover's address after it
-META = re.compile(r'<meta (?:property="og:|name="twitter:)[^>]*>\s*')  # Gradio's own
+PAGES = {"": "/", "/": "/", "/config": "/config", "/config/": "/config"}  # what Gradio calls them
+MOST_KEPT, LONGEST_ROOT = 16, 200  # a visitor may say any address
+META = re.compile(rb'<meta (?:property="og:|name="twitter:)[^>]*>\s*')  # Gradio's own
 ASSET = re.compile(r"/assets/[\w-]+-[\w-]{8,9}\.(css|js)")  # of Gradio; its name changes with its content
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What Gradio answered: the start of it, and the body."""
+
+    start: Message
+    body: bytes
 
 
 class Front:
     """Give addresses previews and scripts a long life, as ASGI middleware before Gradio.
 
-    The page that it stands before has its model as `front_model`.
+    The page that it stands before has its model as `front_model`. Where nobody logs in it is the same for everybody,
+    but for the address that it is reached at, and Gradio would build it anew for each visitor.
     """
 
     def __init__(self, app: ASGIApp):
         self.app = app
+        self._kept: dict[tuple[str, str], _Answer] = {}  # by path and address
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -44,10 +58,35 @@ class Front:
             return await self.app(scope, receive, send)
         if scope["method"] == "GET" and path == PREVIEW:
             return await (await run_in_threadpool(_picture, model, request.url.query))(scope, receive, send)
-        if scope["method"] == "GET" and path in ("", "/"):
-            root = get_root_url(request, route_path="/", root_path=scope["app"].root_path)
-            send = _Rewriting(send, _tags(model, request.url.query, root)).send
-        await self.app(scope, receive, send)
+        if scope["method"] != "GET" or path not in PAGES:
+            return await self.app(scope, receive, send)
+        root = get_root_url(request, PAGES[path], scope["app"].root_path or scope.get("root_path"))
+        answer = self._kept.get((path, root)) or await self._ask(scope, receive, path, root)
+        body = answer.body
+        if PAGES[path] == "/" and answer.start["status"] == 200:
+            tags = _tags(model, request.url.query, root)
+            body = body.replace(b"</head>", f"{tags}\n</head>".encode(), 1)
+        others = [(name, value) for name, value in answer.start["headers"] if name != b"content-length"]
+        await send({**answer.start, "headers": [*others, (b"content-length", str(len(body)).encode())]})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _ask(self, scope: Scope, receive: Receive, path: str, root: str) -> _Answer:
+        """Ask Gradio for a page, and keep it. What stands in a link is for this page's scripts, and not Gradio's."""
+        said: list[Message] = []
+
+        async def hear(message: Message) -> None:
+            said.append(message)
+
+        await self.app({**scope, "query_string": b""}, receive, hear)
+        start, body = said[0], b"".join(message.get("body", b"") for message in said[1:])
+        if PAGES[path] == "/":
+            body = META.sub(b"", body)
+        answer = _Answer(start, body)
+        if start["status"] == 200 and len(root) <= LONGEST_ROOT:
+            if len(self._kept) >= MOST_KEPT:
+                self._kept.clear()
+            self._kept[path, root] = answer
+        return answer
 
 
 def _for_ever(send: Send) -> Send:
@@ -68,7 +107,12 @@ def _picture(model: Model, query: str) -> Response:
         return _sentence(404, "There is no such cover.")
     file = BytesIO()
     side = max(PREVIEW_SIZE, model.resolution)
-    model.draw([address])[0].resize((side, side), Image.Resampling.LANCZOS).save(file, "PNG", compress_level=3)
+    model.draw([address])[0].resize((side, side), Image.Resampling.LANCZOS).save(
+        file,
+        "PNG",
+        compress_level=1,
+        compress_type=zlib.Z_RLE,  # of what is smooth smaller than 3, in half the time
+    )
     return Response(file.getvalue(), media_type="image/png", headers={"Cache-Control": "public, max-age=3600"})
 
 
@@ -99,28 +143,3 @@ def _name(address: Address) -> str:
 def _sentence(status: int, sentence: str) -> Response:
     body = json.dumps({"detail": sentence, "error": sentence})
     return Response(body, status, media_type="application/json")
-
-
-class _Rewriting:
-    """Put `tags` in the place of Gradio's own into an answer that is HTML."""
-
-    def __init__(self, send: Send, tags: str):
-        self._send, self._tags, self._body = send, tags, b""
-        self._start: Message | None = None
-
-    async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = dict(message["headers"])
-            if message["status"] == 200 and headers.get(b"content-type", b"").startswith(b"text/html"):
-                self._start = message
-                return
-        if self._start is None:
-            return await self._send(message)
-        self._body += message.get("body", b"")
-        if message.get("more_body"):
-            return
-        page = META.sub("", self._body.decode()).replace("</head>", f"{self._tags}\n</head>", 1).encode()
-        others = [(name, value) for name, value in self._start["headers"] if name != b"content-length"]
-        length = (b"content-length", str(len(page)).encode())
-        await self._send({**self._start, "headers": [*others, length]})
-        await self._send({"type": "http.response.body", "body": page})

@@ -185,6 +185,23 @@ async def one_of_each(address: str, measured: Measured) -> None:
     await visitor.http.aclose()
 
 
+async def costs(address: str, processor: Callable[[], float], times: int) -> dict[str, float]:
+    """Ask for each light kind of thing so many times, one after the other; return the page's processor time for one of
+    each, in seconds. It hardly depends on what else the machine does."""
+    visitor, measured = Visitor(address, 0, *await names(address)), Measured()
+    found = {}
+    for name, kind in LIGHT.items():
+        await ask(visitor, name, kind, measured, is_heavy=False)
+        before = processor()
+        for _ in range(times):
+            await ask(visitor, name, kind, measured, is_heavy=False)
+        found[name] = (processor() - before) / times
+        print(f"  {name}: {1000 * found[name]:.1f} ms of the page's processor time", flush=True)
+    await visitor.http.aclose()
+    print(f"{len(measured.wrong)} errors", *measured.wrong[:3])
+    return found
+
+
 async def names(address: str) -> tuple[dict[str, int], dict[str, int]]:
     """Return the numbers of the page's components and of its events, by their names."""
     async with httpx.AsyncClient(base_url=address, timeout=60, trust_env=False) as http:
@@ -305,6 +322,7 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=50, help="how many at once, 50 without it")
     parser.add_argument("--seconds", type=float, default=60, help="how long, 60 without it")
     parser.add_argument("--heavy", type=float, default=0.0, help="share of what is asked for that is heavy")
+    parser.add_argument("--each", type=int, help="only measure the processor time of so many requests of each kind")
     args = parser.parse_args()
     if args.address:
         return asyncio.run(visit(args.address, None, args))
@@ -316,6 +334,9 @@ def main() -> int:
             family = [page, *page.children(recursive=True)]
             return sum(one.memory_info().rss for one in family if one.is_running()) / 1e6
 
+        if args.each:
+            asyncio.run(costs(address, lambda: sum(page.cpu_times()[:2]), args.each))
+            return 0
         return asyncio.run(visit(address, memory, args))
 
 

@@ -17,6 +17,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gan.request_head import bound_heads
 from gan.run_page.runs import Run, Runs
 
 
@@ -69,6 +70,7 @@ def serve(
         OSError: nothing can be served there.
     """
     app = run_page(runs, [Middleware(Login, user=login[0], password=login[1])] if login else [])
+    bound_heads()
     config = uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:

@@ -14,6 +14,7 @@ from starlette.routing import Mount
 
 from gan.nearest import Index
 from gan.pipeline import AlbumCoverPipeline
+from gan.request_head import bound_heads
 from gan.run_page.runs import Runs
 from gan.run_page.server import run_page
 from gan.studio.api import add_endpoints
@@ -46,6 +47,7 @@ def launch_options(runs: Runs | None = None) -> dict[str, Any]:
     Args:
         runs: what a page of its own shows of the generator's training, None where nothing is known of it.
     """
+    bound_heads()
     run = [Mount(f"/{RUN}", run_page(runs), name=RUN)] if runs else []
     return {
         # fonts that every computer has: the page asks no other host for anything

@@ -49,6 +49,12 @@ MOST_WAITING = {"film": 8, "print": 8, "search": 6, "training": 4}  # in the que
 MOST_OTHERS_WAITING = 256
 RUN = "run"  # below which the page of the generator's run is
 NAME = r"[\w-]{1,64}"
+HOST = rb"([\w.-]{1,253}|\[[\da-fA-F:.]{2,45}\])(:\d{1,4}|:[1-5]\d{4})?"
+SOUND = {
+    b"x-forwarded-host": re.compile(rb"%b(, ?%b){0,4}" % (HOST, HOST)),
+    b"x-forwarded-proto": re.compile(rb"https?(, ?https?){0,4}"),
+    b"range": re.compile(rb"bytes=(\d{1,15}-\d{0,15}|-\d{1,15})"),
+}
 MCP = rf"{API}/mcp(/(http/?)?)?"
 
 log = logging.getLogger("gan.studio")
@@ -65,7 +71,7 @@ class Route:
 
 ROUTES = (
     Route("GET HEAD", rf"/?|/config/?|/theme\.css|/robots\.txt|/favicon\.ico|/manifest\.json|{re.escape(PREVIEW)}"),
-    Route("GET HEAD", r"/(static|assets|svelte|learn)/[\w./@+~-]{1,300}"),
+    Route("GET HEAD", r"/(static|assets|svelte|learn)/[\w./@+~-]{1,200}"),
     Route("GET", rf"{API}/(info|openapi\.json|startup-events|theme\.css|app_id|user|login_check|token)/?"),
     Route("GET HEAD", rf"/{RUN}/({'|'.join([*ANSWERS, *(re.escape(file.name) for file in FILES)])})?"),
     Route("GET", r"/logout"),
@@ -106,8 +112,9 @@ class Door:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             return await self.app(scope, receive, send)
-        if scope["type"] != "http":
-            return  # the page speaks no websockets
+        if scope["type"] != "http":  # the page speaks no websockets
+            return await send({"type": "websocket.close"})
+        scope = {**scope, "headers": [pair for pair in scope["headers"] if _is_sound(*pair)]}
         began = False
         held: list[Message] = []
 
@@ -141,12 +148,14 @@ class Door:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         found, largest = _route(scope["method"], path)
         self._know(scope, path)
+        if re.fullmatch(MCP, path) and scope["method"] in ("GET", "DELETE"):
+            raise Shut(405, "Tools are asked by POST: there are no sessions.", ((b"allow", b"POST"),))
         if found.groupdict().get("file"):
             _check_file(found["file"])
         if event := found.groupdict().get("event"):
             self._check_event(event)
         function = self._called(found.groupdict().get("call"), visitor(scope))
-        if event or found.groupdict().get("stream") or (scope["method"] == "GET" and path.startswith(f"{API}/mcp")):
+        if event or found.groupdict().get("stream"):
             with self._streams.place(visitor(scope), STREAMS_AT_ONCE, "Too many visitors at once."):
                 return await self.app(scope, receive, send)
         if path == PREVIEW:  # a picture that is drawn for whoever shows a link
@@ -260,9 +269,12 @@ class Door:
         with self._uploading.place(who, UPLOADS_AT_ONCE, sentence):
             body = await _body(receive, largest)
             self._uploads.add(who, len(body))
-            if body.count(b"filename") > FILES_AT_ONCE:
+            if len(re.findall(rb"filename", body, re.IGNORECASE)) > FILES_AT_ONCE:
                 raise Shut(413, f"At most {FILES_AT_ONCE} files can be sent here at once.")
-            await self.app(scope, replay(body, receive), send)
+            try:
+                await self.app(scope, replay(body, receive), send)
+            except (TypeError, ValueError):  # of parts, and of names
+                raise Shut(400, "These files cannot be read.") from None
 
     # ---- who it is
 
@@ -402,7 +414,10 @@ def read_json(body: bytes) -> Any:
         Shut: it is none of this.
     """
     try:
-        return _checked(json.loads(body, parse_constant=_not_a_number, parse_float=_finite), DEEPEST)
+        said = json.loads(body, parse_constant=_not_a_number, parse_float=_finite)
+        if b"\\u" in body:
+            json.dumps(said, ensure_ascii=False).encode()  # which half of a surrogate pair cannot be
+        return _checked(said, DEEPEST)
     except (ValueError, RecursionError):  # of UTF-8 as of JSON
         raise Shut(400, "This is not JSON that the page takes.") from None
 
@@ -440,6 +455,15 @@ def _file(said: dict[str, Any]) -> dict[str, Any]:
         raise Shut(400, "A file is sent to /gradio_api/upload first; the page fetches none.") from None
     name = name[:200] if isinstance(name, str) else None
     return {"path": path, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
+
+
+def _is_sound(name: bytes, value: bytes) -> bool:
+    """Return whether a request's header is one that the page listens to: what a proxy says, and which part of a file.
+
+    Several parts of a file at once, and hosts that are none, are for Gradio nothing but an error.
+    """
+    pattern = SOUND.get(name.lower())
+    return pattern is None or pattern.fullmatch(value) is not None
 
 
 def _is_ours(header: tuple[bytes, bytes]) -> bool:

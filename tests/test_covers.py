@@ -394,3 +394,17 @@ def test_more_scans_than_any_encoder_writes_are_refused_before_they_are_decoded(
     with pytest.raises(CoversError, match=r"image 1 .*decompression-bomb"):
         load_covers(str(tmp_path / "covers"), 16)
     assert time.process_time() - begin < 10
+
+
+def test_rows_with_nothing_in_them_are_bounded(tmp_path: Path) -> None:
+    file = tmp_path / "train.parquet"
+    begin = time.process_time()
+    parquet.write_table(pyarrow.table({"image": pyarrow.nulls(2_000_000, pyarrow.binary())}), file)
+    with pytest.raises(TableError, match="2,000,000 rows"):
+        open_table([file])
+    parquet.write_table(pyarrow.table({"image": pyarrow.nulls(90_000, pyarrow.binary())}), file)
+    assert open_table([file]).image is None  # of the first rows none holds a picture
+    assert time.process_time() - begin < 3
+    cells = [None] * 100 + [encode(draw_cover(1, 32), "PNG")]
+    parquet.write_table(pyarrow.table({"image": cells}), file)
+    assert open_table([file]).image == "image"

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,7 +26,8 @@ SPLITS = {"train": "train|training", "validation": "validation|valid|val|dev|eva
 PICTURE_NAMES = ("image", "cover", "jpg", "jpeg", "png", "webp", "img", "picture", "bytes", "content", "data")
 LABEL_NAMES = ("genre", "label", "labels")
 ROWS_AT_ONCE = 32
-LOOKED_AT = 20  # values of a column, to see whether it holds pictures
+LOOKED_AT, ROWS_LOOKED_AT = 20, 2_000  # values of a column, and rows, to see whether it holds pictures
+FEW_ROWS = 100_000  # a file of more has a byte for each of them: a few bytes say that millions have nothing
 
 
 class TableError(Exception):
@@ -168,6 +170,7 @@ def read_batches(
     """
     try:
         file = _parquet_file(stream)
+        _check_rows(file, stream.seek(0, os.SEEK_END))
         nested = [name for name in columns if not _may_be_read(file.schema_arrow.field(name).type)]
         if nested:
             raise ValueError(f"its column {nested[0]} holds lists or other parts")
@@ -189,6 +192,12 @@ def _parquet_file(stream: object, dictionaries: Sequence[str] = ()) -> parquet.P
     )
 
 
+def _check_rows(file: parquet.ParquetFile, size: int) -> None:
+    rows = file.metadata.num_rows
+    if not 0 <= rows <= max(FEW_ROWS, size):
+        raise ValueError(f"it says that {size:,} bytes hold {rows:,} rows")
+
+
 class _opened:
     """A Parquet file, open as long as the block lasts."""
 
@@ -199,6 +208,7 @@ class _opened:
         try:
             self.stream = pyarrow.OSFile(os.fsencode(self.path))
             file = _parquet_file(self.stream)
+            _check_rows(file, self.stream.size())
             # A column in which few values stand for many rows stays as it is stored.
             names = [file.schema.column(n) for n in range(len(file.schema.names))]
             binary = [column.path for column in names if column.physical_type == "BYTE_ARRAY"]
@@ -307,7 +317,7 @@ def _guess_image(file: parquet.ParquetFile, path: Path, pictured: list[str]) -> 
         try:
             _check_pages(path, [name])
             looked_at = 0
-            for batch in file.iter_batches(1, columns=[name], use_threads=False):
+            for batch in islice(file.iter_batches(1, columns=[name], use_threads=False), ROWS_LOOKED_AT):
                 value = batch.column(0)[0].as_py()
                 value = value.get("bytes") if isinstance(value, dict) else value
                 if value:

@@ -356,7 +356,7 @@ def test_a_mistake_in_a_recipe_is_named(line: str, tmp_path: Path):
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("drawn")
-    for number in range(24):
+    for number in range(12):
         draw_cover(number, 128).save(folder / f"{number}.png")
     return folder
 
@@ -479,5 +479,5 @@ def test_fewer_covers_than_kinds_are_told_before_anything_is_learned(drawn: Path
     mine = recipe_file(tmp_path, generator=RECIPE.generator | {"clusters": 32})
     ended = run(drawn, tmp_path / "run", config=mine)
     last = ended.stderr.splitlines()[-1]
-    assert ended.returncode == 2 and "24 covers are fewer than generator.clusters, 32" in last
+    assert ended.returncode == 2 and "12 covers are fewer than generator.clusters, 32" in last
     assert not (tmp_path / "run").exists()

@@ -1,7 +1,7 @@
 """Pictures of the page, from a real Chromium: `python -m tests.helpers.photographs` takes the manual's anew.
 
-With a folder, every tab and every lesson is taken into it instead, to be looked at:
-`python -m tests.helpers.photographs looks --width 390 --scheme dark --language de`.
+With a folder, every tab and every lesson is taken into it instead, used as a visitor would, to be looked at:
+`python -m tests.helpers.photographs looks --widths 1280 390 --schemes light dark --language de`.
 
 The page starts with the generator that ships, and every cover on it is a generated one. With `--run runs/first` the
 page of that run is taken; for the manual it has learned from drawn covers alone.
@@ -13,12 +13,12 @@ import sys
 import tempfile
 from collections.abc import Callable
 from io import BytesIO
+from itertools import product
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageDraw
 from playwright.sync_api import Page, sync_playwright
 
-from tests.helpers.drawn import draw_cover
 from tests.helpers.serving import ROOT, free_port, serving
 
 
@@ -87,11 +87,22 @@ def finish(page: Page) -> None:
     page.wait_for_timeout(6000)  # the enlarged picture
 
 
+def draw_evening(size: int) -> Image.Image:
+    """A sun above hills: what anybody recognises again in the cover that is found."""
+    across, down = Image.linear_gradient("L").resize((size, size)), size // 100
+    sky = Image.composite(Image.new("RGB", (size, size), "#f2a03d"), Image.new("RGB", (size, size), "#b3263a"), across)
+    pen = ImageDraw.Draw(sky)
+    pen.ellipse((34 * down, 22 * down, 66 * down, 54 * down), fill="#ffe9a8")
+    pen.ellipse((-60 * down, 58 * down, 70 * down, 160 * down), fill="#3a1d2e")
+    pen.ellipse((30 * down, 66 * down, 170 * down, 180 * down), fill="#170d18")
+    return sky
+
+
 def yours(page: Page) -> None:
-    """A drawn cover, what was found, and whether the opening cover is a copy."""
+    """A drawn picture, what was found, and whether the opening cover is a copy."""
     open_tab(page, "yours")
     with tempfile.TemporaryDirectory() as folder:
-        draw_cover(8, 512).save(Path(folder) / "mine.png")
+        draw_evening(500).save(Path(folder) / "mine.png")
         page.set_input_files("#yours input[type=file]", Path(folder) / "mine.png")
         page.locator("#yours .found img[src]").wait_for(timeout=WAIT)
         page.locator("#yours .stop").wait_for(state="hidden", timeout=WAIT)
@@ -99,13 +110,37 @@ def yours(page: Page) -> None:
     page.locator(".copies tr").first.wait_for(timeout=WAIT)
 
 
-# of the manual: a file, what is done before it is taken, and whether all of the page is on it
-PICTURES: dict[str, tuple[Callable[[Page], None], bool]] = {
-    "page": (crate, False),
-    "page-breed": (breed, True),
-    "page-walk": (walk, True),
-    "page-finish": (finish, True),
-    "page-yours": (yours, True),
+def game(page: Page) -> None:
+    """The toy, played for a moment."""
+    page.click("[data-do=play]")
+    page.wait_for_timeout(3000)
+    page.click("[data-do=play]")
+
+
+def critic(page: Page) -> None:
+    """The critic's answers, and where it looks in one picture."""
+    page.click("[data-do=ask]")
+    page.locator(".judged button").nth(3).click()
+    page.locator(".critic-detail img").first.wait_for(timeout=WAIT)
+
+
+def inside(page: Page) -> None:
+    """One channel muted."""
+    page.locator(".channels button").nth(3).click()
+
+
+# what is done before a tab, or a lesson, is taken
+ACTS: dict[str, Callable[[Page], None]] = {
+    "crate": crate, "breed": breed, "walk": walk, "finish": finish, "yours": yours,
+    "game": game, "critic": critic, "inside": inside,
+}  # fmt: skip
+# of the manual: a file, its tab, and whether all of the page is on it
+PICTURES = {
+    "page": ("crate", False),
+    "page-breed": ("breed", True),
+    "page-walk": ("walk", True),
+    "page-finish": ("finish", True),
+    "page-yours": ("yours", True),
 }
 
 
@@ -123,6 +158,11 @@ def take_run(run: Path, visitor: dict[str, object], file: Path) -> None:
     print(file, flush=True)
 
 
+def viewport(width: int) -> dict[str, int]:
+    """A window of that width, or a phone's."""
+    return {"width": width, "height": 844 if width < 600 else 900}
+
+
 def main() -> int:
     """Run the program. Returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -131,20 +171,20 @@ def main() -> int:
     )
     parser.add_argument("--only", nargs="+", metavar="NAME", help="such as page-breed, or a tab, or a lesson")
     parser.add_argument("--run", type=Path, metavar="FOLDER", help="take the page of this run instead")
-    parser.add_argument("--width", type=int, default=1280, help="pixels, 1280 without it")
-    parser.add_argument("--scheme", choices=("light", "dark"), default="light")
+    parser.add_argument("--widths", nargs="+", type=int, default=[1280], help="pixels, 1280 without it")
+    parser.add_argument("--schemes", nargs="+", choices=("light", "dark"), default=["light"])
     parser.add_argument("--language", choices=("en", "de"), default="en")
     args = parser.parse_args()
     names = [*TABS, *LESSONS] if args.folder else [*PICTURES]
     if unknown := set(args.only or ()) - set(names):
         parser.error(f"there is no {', '.join(sorted(unknown))}: there are {', '.join(names)}")
-    is_phone = args.width < 600
-    visitor = {
-        "viewport": {"width": args.width, "height": 844 if is_phone else 900}, "has_touch": is_phone,
-        "color_scheme": args.scheme, "locale": args.language,
-    }  # fmt: skip
+    # a phone has no pointer that could rest on something
+    visitor = {"locale": args.language} | ({"has_touch": True, "is_mobile": True} if max(args.widths) < 600 else {})
+    if args.folder:
+        args.folder.mkdir(parents=True, exist_ok=True)
     if args.run:
-        take_run(args.run, visitor, (args.folder or MANUAL) / "page-run.webp")
+        opened = visitor | {"viewport": viewport(args.widths[0]), "color_scheme": args.schemes[0]}
+        take_run(args.run, opened, (args.folder or MANUAL) / "page-run.webp")
         return 0
     with (
         serving([sys.executable, "app.py", "--port", free_port()]) as (address, _, _),
@@ -152,27 +192,24 @@ def main() -> int:
     ):
         chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for name in args.only or names:
-            page = chromium.new_page(**visitor)
+            page = chromium.new_page(viewport=viewport(args.widths[0]), **visitor)
             page.goto(address + (f"?learn={name}" if name in LESSONS else ""))
             if name in LESSONS:
                 page.locator(f".stage.{name}").wait_for(timeout=WAIT)
             else:
                 page.wait_for_function("performance.getEntriesByName('first-cover').length", timeout=WAIT)
-            act, whole = PICTURES.get(name, (None, True))
-            if act:
-                act(page)
-            elif name in TABS:
-                open_tab(page, name)
-            page.mouse.move(1, 1)  # pointer and focus are on nothing
-            page.evaluate("document.activeElement.blur()")
-            page.wait_for_timeout(1500)
-            page.wait_for_function(ALL_SHOWN, timeout=WAIT)
-            file = MANUAL / f"{name}.png"
-            if args.folder:
-                args.folder.mkdir(parents=True, exist_ok=True)
-                file = args.folder / f"{name}-{args.width}-{args.scheme}.png"
-            page.screenshot(path=file, full_page=whole)
-            print(file, flush=True)
+            what, whole = PICTURES.get(name, (name, True))
+            ACTS.get(what, lambda page: None)(page)
+            for width, scheme in product(args.widths, args.schemes):
+                page.set_viewport_size(viewport(width))
+                page.emulate_media(color_scheme=scheme)
+                page.mouse.move(1, 1)  # pointer and focus are on nothing
+                page.evaluate("document.activeElement.blur(), scrollTo(0, 0)")
+                page.wait_for_timeout(1500)
+                page.wait_for_function(ALL_SHOWN, timeout=WAIT)
+                file = args.folder / f"{name}-{width}-{scheme}.png" if args.folder else MANUAL / f"{name}.png"
+                page.screenshot(path=file, full_page=whole)
+                print(file, flush=True)
             page.close()
         chromium.close()
     return 0

@@ -1,6 +1,6 @@
 // Lesson 6, what does the critic see? The visitor and a discriminator judge the same pictures; then where its verdict hangs.
 
-import {colours, curves, el, slider} from './drawing.js';
+import {colours, curves, el, percent, slider} from './drawing.js';
 
 const SIDE = 32, MOST_OWN = 8;
 
@@ -24,7 +24,6 @@ export default {
     stage.append(el('p', {class: 'aside'}, t('how')), tiles, el('p', {class: 'buttons'}, ask, el('label', {class: 'own-pictures'}, t('own'), file)), score, el('div', {class: 'dials'}, seed.row), detail, facts);
 
     const said = () => new Set(`${state.said}`.split(' ').filter(Boolean).map(Number));
-    const percent = share => `${Math.round(share * 100)} %`;
 
     // Each picture is made small here: SIDE x SIDE pixels of it are all that is sent.
     async function bring() {

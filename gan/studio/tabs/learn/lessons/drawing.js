@@ -28,7 +28,7 @@ export function choice(label, options, act) {
   return {group, set: value => { for (const box of boxes) box.firstChild.checked = box.firstChild.value === `${value}`; }};
 }
 
-export function slider(label, {min, max, step, name}, act, format = String) {
+export function slider(label, {min, max, step, name}, act, format = x => digits(x, 2)) {
   const told = el('output', {}), input = el('input', {type: 'range', min, max, step, oninput: () => { told.textContent = format(+input.value); act(+input.value); }});
   if (name) input.dataset.name = name;
   const row = el('label', {class: 'dial'}, el('span', {}, label), input, told);
@@ -110,11 +110,21 @@ export function curves(canvas, lines, {mark = null, low = null, high = null, fro
   }
 }
 
+// Numbers as the page's language writes them, with so many digits behind the point; a share in percent.
+const formats = new Map();
+function written(number, options) {
+  const key = JSON.stringify(options);
+  if (!formats.has(key)) formats.set(key, new Intl.NumberFormat(document.documentElement.lang || 'en', {signDisplay: 'negative', ...options}));
+  return formats.get(key).format(number).replace('-', '−');
+}
+export const digits = (number, most = 0, least = 0) => Number.isFinite(number) ? written(number, {maximumFractionDigits: most, minimumFractionDigits: least}) : '–';
+export const percent = share => written(share, {style: 'percent'});
+
 export function short(number) {
   const size = Math.abs(number);
-  if (size >= 1e6) return `${+(number / 1e6).toFixed(1)}M`;
+  if (size >= 1e6) return `${digits(number / 1e6, 1)}M`;
   if (size >= 1e4) return `${Math.round(number / 1e3)}k`;
-  return `${+number.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2)}`;
+  return digits(number, size >= 100 ? 0 : size >= 10 ? 1 : 2);
 }
 
 // A legend: a dot of the colour before each word.

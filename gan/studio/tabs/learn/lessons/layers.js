@@ -1,6 +1,6 @@
 // Lesson 3, layers and their sizes: a network of this project layer by layer, and a board for the arithmetic of convolutions.
 
-import {choice, colours, el, penOf, short, slider, tick} from './drawing.js';
+import {choice, colours, digits, el, penOf, short, slider, tick} from './drawing.js';
 import {contributors, convolve, outputSize, overlaps, stamps} from './math/arithmetic.js';
 import {randomFrom} from './math/random.js';
 
@@ -80,7 +80,7 @@ export default {
       if (!layer) { details.textContent = t('choose'); return; }
       details.replaceChildren(el('b', {}, t(NAMES[layer.kind])), ` ${layer.before.join(' × ')} → ${layer.after.join(' × ')}. `,
         layer.kernel ? t('moves', {kernel: layer.kernel, stride: layer.stride, padding: layer.padding}) + ' ' : '',
-        t('has', {parameters: layer.parameters.toLocaleString(), cost: short(layer.cost)}), ' ', layer.reach ? t(state.role === 'generator' ? 'paints' : 'sees', {n: layer.reach}) : t('everywhere'));
+        t('has', {parameters: digits(layer.parameters), cost: short(layer.cost)}), ' ', layer.reach ? t(state.role === 'generator' ? 'paints' : 'sees', {n: layer.reach}) : t('everywhere'));
     }
 
     // ---- the board

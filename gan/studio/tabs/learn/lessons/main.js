@@ -62,6 +62,9 @@ export async function start(root, {base, server, props, language, words: coming,
     }
   }
 
+  // The lesson's name, where the names are a row that is scrolled along.
+  const reveal = () => menu.scrollTo({left: tabs[name].offsetLeft - menu.offsetLeft - 40});
+
   // ---- one lesson
 
   async function open(wanted, given = {}, at = 0, how = {}) {
@@ -74,7 +77,7 @@ export async function start(root, {base, server, props, language, words: coming,
     if (talk) Object.assign(state, lesson.steps[step]);
     const text = words.lessons[name], t = (key, values) => fill(text.words[key] ?? words.ui[key] ?? key, values);
     for (const [one, tab] of Object.entries(tabs)) one === name ? tab.setAttribute('aria-current', 'page') : tab.removeAttribute('aria-current');
-    tabs[name].scrollIntoView({block: 'nearest', inline: 'nearest', behavior: 'instant'});
+    reveal();
     const stage = el('div', {class: `stage ${name}`}), number = lessons.indexOf(name);
     const steps = text.steps.map(({say}, n) => el('li', {}, el('p', {html: say}),
       Object.keys(lesson.steps[n] ?? {}).length ? el('button', {type: 'button', class: 'quiet', onclick: () => goTo(n, true)}, ui('show-me')) : ''));
@@ -104,6 +107,9 @@ export async function start(root, {base, server, props, language, words: coming,
 
   function goTo(n, pressed = false) {
     step = n;
+    const stage = page_.querySelector('.stage');
+    // on a phone the figure lies above what is said of it
+    if (pressed && stage.getBoundingClientRect().top < 0) stage.scrollIntoView({block: 'start', behavior: calm.matches ? 'auto' : 'smooth'});
     const part = lesson.steps[n] ?? {};
     if (pressed || talk) change(pressed ? part : {...part});
     figure.step?.(n);
@@ -148,7 +154,8 @@ export async function start(root, {base, server, props, language, words: coming,
     talkComes = false;
   }
   await arrive(page.place());
-  new ResizeObserver(() => figure?.show(state)).observe(page_);
+  new ResizeObserver(() => { figure?.show(state); reveal(); }).observe(page_);
+  new MutationObserver(() => figure?.show(state)).observe(document.body, {attributeFilter: ['class']});  // light or dark
   return {open, arrive};
 }
 
@@ -170,7 +177,7 @@ function memo(server) {
   return new Proxy({}, {get: (_, name) => payload => {
     const key = `${name} ${JSON.stringify(payload)}`;
     if (!known.has(key)) {
-      const answer = server[name](payload);
+      const answer = server[name](payload).then(told => { if (!told) throw new Error('no answer'); return told; });
       known.set(key, answer);
       answer.catch(() => known.delete(key));
       if (known.size > 200) known.delete(known.keys().next().value);

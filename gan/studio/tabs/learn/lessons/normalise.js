@@ -1,6 +1,6 @@
 // Lesson 4, normalise or not: one channel of the page's generator before and after, and what the size of the batch does.
 
-import {colours, el, legend, penOf, slider} from './drawing.js';
+import {colours, digits, el, legend, penOf, slider} from './drawing.js';
 
 export default {
   defaults: {seed: 1, layer: 1, channel: 0},
@@ -17,7 +17,7 @@ export default {
       channel: slider(t('channel'), {min: 0, max: 31, step: 1, name: 'channel'}, channel => change({channel})),
     };
     const leak = el('p', {class: 'numbers big leak', role: 'status'}), note = el('p', {role: 'status'});
-    stage.append(el('div', {class: 'dials'}, ...Object.values(dials).map(dial => dial.row)), note, el('figure', {}, chart, legend([['warm', t('before')], ['real', t('after')]])), numbers,
+    stage.append(el('div', {class: 'dials'}, ...Object.values(dials).map(dial => dial.row)), note, el('figure', {}, chart, legend([['', t('before')], ['real', t('after')]])), numbers,
       el('h3', {}, t('batches')), covers, el('h3', {}, t('leak-title')), leak);
 
     function refresh() {
@@ -39,10 +39,10 @@ export default {
       dials.channel.input.max = Math.min(63, told.channels - 1);
       const cell = (...children) => el('td', {}, ...children);
       numbers.replaceChildren(el('table', {}, el('thead', {}, el('tr', {}, el('th', {}, t('by')), el('th', {}, t('mean')), el('th', {}, t('variance')))), el('tbody', {},
-        el('tr', {'data-batch': 0}, cell(t('learned')), cell(`${told.learned[0]}`), cell(`${told.learned[1]}`)),
-        ...told.by_batch.map(([batch, mean, variance]) => el('tr', {'data-batch': batch}, cell(t('batch-of', {n: batch})), cell(`${mean}`), cell(`${variance}`))))));
+        el('tr', {'data-batch': 0}, cell(t('learned')), cell(digits(told.learned[0], 4, 4)), cell(digits(told.learned[1], 4, 4))),
+        ...told.by_batch.map(([batch, mean, variance]) => el('tr', {'data-batch': batch}, cell(t('batch-of', {n: batch})), cell(digits(mean, 4, 4)), cell(digits(variance, 4, 4)))))));
       covers.replaceChildren(...told.covers.map(([batch, src]) => el('figure', {}, el('img', {class: 'picture', src, alt: batch ? t('batch-of', {n: batch}) : t('learned')}), el('figcaption', {}, batch ? t('batch-of', {n: batch}) : t('learned')))));
-      leak.replaceChildren(el('span', {'data-number': 'batch'}, `${t('with-batch')} `, el('b', {}, told.leak.batch.toFixed(3))), el('span', {'data-number': 'none'}, `${t('without')} `, el('b', {}, told.leak.none.toFixed(3))));
+      leak.replaceChildren(el('span', {'data-number': 'batch'}, `${t('with-batch')} `, el('b', {}, digits(told.leak.batch, 3, 3))), el('span', {'data-number': 'none'}, `${t('without')} `, el('b', {}, digits(told.leak.none, 3, 3))));
       histogram();
     }
 
@@ -67,7 +67,7 @@ export default {
       pen.fillStyle = look.quiet;
       pen.font = '12px ui-sans-serif, system-ui, sans-serif';
       pen.textAlign = 'center';
-      for (const value of [-Math.round(most * 0.8), -1, 0, 1, Math.round(most * 0.8)]) pen.fillText(value, (value / most + 1) / 2 * width, height - 5);
+      for (const value of [-Math.round(most * 0.8), -1, 0, 1, Math.round(most * 0.8)]) pen.fillText(digits(value), (value / most + 1) / 2 * width, height - 5);
     }
 
     return {show(next) { state = next; for (const [name, dial] of Object.entries(dials)) dial.set(state[name]); refresh(); }};

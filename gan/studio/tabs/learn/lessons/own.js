@@ -39,12 +39,15 @@ export default {
         state = next;
         for (const [key, {input}] of Object.entries(boxes)) if (document.activeElement !== input) input.value = state[key];
         machine.set(state.machine);
-        list.replaceChildren(...commands(state).map(([key, line]) => el('li', {}, el('p', {html: t(`${key}-says`)}), el('div', {class: 'command'}, el('code', {}, line),
+        list.replaceChildren(...commands(state).map(([key, line]) => el('li', {}, el('p', {html: t(`${key}-says`)}), el('div', {class: 'command'}, el('code', {}, ...words(line)),
           el('button', {type: 'button', class: 'quiet', 'aria-label': t('copy-one', {n: key}), onclick: () => copy(line, 'text-copied')}, t('copy'))), el('p', {class: 'aside'}, t(`${key}-takes${key === 'train' && state.machine === 'gpu' ? '-gpu' : ''}`)))));
       },
     };
   },
 };
+
+// Each word of a command is broken only where it is longer than the line: --config is one.
+const words = line => line.split(' ').flatMap((word, n) => [n ? ' ' : '', el('span', {class: 'word'}, word)]);
 
 const safe = (text, otherwise) => {
   const word = text.replace(/[^\w./-]/g, '').replace(/^-+/, '');

@@ -1,6 +1,6 @@
 // A training run under a marker: its curves, and the sheet of covers at that moment. Lessons 2, 5 and 8 show runs so.
 
-import {colours, curves, el, legend} from './drawing.js';
+import {colours, curves, digits, el, legend} from './drawing.js';
 
 // `run`: {curves: {name: [[covers shown, value], ...]}, sheets: [[covers shown, address], ...]}; `shown`: [[name, kind], ...].
 export function runView(t, {onmove, label}) {
@@ -21,13 +21,13 @@ export function runView(t, {onmove, label}) {
       input.value = n;
       if (src instanceof Promise) src.then(address => { if (input.value === `${n}`) picture.src = address; });
       else picture.src = src;
-      picture.alt = t('sheet-alt', {n: images.toLocaleString()});
+      picture.alt = t('sheet-alt', {n: digits(images)});
       const colour = {real: look.real, fake: look.fake, warm: look.quiet};
       const lines = run.shown.map(([name, kind]) => ({name, values: run.curves[name] ?? [], colour: colour[kind]}));
       curves(canvas, lines, {mark: images, text: ` ${t('images')}`, ...run.range});
       const near = values => values.reduce((a, b) => Math.abs(b[0] - images) < Math.abs(a[0] - images) ? b : a, values[0] ?? [0, NaN])[1];
-      told.replaceChildren(el('span', {'data-number': 'images'}, el('b', {}, images.toLocaleString()), ` ${t('images')}`),
-        ...lines.map(({name, values}) => el('span', {'data-number': name}, `${t(name)} `, el('b', {}, `${+near(values).toFixed(2)}`))));
+      told.replaceChildren(el('span', {'data-number': 'images'}, el('b', {}, digits(images)), ` ${t('images')}`),
+        ...lines.map(({name, values}) => el('span', {'data-number': name}, `${t(name)} `, el('b', {}, digits(near(values), 2)))));
     },
   };
 }

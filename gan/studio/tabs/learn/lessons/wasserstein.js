@@ -1,6 +1,6 @@
 // Lesson 2, why Wasserstein: two heaps pushed apart, and what two distances say of it; then a real run's curve.
 
-import {choice, colours, curves, el, legend, penOf, short, slider} from './drawing.js';
+import {choice, colours, curves, digits, el, legend, penOf, short, slider} from './drawing.js';
 import {heap, jensenShannon, wasserstein} from './math/distances.js';
 import {loadRun, runView} from './runs.js';
 
@@ -115,8 +115,8 @@ export default {
         const look = colours(), now = distances(state.theta, state.blur), slope = slopes(state.theta, state.blur), zero = Math.abs(state.theta) < 0.01;
         curves(chart, [{values: lines.map(([x, {js}]) => [x, js]), colour: look.real}, {values: lines.map(([x, {w}]) => [x, w]), colour: look.fake}], {mark: state.theta, low: 0, high: 2, from: -MOST, to: MOST});
         numbers.replaceChildren(
-          el('span', {'data-number': 'js'}, `${t('js')} `, el('b', {}, now.js.toFixed(3)), now.js > 0.693 ? ' = log 2' : ''), el('span', {'data-number': 'js-slope'}, `${t('slope')} `, el('b', {}, zero ? '–' : short(slope.js))),
-          el('span', {'data-number': 'w'}, `${t('w')} `, el('b', {}, now.w.toFixed(3))), el('span', {'data-number': 'w-slope'}, `${t('slope')} `, el('b', {}, zero ? '–' : short(slope.w))));
+          el('span', {'data-number': 'js'}, `${t('js')} `, el('b', {}, digits(now.js, 3, 3)), now.js > 0.693 ? ' = log 2' : ''), el('span', {'data-number': 'js-slope'}, `${t('slope')} `, el('b', {}, zero ? '–' : short(slope.js))),
+          el('span', {'data-number': 'w'}, `${t('w')} `, el('b', {}, digits(now.w, 3, 3))), el('span', {'data-number': 'w-slope'}, `${t('slope')} `, el('b', {}, zero ? '–' : short(slope.w))));
       },
     };
   },

@@ -1,6 +1,6 @@
 // Lesson 1, two networks and a game: a whole GAN on a plane, trained here in the browser.
 
-import {choice, colours, curves, el, legend, penOf, short, slider, tick} from './drawing.js';
+import {choice, colours, curves, digits, el, legend, penOf, percent, short, slider, tick} from './drawing.js';
 import {randomFrom} from './math/random.js';
 import {LOSSES} from './math/losses.js';
 import {forward} from './math/network.js';
@@ -25,7 +25,7 @@ export default {
   ],
 
   open(stage, {t, change, copy, link, calm}, begin) {
-    let state = begin, made = '', games = [], playing = false, slow = false, phase = -1, since = 0, frame = 0, frames = [], closed = false;
+    let state = begin, made = '', games = [], playing = false, slow = false, phase = -1, since = 0, frame = 0, frames = [], toldAt = 0, closed = false;
     let drawn = pointsOf(state.points), ahead = 0, past = [], seen = {};
     const shownLatents = latentPoints(SHOWN, randomFrom(77));
 
@@ -50,7 +50,7 @@ export default {
     };
     const dials = {
       weight: slider(t('weight'), {min: -3, max: 1.5, step: 0.25, name: 'weight'}, x => change({weight: +(10 ** x).toPrecision(2)}), x => short(10 ** x)),
-      rate: slider(t('rate'), {min: -4, max: -1.5, step: 0.1, name: 'rate'}, x => change({rate: +(10 ** x).toPrecision(2)}), x => (10 ** x).toPrecision(2)),
+      rate: slider(t('rate'), {min: -4, max: -1.5, step: 0.1, name: 'rate'}, x => change({rate: +(10 ** x).toPrecision(2)}), x => digits(10 ** x, 5)),
       beta1: slider(t('beta1'), {min: 0, max: 0.95, step: 0.05, name: 'beta1'}, beta1 => change({beta1})),
       k: slider(t('k'), {min: 1, max: 10, step: 1, name: 'k'}, k => change({k})),
     };
@@ -215,51 +215,65 @@ export default {
     // ---- pictures
 
     function paint() {
+      const look = colours();
       if (state.all) small.forEach(({canvas: one, told, kind}, n) => {
         if (!games[n]) return;
-        picture(one, games[n], {heat: 24, points: 90});
-        if (frame % 15 === 1 || !seen[n]) seen[n] = measure(games[n].game, randomFrom(9), 96);
-        told.replaceChildren(el('b', {}, t(`kind-${kind.loss}-${kind.penalty}`)), el('span', {}, t('found-short', {n: Math.round(100 * seen[n].recall)})));
+        picture(one, games[n], {heat: 20, points: 90}, look);
+        if (seen[n] && playing && frame % 15 !== 1) return;
+        seen[n] = measure(games[n].game, randomFrom(9), 96);
+        told.replaceChildren(el('b', {}, t(`kind-${kind.loss}-${kind.penalty}`)), el('span', {}, t('found-short', {n: percent(seen[n].recall)})));
       });
-      else picture(canvas, games[0], {heat: 44, points: SHOWN});
+      else picture(canvas, games[0], {heat: 36, points: SHOWN}, look);
+      if (seen.one && playing && performance.now() - toldAt < 120) return;  // nobody reads numbers that change with every frame
+      toldAt = performance.now();
       const {game, told} = games[0];
-      if (frame % 20 === 1 || !playing || !seen.one) seen.one = measure(game, randomFrom(9));
+      if (frame % 18 === 1 || !playing || !seen.one) seen.one = measure(game, randomFrom(9));
       const loss = x => x === undefined ? '–' : short(x);
       numbers.replaceChildren(...[
         [t('steps'), String(game.steps), 'steps'], [t('loss-d'), loss(told?.lossD), 'loss-d'], [t('loss-g'), loss(told?.lossG), 'loss-g'],
-        [t('recall'), `${Math.round(100 * seen.one.recall)} %`, 'recall'], [t('precision'), `${Math.round(100 * seen.one.precision)} %`, 'precision'],
+        [t('recall'), percent(seen.one.recall), 'recall'], [t('precision'), percent(seen.one.precision), 'precision'],
         [t('fps'), playing && frames.length > 5 ? String(frames.length) : '–', 'fps'],
       ].map(([name, value, key]) => el('span', {'data-number': key}, `${name} `, el('b', {}, value))));
       numbers.dataset.recall = seen.one.recall;
-      const look = colours();
       curves(chart, [{values: past.map(([x, d]) => [x, d]), colour: look.real}, {values: past.map(([x, , g]) => [x, g]), colour: look.fake}]);
     }
 
-    function picture(one, {game}, {heat: side, points}) {
+    // The real points that are shown stay the same while the game goes on.
+    let realsOf = '', reals_ = null;
+    function shownReals(points) {
+      const wanted = `${state.data} ${points} ${state.data === 'drawn' ? drawn.length : ''} ${state.points}`;
+      if (wanted !== realsOf) [realsOf, reals_] = [wanted, realPoints(state.data, points, randomFrom(5), drawn)];
+      return reals_;
+    }
+
+    function picture(one, {game}, {heat: side, points}, look) {
       const pen_ = penOf(one);
       if (!pen_) return;
-      const {pen, width} = pen_, look = colours(), view = new Set(state.view.split(' '));
+      const {pen, width} = pen_, view = new Set(state.view.split(' '));
       const px = x => (x / REACH + 1) / 2 * width, py = y => (1 - y / REACH) / 2 * width;
       pen.fillStyle = `rgb(${look.middle})`;
       pen.fillRect(0, 0, width, width);
-      const reals = realPoints(game.settings.shape, points, randomFrom(5), drawn);
+      const reals = shownReals(points);
       const {output} = forward(game.generator, shownLatents.subarray(0, 2 * points), points);
       if (view.has('heat')) paintHeat(pen, game, side, width, look, reals, output, points);
       if (view.has('net') && !state.all) paintNet(pen, game, look, px, py);
       const dot = Math.max(1.6, width / 190);
-      if (game.settings.shape !== 'drawn' || drawn.length) for (let n = 0; n < points; n++) {
-        pen.fillStyle = look.real;
-        pen.globalAlpha = 0.75;
-        pen.beginPath(); pen.arc(px(reals[2 * n]), py(reals[2 * n + 1]), dot, 0, 7); pen.fill();
-      }
+      const dots = (places, radius, colour) => {  // one path of them all is drawn in a fraction of the time
+        pen.fillStyle = colour;
+        pen.beginPath();
+        for (let n = 0; n < points; n++) {
+          const x = px(places[2 * n]), y = py(places[2 * n + 1]);
+          pen.moveTo(x + radius, y);
+          pen.arc(x, y, radius, 0, 7);
+        }
+        pen.fill();
+      };
+      pen.globalAlpha = 0.75;
+      if (game.settings.shape !== 'drawn' || drawn.length) dots(reals, dot, look.real);
       pen.globalAlpha = 1;
-      pen.strokeStyle = look.dark ? '#1c1917' : '#fff';
-      pen.lineWidth = 1;
+      dots(output, dot + 1.2, look.dark ? '#1c1917' : '#fff');
+      dots(output, dot + 0.3, look.fake);
       const slowArrows = slow && playing && phase >= 2;
-      for (let n = 0; n < points; n++) {
-        pen.fillStyle = look.fake;
-        pen.beginPath(); pen.arc(px(output[2 * n]), py(output[2 * n + 1]), dot + 0.6, 0, 7); pen.fill(); pen.stroke();
-      }
       if ((view.has('arrows') || slowArrows) && !state.all) paintArrows(pen, game, output, points, look, px, py);
       if (state.data === 'drawn' && cursor && document.activeElement === canvas && !state.all) {
         pen.strokeStyle = look.text;
@@ -270,7 +284,8 @@ export default {
 
     // Blue where a point would be taken for real, orange where for generated. A logistic discriminator has a zero; of the others
     // only differences count, so their middle lies between what they say of real and of generated points.
-    const off = document.createElement('canvas');
+    const off = document.createElement('canvas'), soft = off.getContext('2d');
+    let image = null;
     function paintHeat(pen, game, side, width, look, reals, fakes, points) {
       const logits = heat(game, side, REACH);
       let middle = 0, scale = 1;
@@ -279,21 +294,23 @@ export default {
         middle = (average(forward(game.discriminator, reals, points).output) + average(forward(game.discriminator, fakes, points).output)) / 2;
         scale = Math.sqrt(average(logits.map(x => (x - middle) ** 2))) || 1;
       }
-      if (off.width !== side) off.width = off.height = side;
-      const small_ = off.getContext('2d'), image = small_.createImageData(side, side);
+      if (image?.width !== side) {
+        off.width = off.height = side;
+        image = soft.createImageData(side, side);
+      }
       for (let n = 0; n < logits.length; n++) {
         const p = Math.tanh((logits[n] - middle) / scale), to = p > 0 ? look.realGround : look.fakeGround, share = Math.abs(p);
         for (let c = 0; c < 3; c++) image.data[4 * n + c] = look.middle[c] + share * (to[c] - look.middle[c]);
         image.data[4 * n + 3] = 255;
       }
-      small_.putImageData(image, 0, 0);
+      soft.putImageData(image, 0, 0);
       pen.imageSmoothingEnabled = true;
       pen.imageSmoothingQuality = 'high';
       pen.drawImage(off, 0, 0, width, width);
     }
 
     function paintNet(pen, game, look, px, py) {
-      const lines = 11, fine = 33, across = bentNet(game, lines, fine);
+      const lines = 11, fine = 23, across = bentNet(game, lines, fine);
       pen.strokeStyle = look.fake;
       pen.globalAlpha = 0.55;
       pen.lineWidth = 1;

@@ -139,19 +139,27 @@ export function measure(game, random, count = 192, near = 0.12) {
   return {recall: found(real, fake), precision: found(fake, real)};
 }
 
+// Places that are the same for every frame are laid out once.
+const laid = new Map();
+function layOut(key, count, place) {
+  if (!laid.has(key)) {
+    const places = new Float64Array(2 * count);
+    for (let n = 0; n < count; n++) [places[2 * n], places[2 * n + 1]] = place(n);
+    laid.set(key, places);
+  }
+  return laid.get(key);
+}
+
 // The discriminator's logits on `side` x `side` places of the square from -reach to reach, row by row from the top.
 export function heat({discriminator}, side, reach) {
-  const places = new Float64Array(2 * side * side);
-  for (let row = 0; row < side; row++)
-    for (let column = 0; column < side; column++)
-      places.set([reach * (2 * (column + 0.5) / side - 1), reach * (1 - 2 * (row + 0.5) / side)], 2 * (row * side + column));
+  const places = layOut(`heat ${side} ${reach}`, side * side, n =>
+    [reach * (2 * (n % side + 0.5) / side - 1), reach * (1 - 2 * (Math.floor(n / side) + 0.5) / side)]);
   return forward(discriminator, places, side * side).output;
 }
 
 // Where the generator puts the crossings of an even net of latents, row by row.
 export function bentNet({generator}, lines, points = lines) {
-  const latents = new Float64Array(2 * lines * points);
-  for (let a = 0; a < lines; a++)
-    for (let b = 0; b < points; b++) latents.set([2 * b / (points - 1) - 1, 2 * a / (lines - 1) - 1], 2 * (a * points + b));
+  const latents = layOut(`net ${lines} ${points}`, lines * points, n =>
+    [2 * (n % points) / (points - 1) - 1, 2 * Math.floor(n / points) / (lines - 1) - 1]);
   return forward(generator, latents, lines * points).output;
 }

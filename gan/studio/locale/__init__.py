@@ -15,7 +15,7 @@ LANGUAGES: dict[str, dict[str, str]] = {
     file.stem: json.loads(file.read_text(encoding="utf-8")) for file in sorted(Path(__file__).parent.glob("*.json"))
 }
 # what Gradio itself says at the page's foot, where it has no word of that language for it
-OF_GRADIO = {"de": {"common.use_via_api_or_mcp": "Über API oder MCP benutzen"}}
+OF_GRADIO = {"de": {"errors.use_via_api_or_mcp": "Über API oder MCP verwenden"}}
 I18N = gr.I18n(**{name: words | OF_GRADIO.get(name, {}) for name, words in LANGUAGES.items()})
 
 

@@ -1,4 +1,10 @@
 const complain = sentence => document.dispatchEvent(new CustomEvent('complain', {detail: sentence}));
+// Of a server that is not reached Gradio gives undefined for an answer.
+const arrived = async question => {
+  const answer = await question;
+  if (!answer) throw new Error('no answer');
+  return answer;
+};
 const make = (tag, values) => Object.assign(document.createElement(tag), values);
 
 // One question of a kind at a time; of those asked meanwhile only the newest.
@@ -7,16 +13,31 @@ function asker(question, answered, refused = complain) {
   return async function ask(...what) {
     if (busy) return void (next = what);
     busy = true;
+    let answer = null;
     try {
-      const answer = await question(...what);
+      answer = await arrived(question(...what));
       answer.refused ? refused(refusal(answer)) : answered(answer, ...what);
     } catch (error) {
       console.warn(error);
       complain(word('no-answer'));
+      if (!answer) await new Promise(resolve => setTimeout(resolve, 3000)), next ??= what;
     }
     busy = false;
     if (next) [what, next] = [next, null], ask(...what);
   };
+}
+
+// A question that is asked once: its answer, or {} after the visitor was told that none came.
+async function reached(question) {
+  try {
+    const answer = await arrived(question);
+    if (answer.refused) complain(refusal(answer));
+    return answer;
+  } catch (error) {
+    console.warn(error);
+    complain(word('unreachable'));
+    return {};
+  }
 }
 
 // A row of covers to choose from; `covers` are {address, src, name}, `chosen` the address that is.
@@ -32,10 +53,12 @@ function covers(row, covers, chosen, choose, none) {
   row.replaceChildren(...buttons);
 }
 
-// Pictures of covers by their addresses, those that this generator can draw: [{address, src, name}, ...].
+// Pictures of covers by their addresses, those that this generator can draw: [{address, src, name}, ...]. Without a
+// network they come when it is back.
 async function drawn(addresses) {
   if (!addresses.length) return [];
-  const {pictures} = await server.portraits(addresses.slice(0, 64));
-  const all = addresses.map((address, n) => ({address, src: pictures?.[n] ?? '', name: nameOf(address)}));
+  const answer = await server.portraits(addresses.slice(0, 64));
+  if (!answer) return new Promise(resolve => setTimeout(() => resolve(drawn(addresses)), 3000));
+  const {pictures} = answer, all = addresses.map((address, n) => ({address, src: pictures?.[n] ?? '', name: nameOf(address)}));
   return all.filter(cover => cover.src);
 }

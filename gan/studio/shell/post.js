@@ -18,8 +18,17 @@ document.addEventListener('drop', async event => {
   event.preventDefault();
   const offer = text => say('tell', {text, does: word('find-it'), act: () => { move({tab: 'yours'}); say('yours', file); }});
   if (['image/jpeg', 'image/webp'].includes(file.type)) return offer(word('offer-yours'));
-  const head = new Uint8Array(await file.slice(0, 65536).arrayBuffer());
-  const answer = await server.restore(btoa(Array.from(head, byte => String.fromCharCode(byte)).join('')));
+  let head, answer;
+  try {
+    head = await inBase64(file.slice(0, 65536));
+  } catch {
+    return complain(word('not-a-picture'));  // a folder
+  }
+  try {
+    answer = await arrived(server.restore(head));
+  } catch {
+    return complain(word('unreachable'));
+  }
   if (!answer.refused) return move({tab: 'crate', cover: answer.address});
   file.type === 'image/png' ? offer(refusal(answer)) : say('complain', refusal(answer));
 });

@@ -18,7 +18,7 @@ function remembered() {
 // What of a list are covers, each once: it may come from a file or a link.
 function sound(covers) {
   const found = new Map();
-  for (const {address, parents, name} of Array.isArray(covers) ? covers : []) {
+  for (const {address, parents, name} of Array.isArray(covers) ? covers.filter(Boolean) : []) {
     if (typeof address !== 'string' || address.length > 16384 || found.has(address)) continue;
     const known = (Array.isArray(parents) ? parents : []).filter(parent => typeof parent === 'string').slice(0, 2);
     found.set(address, {address, parents: known, ...(typeof name === 'string' && name ? {name: name.slice(0, 80)} : {})});
@@ -100,8 +100,14 @@ async function draw() {
   const missing = shelved.map(cover => cover.address).filter(address => !pictures.has(address));
   if (asking || !missing.length) return;
   asking = true;
-  const answer = await server.portraits(missing);
+  let answer;
+  try {
+    answer = await arrived(server.portraits(missing));
+  } catch {
+    await new Promise(resolve => setTimeout(resolve, 3000));
+  }
   asking = false;
+  if (!answer) return draw();
   missing.forEach((address, n) => pictures.set(address, answer.pictures?.[n] ?? null));
   show();
 }

@@ -114,7 +114,7 @@ function refresh() {
 }
 
 function describe() {
-  $('.dial output').textContent = `${Math.round(slider.value * 100)} %`;
+  $('.dial output').textContent = inPercent(slider.value);
   slider.disabled = mate !== null;
 }
 
@@ -138,7 +138,9 @@ function showMates() {
 
 async function fetchPortraits(addresses) {
   const missing = [...new Set(addresses)].filter(address => !portraits.has(address)).slice(0, 64);
-  (await drawn(missing)).forEach(({address, src}) => portraits.set(address, src));
+  const pictures = await drawn(missing);
+  for (const address of missing) portraits.set(address, '');  // not asked for again where another generator drew it
+  for (const {address, src} of pictures) portraits.set(address, src);
   return missing.length > 0;
 }
 
@@ -174,7 +176,7 @@ function showFaders() {
   if (!$('.faders').childElementCount) $('.faders').append(...still().map((_, n) => fader(n)));
   $('.faders').querySelectorAll('input').forEach((input, n) => {
     input.value = current.amounts[n];
-    input.nextElementSibling.disabled = !current.amounts[n];
+    input.closest('.fader').querySelector('.middle').disabled = !current.amounts[n];
   });
 }
 
@@ -194,7 +196,7 @@ function fader(n) {
     if (!input.dataset.held) past.push({...current, amounts: [...current.amounts]});
     input.dataset.held = 'yes';
     current.amounts = current.amounts.map((amount, other) => other === n ? Number(input.value) : amount);
-    input.nextElementSibling.disabled = !current.amounts[n];
+    middle.disabled = !current.amounts[n];
     fade(false);
   };
   const settled = () => { delete input.dataset.held; fade(true); };
@@ -203,11 +205,9 @@ function fader(n) {
   const middle = make('button', {type: 'button', className: 'middle', textContent: '○', title: word('fader-middle')});
   middle.setAttribute('aria-label', `${name}: ${word('fader-middle')}`);
   middle.onclick = () => { input.value = 0; moved(); settled(); };
-  const track = make('span', {className: 'track'});
-  track.append(input, middle);
-  const called = make('span', {className: 'called', textContent: low ? `${low} – ${high}` : name});
-  const between = make('span', {className: 'between'});
-  between.append(called, track);
+  const head = make('span', {className: 'name'}), between = make('span', {className: 'between'});
+  head.append(make('span', {className: 'called', textContent: low ? `${low} – ${high}` : name}), middle);
+  between.append(head, input);
   row.append(end(-1, low ?? word('fader-left')), between, end(1, high ?? word('fader-right')));
   return row;
 }

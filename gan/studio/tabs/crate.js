@@ -166,7 +166,7 @@ function ask() {
 async function look(kind, question, answered) {
   busy[kind] = true;
   try {
-    const answer = await server.look({truncation, ...steered, ...question});
+    const answer = await arrived(server.look({truncation, ...steered, ...question}));
     if (answer.refused) return complain(refusal(answer));
     const unpacked = answered(answer);
     if (kind === 'tiles') await unpacked;
@@ -217,7 +217,13 @@ function rest(how = {by}) {
 
 // A cover by its address: a seed's lies on the plane, any other is a guest. False when it was refused.
 async function open(query, how = {instead: true}) {
-  const before = jump(), answer = await server.open(query);
+  const before = jump();
+  let answer;
+  try {
+    answer = await arrived(server.open(query));
+  } catch {
+    return complain(word('unreachable')), false;
+  }
   if (answer.refused) return complain({text: refusal(answer), stays: true}), false;
   const image = await decoded(answer.cover.src);
   if (before !== jumps) return true;  // the visitor went elsewhere meanwhile
@@ -377,8 +383,8 @@ async function moreLikeThis() {
   if (!unfold($('#kind'), $('#kinds'))) return;
   const rows = $('#kinds .rows'), cover = stand.dataset.address;
   if (!rows.children.length) rows.textContent = word('kinds-coming');
-  const answer = await server.kinds(cover);
-  if (answer.refused) return complain(refusal(answer));
+  const answer = await reached(server.kinds(cover));
+  if (!answer.rows) return;
   if (!rows.children.length) rows.replaceChildren(...answer.rows.map((src, n) => {
     const row = make('button', {type: 'button', className: 'row', value: String(n + 1)});
     row.append(make('img', {src, alt: word('kind-n', {n: n + 1})}));
@@ -390,8 +396,8 @@ async function moreLikeThis() {
 }
 
 async function inColoursOf(question) {
-  const answer = await server.colours(question);
-  answer.refused ? complain(refusal(answer)) : steer({colours: answer.colours});
+  const answer = await reached(server.colours(question));
+  if (answer.colours !== undefined) steer({colours: answer.colours});
 }
 
 function swatch([name, rgb]) {

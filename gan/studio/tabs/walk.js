@@ -136,8 +136,8 @@ element.addEventListener('click', async event => {
   const kind = event.target.closest('[data-save]')?.dataset.save;
   if (kind && !saving) busy(true), trigger('save', {...order(), kind});
   if (!event.target.closest('.keep-frame')) return;
-  const answer = await server.frame({...order(), frame: at});
-  answer.refused ? say('complain', refusal(answer)) : say('keep', {address: answer.address, parents: []});
+  const answer = await reached(server.frame({...order(), frame: at}));
+  if (answer.address) say('keep', {address: answer.address, parents: []});
 });
 
 Object.assign($('#frames'), {min: props.fewest, max: props.most, value: props.frames});

@@ -116,7 +116,7 @@ def test_how_different(visit):
     before = page.locator("#breed .child").first.get_attribute("data-address")
     page.locator("#breed .difference").focus()
     page.keyboard.press("End")
-    expect(page.locator("#breed .difference + output")).to_have_text("100 %")
+    expect(page.locator("#breed .difference + output")).to_have_text("100%")
     expect(page.locator("#breed .child").first).not_to_have_attribute("data-address", before)
     before = page.locator("#breed .child").first.get_attribute("data-address")
     page.click("#breed .again")

@@ -12,6 +12,8 @@ window.word = (key, values = {}) => {
 window.inDigits = (number, digits) => Number(number).toLocaleString(document.documentElement.lang, digits === undefined
   ? {} : {minimumFractionDigits: digits, maximumFractionDigits: digits});
 
+window.inPercent = share => Number(share).toLocaleString(document.documentElement.lang, {style: "percent"});
+
 // The sentence with which the server refuses something (`for_the_page` in checks.py), in the visitor's language.
 window.refusal = ({words: [sentence, fields]}) => {
   const inWords = (text, values) => word(`refused: ${text}`, values).replace(/^refused: /, "");

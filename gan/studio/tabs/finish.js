@@ -11,7 +11,12 @@ const choices = (box, values, called) => box.append(...['any', ...values].map(va
 choices(looks.font, props.fonts, value => word(`font-${value}`));
 choices(looks.ink, [...props.inks, 'own'], value => word(`ink-${value}`));
 choices(looks.position, props.positions, value => word(`position-${value}`));
-function showLook({font = '', ink = '', position = ''}) {
+// What a link says of them, as far as there is such a choice.
+function lookOf({font = '', ink = '', position = ''}) {
+  const one = (value, known) => known.includes(value) ? value : '';
+  return {font: one(font, props.fonts), ink: /^#[0-9a-f]{6}$/.test(ink) ? ink : one(ink, props.inks), position: one(position, props.positions)};
+}
+function showLook({font, ink, position}) {
   [looks.font.value, looks.position.value] = [font, position];
   looks.ink.value = ink.startsWith('#') ? 'own' : ink;
   own.hidden = looks.ink.value !== 'own';
@@ -38,8 +43,11 @@ const preview = asker(
     $('.details').textContent = answer.contrast === null ? name : `${name}. ${word('contrast-n', {n: inDigits(answer.contrast, 1)})}`;
     cards();
   },
-  sentence => { $('.note').textContent = sentence; });
-const cards = asker(() => server.cards({...order(), instead: [word('artist'), word('title')]}), answer => showLayouts(answer.cards));
+  sentence => {
+    $('.note').textContent = sentence;
+    $('.finish').classList.add('stale');  // what is shown is not what the boxes say
+  });
+const cards = asker(() => server.cards({...order(), quick: enlarged !== address, instead: [word('artist'), word('title')]}), answer => showLayouts(answer.cards));
 const enlarge = asker(
   () => server.preview({...order(), artist: '', title: ''}),
   answer => { if (answer.address === address && enlarged !== address) enlarged = address, preview(); });
@@ -67,8 +75,8 @@ function showWhich() {
 // the cover that one is looking at is among those to choose from, beside those of the shelf
 listen('place', async ({tab, cover, more}) => {
   if (tab !== 'finish' || !cover) return;
-  const news = [cover, more.layout ?? 'poster', more.artist ?? '', more.title ?? ''];
-  const {font = '', ink = '', position = ''} = more, looked = look();
+  const news = [cover, props.layouts.includes(more.layout) ? more.layout : 'poster', more.artist ?? '', more.title ?? ''];
+  const {font, ink, position} = lookOf(more), looked = look();
   if (JSON.stringify([...news, font, ink, position]) === JSON.stringify([address, layout, artist.value, title.value, looked.font, looked.ink, looked.position])) return;
   [address, layout, artist.value, title.value] = news;
   showLook({font, ink, position});

@@ -120,7 +120,8 @@ class Finish:
         """Return a small picture of the cover in each layout: `{"cards": [[layout, src], ...]}`.
 
         Args:
-            payload: as `read` takes it, and `"instead": [artist, title]` for where there is no such text yet.
+            payload: as `read` takes it; `"instead": [artist, title]` for where there is no such text yet; and
+                `"quick"` as a preview has it, so that a card has the colours of the large picture beside it.
 
         Raises:
             Refused: it is wrong, or too many wait.
@@ -130,10 +131,16 @@ class Finish:
             raise checks.Refused("the cards' texts are two", instead)
         artist = order.artist or letters(instead[0], "the artist", LONGEST_ARTIST)
         title = order.title or letters(instead[1], "the title", LONGEST_TITLE)
-        return self._card_maker.run(self._cards, replace(order, artist=artist, title=title))
+        return self._card_maker.run(
+            self._cards, replace(order, artist=artist, title=title), bool(payload.get("quick"))
+        )
 
-    def _cards(self, order: Order) -> dict[str, Any]:
-        picture = self._resized(order.cover, 2 * CARD_SIZE)  # sharp where a pixel of the page is two of the screen
+    def _cards(self, order: Order, quick: bool) -> dict[str, Any]:
+        size = 2 * CARD_SIZE  # sharp where a pixel of the page is two of the screen
+        if quick:
+            picture = self._resized(order.cover, size)
+        else:
+            picture = self._enlarged(order.cover).resize((size, size), Image.Resampling.LANCZOS)
         orders = [replace(order, layout=name) for name in LAYOUTS]
         return {"cards": [[one.layout, _webp(one.set_on([picture]).pictures[0])] for one in orders]}
 

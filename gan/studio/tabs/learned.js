@@ -10,7 +10,10 @@ const score = images => scores.findLast(([when]) => when <= images) ?? scores[0]
 
 function draw() {
   const low = Math.min(...scores.map(([, value]) => value)), high = Math.max(...scores.map(([, value]) => value));
-  const place = ([images, value]) => `${400 * images / last} ${84 - 78 * (value - low) / (high - low || 1)}`;
+  const place = ([images, value]) => `${400 * images / last} ${89 - 88 * (value - low) / (high - low || 1)}`;
+  $('.high').textContent = inDigits(high, 2);
+  $('.low').textContent = inDigits(low, 2);
+  $('.last').textContent = word('n-covers', {n: inDigits(last)});
   const x = 400 * soFar() / last;
   chart.innerHTML = `<path d="M${scores.map(place).join('L')}"/><path class="now" d="M${x} 0V90"/>`;
 }
@@ -41,12 +44,12 @@ function tick(now) {
 
 $('.draw').addEventListener('click', async event => {
   event.target.disabled = true;
-  const answer = await server.show('');
+  const answer = await reached(server.show(''));
   event.target.disabled = false;
-  if (!answer.frames?.length) return complain(word('no-answer'));
+  if (!answer.frames?.length) return;
   frames = answer.frames;
   scrub.max = frames.length - 1;
-  for (const part of [$('.screen'), $('.scrub'), chart]) part.hidden = false, part.removeAttribute('hidden');
+  $('.film').hidden = false;
   event.target.parentElement.hidden = true;
   at = matchMedia('(prefers-reduced-motion: reduce)').matches ? frames.length - 1 : 0;
   setPlaying(at === 0);

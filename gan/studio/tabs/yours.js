@@ -144,7 +144,7 @@ const check = asker(() => server.check(chosen), answer => {
     const bar = make('span', {className: 'bar'}), part = make('i', {});
     part.style.width = `${one.percentile}%`;
     bar.append(part);
-    cells[2].append(bar, `${Math.round(one.percentile)} %`);
+    cells[2].append(bar, inPercent(one.percentile / 100));
     cells[3].textContent = word('of-64', {n: one.bits});
     row.append(...cells);
     return row;

@@ -174,12 +174,15 @@ def address(running_app: tuple[str, str]) -> str:
 
 @pytest.fixture(scope="session")
 def browser():
-    """A real Chromium. Playwright keeps an event loop in this thread: what else is asynchronous needs another one."""
+    """A real Chromium, where it is installed the one without windows: a window draws its tabs and toolbar, too.
+
+    Playwright keeps an event loop in this thread: what else is asynchronous needs another one.
+    """
     import shutil
 
     from playwright.sync_api import expect, sync_playwright
 
-    if (chromium := shutil.which("chromium")) is None:
+    if (chromium := shutil.which("chromium-headless-shell") or shutil.which("chromium")) is None:
         pytest.skip("no chromium")
     expect.set_options(timeout=15_000)  # a busy machine's start, not a visitor's patience
     quiet = "--no-sandbox --no-first-run --disable-gpu --disable-sync --disable-background-networking"

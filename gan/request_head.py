@@ -1,11 +1,17 @@
 """The head of a request, bounded before anybody sees it: httptools takes any number of bytes, for any time."""
 
 import asyncio
-from typing import Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
-import httptools
 from uvicorn.config import HTTP_PROTOCOLS
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+
+if TYPE_CHECKING or find_spec("httptools"):
+    import httptools
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+else:  # uvicorn takes h11 then, which bounds heads itself, to 64 kB as well
+    httptools, HttpToolsProtocol = None, object
 
 
 LARGEST_HEAD = 65_536  # bytes
@@ -14,7 +20,8 @@ PATIENCE = 60  # seconds for a head to arrive in
 
 def bound_heads() -> None:
     """Let every server of this process that starts from now on hang up on heads that are too large or too slow."""
-    HTTP_PROTOCOLS["auto"] = f"{__name__}:{Bounded.__name__}"
+    if httptools is not None:
+        HTTP_PROTOCOLS["auto"] = f"{__name__}:{Bounded.__name__}"
 
 
 class Bounded(HttpToolsProtocol):

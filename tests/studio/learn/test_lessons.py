@@ -142,12 +142,12 @@ def test_the_visitor_votes_before_the_critic(visit, tmp_path: Path):
     expect(page.locator("[data-number=you] b")).to_have_text(
         "15/16"
     )  # one of sixteen generated ones was taken for real
-    says = [int(text.split()[0]) for text in page.locator(".verdict").all_inner_texts()]
+    says = [int(text.split("%")[0]) for text in page.locator(".verdict").all_inner_texts()]
     right = sum(number <= 50 for number in says)
     expect(page.locator("[data-number=critic] b")).to_have_text(f"{right}/16")
     tiles.first.click()
     expect(page.locator(".critic-detail img")).to_have_count(3, timeout=WAIT)
-    first, last = (int(page.locator(f"[data-number={one}] b").inner_text().split()[0]) for one in ("first", "last"))
+    first, last = (int(page.locator(f"[data-number={one}] b").inner_text().split("%")[0]) for one in ("first", "last"))
     assert first == says[0] <= last
     assert "learn-picked=" in page.url and "learn-said=" in page.url
     draw_cover(3, 96).save(tmp_path / "own.png")

@@ -33,7 +33,7 @@ export default {
     const list = el('ol', {class: 'commands'});
     stage.append(el('div', {class: 'ticks'}, boxes.folder.row, boxes.name.row), machine.group, list,
       el('p', {class: 'buttons'}, el('button', {type: 'button', class: 'keep', 'data-do': 'copy-all', onclick: () => copy(commands(state).map(([, line]) => line).join('\n'), 'text-copied')}, t('copy-all')),
-        el('a', {href: `${base}/train_your_own.ipynb`, download: 'train_your_own.ipynb'}, t('notebook'))));
+        el('a', {href: `${base}/train_your_own.ipynb`, download: 'train_your_own.ipynb', class: 'download'}, t('notebook'))));
     return {
       show(next) {
         state = next;

@@ -1,12 +1,16 @@
 """What the page's tests share that need no browser."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from gan import load_pipeline
 from gan.pipeline import AlbumCoverPipeline
+from gan.studio import build_page
 from gan.studio.model import Model
+from tests.helpers.serving import launched
 
 
 @pytest.fixture(scope="module")
@@ -19,3 +23,16 @@ def pipeline(tiny_pipeline_folder: Path) -> AlbumCoverPipeline:
 def model(pipeline: AlbumCoverPipeline) -> Model:
     """What the page makes of it."""
     return Model(pipeline, "user/covers", "v1")
+
+
+@pytest.fixture(scope="module")
+def page(pipeline: AlbumCoverPipeline):
+    """The page, built."""
+    return build_page(pipeline, "user/covers", "v1")
+
+
+@pytest.fixture(scope="module")
+def visitor(page) -> Iterator[httpx.Client]:
+    """A client at the door of the running page."""
+    with launched(page) as address, httpx.Client(base_url=address, timeout=30, trust_env=False) as client:
+        yield client

@@ -9,25 +9,20 @@ import asyncio
 import base64
 import binascii
 import contextlib
-import inspect
 import json
 import logging
-import math
 import re
 import secrets
 import time
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import gradio as gr
 from gradio.block_function import BlockFunction
 from gradio.routes import App
-from gradio.utils import get_upload_folder
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gan.errors import kind_and_place
 from gan.run_page.server import ANSWERS, FILES
+from gan.studio.shell.bodies import check_data, check_file, check_names, known, read_json
 from gan.studio.shell.front import PREVIEW
 from gan.studio.shell.shares import ANSWERED, LastMinute, Places, Shut, half, visitor
 
@@ -40,7 +35,6 @@ LARGE_AT_ONCE = 4  # bodies above SMALL, which are held in memory
 PATIENCE = 60  # seconds that a body may take
 UPLOADS_A_MINUTE = 100_000_000  # bytes, of all visitors together
 UPLOADS_AT_ONCE, FILES_AT_ONCE = 8, 8
-DEEPEST = 16  # lists within lists of a body
 FEW = 64  # separators of a large body: it is one picture, and little else
 CALLS_AT_ONCE = 512  # of functions that a script calls outside the queue
 STREAMS_AT_ONCE = 4000  # answers that stay open, two for each visitor
@@ -96,7 +90,6 @@ FIELDS: dict[str, dict[str, type]] = {
     "cancel": {"event_id": str, "session_hash": str, "fn_index": int},
     "reset": {"event_id": str},
 }
-KINDS = {list: "a list", int: "a whole number", str: "text of at most 100 characters"}
 _COMPILED = tuple((route.methods.split(), re.compile(route.path), route.largest) for route in ROUTES)
 
 
@@ -151,7 +144,7 @@ class Door:
         if re.fullmatch(MCP, path) and scope["method"] in ("GET", "DELETE"):
             raise Shut(405, "Tools are asked by POST: there are no sessions.", ((b"allow", b"POST"),))
         if found.groupdict().get("file"):
-            _check_file(found["file"])
+            check_file(found["file"])
         if event := found.groupdict().get("event"):
             self._check_event(event)
         function = self._called(found.groupdict().get("call"), visitor(scope))
@@ -191,9 +184,9 @@ class Door:
             raise Shut(400, "A request is a JSON object.")
         kind = path.removeprefix(API).split("/")[1]
         if path.startswith(f"{API}/call/v2/") and function is not None:
-            _check_names(function, said)
+            check_names(function, said)
         elif kind in FIELDS:
-            said = _known(said, FIELDS[kind])
+            said = known(said, FIELDS[kind])
         if kind in ("queue", "run"):
             function = self.server.get_blocks().fns.get(said["fn_index"])
             if function is None:
@@ -203,7 +196,7 @@ class Door:
             if kind == "queue":
                 self._check_place(function, visitor(scope))
         if function is not None:
-            _check_data(function, said)
+            check_data(function, said)
         if kind == "component_server":
             if len(body) > SMALL:
                 raise Shut(413, f"At most {SMALL // 1000} kB can be sent here.")
@@ -360,18 +353,7 @@ def _route(method: str, path: str) -> tuple[re.Match[str], int]:
     raise Shut(404, "There is nothing here.")
 
 
-def _check_file(path: str) -> None:
-    """Raise Shut unless `path` is a regular file in the folder where the page keeps what it made and was sent."""
-    folder = Path(get_upload_folder()).resolve()
-    try:
-        file = Path(path)
-        if not file.resolve().is_relative_to(folder) or not file.is_file():
-            raise Shut(404, "There is no such file.")
-    except (OSError, ValueError):
-        raise Shut(404, "There is no such file.") from None
-
-
-# ---- bodies
+# ---- bodies and headers
 
 
 async def _body(receive: Receive, largest: int) -> bytes:
@@ -407,56 +389,6 @@ def replay(body: bytes, receive: Receive | None = None) -> Receive:
     return again
 
 
-def read_json(body: bytes) -> Any:
-    """Return what a body says: finite numbers, lists that are not deep, and files that were sent to this page.
-
-    Raises:
-        Shut: it is none of this.
-    """
-    try:
-        said = json.loads(body, parse_constant=_not_a_number, parse_float=_finite)
-        if b"\\u" in body:
-            json.dumps(said, ensure_ascii=False).encode()  # which half of a surrogate pair cannot be
-        return _checked(said, DEEPEST)
-    except (ValueError, RecursionError):  # of UTF-8 as of JSON
-        raise Shut(400, "This is not JSON that the page takes.") from None
-
-
-def _not_a_number(name: str) -> None:
-    return None  # NaN and infinities, which JSON does not have: whoever checks the value refuses None in its own words
-
-
-def _finite(text: str) -> float | None:
-    number = float(text)
-    return number if math.isfinite(number) else None
-
-
-def _checked(said: Any, deepest: int) -> Any:
-    if not isinstance(said, dict | list):
-        return said
-    if not deepest:
-        raise Shut(400, "Lists within lists, too many.")
-    if isinstance(said, list):
-        return [_checked(part, deepest - 1) for part in said]
-    meta = said.get("meta")
-    if "path" in said or "url" in said or (isinstance(meta, dict) and "_type" in meta):
-        return _file(said)
-    return {key: _checked(part, deepest - 1) for key, part in said.items()}
-
-
-def _file(said: dict[str, Any]) -> dict[str, Any]:
-    """Of a file only where it lies is believed: in the folder of what was sent to the page. Nothing is fetched."""
-    path, name = said.get("path"), said.get("orig_name")
-    if not isinstance(path, str) or len(path) > 1000:
-        raise Shut(400, "A file is sent to /gradio_api/upload first.")
-    try:
-        _check_file(path)
-    except Shut:
-        raise Shut(400, "A file is sent to /gradio_api/upload first; the page fetches none.") from None
-    name = name[:200] if isinstance(name, str) else None
-    return {"path": path, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
-
-
 def _is_sound(name: bytes, value: bytes) -> bool:
     """Return whether a request's header is one that the page listens to: what a proxy says, and which part of a file.
 
@@ -469,48 +401,6 @@ def _is_sound(name: bytes, value: bytes) -> bool:
 def _is_ours(header: tuple[bytes, bytes]) -> bool:
     # The page's own scripts need no leave; others must not use a visitor's login.
     return header[0].lower() != b"access-control-allow-credentials"
-
-
-def _known(said: dict[str, Any], fields: dict[str, type]) -> dict[str, Any]:
-    """Return those of `fields` that a body has. Raises Shut when one is missing, or of another kind."""
-    found = {}
-    for name, kind in fields.items():
-        key = name.strip("()")
-        if key != name and said.get(key) is None:
-            continue
-        if key not in said:
-            raise Shut(400, f"{key} is missing.")
-        value = said[key]
-        fits = (
-            isinstance(value, kind)
-            and not isinstance(value, bool)
-            and not (isinstance(value, str) and len(value) > 100)
-        )
-        if kind is not object and not fits:
-            raise Shut(400, f"{key} is {KINDS[kind]}.")
-        found[key] = value
-    return found
-
-
-def _check_names(function: BlockFunction, said: dict[str, Any]) -> None:
-    """Raise Shut unless a body names the arguments of an endpoint, and all that have no default."""
-    arguments = inspect.signature(function.fn).parameters
-    needed = {name for name, argument in arguments.items() if argument.default is argument.empty}
-    if not needed <= said.keys() <= arguments.keys():
-        raise Shut(400, f"{function.api_name} takes {', '.join(arguments)}.")
-
-
-def _check_data(function: BlockFunction, said: dict[str, Any]) -> None:
-    """Raise Shut unless there are as many values as a function takes, and a file wherever it takes one."""
-    taken = [component for component in function.inputs if not component.skip_api]
-    if "data" in said and len(said["data"]) not in (len(function.inputs), len(taken)):
-        raise Shut(400, f"{function.api_name} takes {len(taken)} values.")
-    data, names = said.get("data"), list(inspect.signature(function.fn).parameters) if function.fn else []
-    for place, component in enumerate(function.inputs):
-        if isinstance(component, gr.File):
-            given = data[place : place + 1] if isinstance(data, list) else [said.get(names[place])]
-            if not given or not isinstance(given[0], dict) or "path" not in given[0]:
-                raise Shut(400, "A picture is a file that was sent to /gradio_api/upload first.")
 
 
 async def _say(send: Send, shut: Shut) -> None:

@@ -19,7 +19,7 @@ HUB_ID = re.compile(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}", re.ASCII)  # not ../covers
 
 
 class OutputLost(Exception):
-    """Standard output takes no more; `problem` says why."""
+    """Say that standard output takes no more; `problem` says why."""
 
     def __init__(self, problem: OSError):
         super().__init__(str(problem))
@@ -87,7 +87,7 @@ def kind_and_place(problem: BaseException) -> str:
 
 
 class HubError(Exception):
-    """Why something cannot be shared, in one line for the user. It never holds the token."""
+    """Tell the user in one line why something cannot be shared. It never holds the token."""
 
 
 def is_hub_id(name: str) -> bool:

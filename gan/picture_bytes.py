@@ -89,7 +89,7 @@ def _essential_webp(content: bytes) -> bytes:
 
 
 def _essential_jpeg(content: bytes) -> bytes | None:
-    """Without comments, application and reserved segments, but for Adobe's, which says what the numbers mean."""
+    """Return a JPEG without comments and application segments, but for Adobe's, which says what the numbers mean."""
     begin, segments = 2, list(_segments(content, 2))
     if not segments or segments[-1][0] != SOS:  # a wrong length: begin at the largest frame that is whole
         chains = []

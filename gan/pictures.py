@@ -273,7 +273,7 @@ def _applied(image: Image.Image, transform: ImageCms.ImageCmsTransform | None) -
 
 
 def _to_grey(image: Image.Image) -> Image.Image:
-    """Modes I;16, I and F, which Pillow itself would clip at 255."""
+    """Turn the modes I;16, I and F, which Pillow itself would clip at 255, to grey of 8 bits."""
     values = np.nan_to_num(np.array(image, dtype=np.float32), copy=False)
     if image.mode == "F":
         white = 1.0 if values.max() <= 1 else 255.0
@@ -290,7 +290,7 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 @lru_cache(maxsize=64)
 def _transform(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """The way from `profile` to sRGB for pictures of `mode`; None if there is none to follow. LAB needs no profile."""
+    """Return the way from `profile` to sRGB for pictures of `mode`, or None. LAB needs no profile."""
     srgb = ImageCms.createProfile("sRGB")
     try:
         if profile is None:

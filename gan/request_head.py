@@ -25,7 +25,7 @@ def bound_heads() -> None:
 
 
 class Bounded(HttpToolsProtocol):
-    """A connection whose requests have heads of at most LARGEST_HEAD bytes, each of which is there within PATIENCE."""
+    """Bound the heads of a connection's requests: at most LARGEST_HEAD bytes, each there within PATIENCE."""
 
     _head: int | None = 0  # bytes of the head that has not ended, None within a request
     _late: asyncio.TimerHandle | None = None

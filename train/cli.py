@@ -21,7 +21,7 @@ OF_NAMES = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EACCES, errno.
 
 
 class UserError(Exception):
-    """A mistake that the user can mend: one line that names the file or flag and says what to do.
+    """Tell the user of a mistake that can be mended: one line that names the file or flag and says what to do.
 
     Args:
         line: that line.

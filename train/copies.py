@@ -71,7 +71,7 @@ def draw_pairs(covers: torch.Tensor, train: Covers, found: Nearest) -> Image.Ima
 
 
 def _prepared(dataset_name: str, config_name: str | None) -> Iterator[tuple[Image.Image, str]]:
-    """The training covers of a prepared dataset, each with its SHA-256; nothing that a cell names is opened."""
+    """Yield the training covers of a prepared dataset, each with its SHA-256; nothing that a cell names is opened."""
     columns = ["image", "sha256"]
     rows: Iterable[dict[str, Any]]
     if Path(dataset_name).is_dir():

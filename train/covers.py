@@ -66,7 +66,7 @@ def seeded(*numbers: int) -> torch.Generator:
 
 
 class Covers:
-    """Covers of one size, shuffled anew in each epoch.
+    """Hold covers of one size, shuffled anew in each epoch.
 
     Args:
         pixels: a dataset with the column `pixels`, raw uint8 of (resolution, resolution, 3) for each cover.
@@ -115,7 +115,7 @@ class Covers:
         return hashlib.sha256(self.batch(0, min(64, len(self))).numpy().tobytes()).hexdigest()[:16]
 
     def of_genre(self, label: int) -> "Covers":
-        """The covers of one genre alone; they may be none."""
+        """Return the covers of one genre alone; they may be none."""
         assert self.labels is not None
         chosen = torch.nonzero(torch.eq(self.labels, label)).flatten()
         return Covers(self.pixels.select(chosen.tolist()), self.resolution, self.seed, self.labels[chosen])
@@ -129,7 +129,7 @@ class Covers:
         return flat.view(len(rows), self.resolution, self.resolution, 3)
 
     def indices(self, position: int, size: int, stream: int = 0) -> torch.Tensor:
-        """(size,) int64, which covers `batch` gives."""
+        """Return (size,) int64, which covers `batch` gives."""
         parts, end = [torch.empty(0, dtype=torch.int64)], position + size
         while position < end:  # a batch may span epochs
             epoch, offset = divmod(position, len(self))
@@ -300,7 +300,7 @@ def genre_names(dataset: Dataset | IterableDataset, dataset_name: str, label_col
 
 
 def _labels(dataset: Dataset, dataset_name: str, label_column: str | None) -> torch.Tensor:
-    """(N,) int64; a cover without a genre has null there, or -1 as others write it."""
+    """Return (N,) int64; a cover without a genre has null there, or -1 as others write it."""
     name = genre_column(dataset, dataset_name, label_column)
     column = dataset.select_columns([name]).with_format("arrow")[:][name]
     return numbered(torch.tensor(column.fill_null(-1).to_numpy()), len(dataset.features[name].names))
@@ -362,7 +362,7 @@ def in_one_line(error: Exception) -> str:
 
 
 def _no_room(error: BaseException) -> str | None:
-    """What to say where a full disk is behind `error`: `datasets` keeps what it has read in a cache."""
+    """Return what to say where a full disk is behind `error`: `datasets` keeps what it has read in a cache."""
     while error.__cause__ is not None and not isinstance(error, OSError):
         error = error.__cause__
     if getattr(error, "errno", None) not in NO_ROOM:

@@ -17,7 +17,7 @@ PICTURE_SUFFIXES = (
 
 
 class CoversError(Exception):
-    """A dataset that cannot be trained on, in one line for the user."""
+    """Tell the user in one line why a dataset cannot be trained on."""
 
 
 def no_genres(dataset_name: str) -> str:

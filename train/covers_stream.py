@@ -33,7 +33,7 @@ BUFFER_ROWS = 4096
 
 
 class StreamedCovers:
-    """Covers of one size, read one after the other; like `Covers`, in an order that only (seed, position) decides.
+    """Read covers of one size one after the other; like `Covers`, in an order that only (seed, position) decides.
 
     It is shuffled within a buffer and by whole shards, not through and through. To go on in the middle, as a resumed
     run does, the rows of the epoch up to there are read again.
@@ -78,7 +78,7 @@ class StreamedCovers:
         return self._length
 
     def batch(self, position: int, size: int, stream: int = 0) -> torch.Tensor:
-        """As `Covers.batch`; cheap where `position` is where the last batch of `stream` ended.
+        """Do as `Covers.batch`; cheap where `position` is where the last batch of `stream` ended.
 
         Raises:
             CoversError: an image that cannot be decoded or is too small, a stream that breaks off, or one that has
@@ -103,11 +103,11 @@ class StreamedCovers:
         return pixels.view(size, self.resolution, self.resolution, 3)
 
     def batch_labels(self, position: int, size: int, stream: int = 0) -> torch.Tensor | None:
-        """As `Covers.batch_labels`, of the batch that was read last: a stream comes by only once."""
+        """Do as `Covers.batch_labels`, of the batch that was read last: a stream comes by only once."""
         return None if self.genres is None else self._labels[stream]
 
     def _rows(self, position: int, stream: int) -> Iterator[tuple[int, dict[str, Any]]]:
-        """The numbers and rows of all covers from `position` on, without end."""
+        """Yield the numbers and rows of all covers from `position` on, without end."""
         epoch, skip = divmod(position, len(self))
         while True:
             shuffled = self.dataset.shuffle(mixed_seed(self.seed, stream, epoch), buffer_size=BUFFER_ROWS)
@@ -128,7 +128,7 @@ def _open(dataset_name: str, split: str, config_name: str | None) -> IterableDat
 
 
 def stream_genres(dataset_name: str, config_name: str | None = None, label_column: str | None = None) -> list[str]:
-    """As `load_genres`, without keeping anything of the dataset."""
+    """Do as `load_genres`, without keeping anything of the dataset."""
     check_name(dataset_name, config_name)
     if Path(dataset_name).is_dir():
         return load_genres(dataset_name, label_column=label_column)
@@ -169,7 +169,7 @@ def stream_covers(
 def _stream_folder(
     parts: list[tuple[str, ...]], columns: tuple[str | None, str | None], genres: tuple[str, ...]
 ) -> Iterator[dict[str, Any]]:
-    """The rows of a folder's parts; `datasets` takes each of a list of these for a shard."""
+    """Yield the rows of a folder's parts; `datasets` takes each of a list of these for a shard."""
     for part in parts:
         yield from read_folder(part, columns, genres)
 

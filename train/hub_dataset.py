@@ -90,7 +90,7 @@ def _not_let_in(what: str, name: str) -> str:
 
 
 class CheckedParquet(Parquet):
-    """The library's reader of Parquet, with this project's way to unpack a file."""
+    """Read Parquet as the library does, with this project's way to unpack a file."""
 
     def _split_generators(self, dl_manager: DownloadManager) -> list[SplitGenerator]:
         splits = super()._split_generators(dl_manager)

@@ -39,7 +39,7 @@ class TableError(Exception):
 
 
 class Elsewhere(Exception):
-    """A cell names a file instead of holding its bytes, and nothing that a cell names is opened."""
+    """Say that a cell names a file instead of holding its bytes; nothing that a cell names is opened."""
 
 
 def cell_bytes(cell: object, repository: str | None = None) -> bytes:
@@ -199,7 +199,7 @@ def _check_rows(file: parquet.ParquetFile, size: int) -> None:
 
 
 class _opened:
-    """A Parquet file, open as long as the block lasts."""
+    """Hold a Parquet file open as long as the block lasts."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -263,7 +263,7 @@ def _describe(file: parquet.ParquetFile, path: Path) -> dict[str, Any]:
 
 
 def _features(schema: pyarrow.Schema) -> dict[str, Any]:
-    """What `datasets` wrote of the columns' kinds."""
+    """Return what `datasets` wrote of the columns' kinds."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
     except (KeyError, ValueError, TypeError, RecursionError):
@@ -290,7 +290,7 @@ def _is_binary(kind: pyarrow.DataType) -> bool:
 
 
 def _may_hold_pictures(kind: pyarrow.DataType) -> bool:
-    """Whether a column is of bytes, or of structs with `bytes` and other single values beside them.
+    """Return whether a column is of bytes, or of structs with `bytes` and other single values beside them.
 
     Lists are not: one row of them may be said to hold a thousand million values.
     """
@@ -302,14 +302,14 @@ def _may_hold_pictures(kind: pyarrow.DataType) -> bool:
 
 
 def _may_be_read(kind: pyarrow.DataType) -> bool:
-    """Whether a column is of single values, or may be of pictures."""
+    """Return whether a column is of single values, or may be of pictures."""
     kind = _value_type(kind)
     single = _is_text(kind) or pyarrow.types.is_primitive(kind) or pyarrow.types.is_null(kind)
     return single or pyarrow.types.is_decimal(kind) or _may_hold_pictures(kind)
 
 
 def _guess_image(file: parquet.ParquetFile, path: Path, pictured: list[str]) -> str | None:
-    """The first of the columns that may hold pictures with one among its first values, of which some may be broken."""
+    """Return the first column that may hold pictures with one among its first values, of which some may be broken."""
     from gan.pictures import PictureError, open_picture
 
     order = {name: place for place, name in enumerate(PICTURE_NAMES)}

@@ -89,7 +89,7 @@ def _groups(stream: BinaryIO, size: int, columns: Sequence[str]) -> Iterator[lis
 
 
 def _read(data: bytes, position: int, kind: int, wanted: Any = None) -> tuple[Any, int]:
-    """The value of this kind at a position, as far as it is wanted, and the position after it."""
+    """Read the value of this kind at a position, as far as it is wanted; return it and the position after it."""
     if kind in BOOLEANS:  # it is in the kind
         return None, position
     if kind == BYTE:

@@ -121,7 +121,7 @@ class DCGANDiscriminator(ModelMixin, ConfigMixin):
 
     @property
     def stages(self) -> list[nn.Module]:
-        """Its layers but the last, which gives the logit, from the picture on: one convolution, and one size, each."""
+        """Return the layers but the last, which gives the logit: one convolution each, from the picture on."""
         starts = [i for i, layer in enumerate(self.layers) if isinstance(layer, nn.Conv2d)]
         return [self.layers[start:end] for start, end in pairwise(starts)]
 

@@ -21,7 +21,7 @@ EPSILON = 1e-3  # of the normalisations, as in the authors' code
 
 
 class Convolution(nn.Conv2d):
-    """A convolution with TensorFlow's SAME padding, which at stride 2 pads one pixel less above and to the left."""
+    """Convolve with TensorFlow's SAME padding, which at stride 2 pads one pixel less above and to the left."""
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int = 1, groups: int = 1):
         super().__init__(channels_in, channels_out, kernel, stride, groups=groups)
@@ -35,7 +35,7 @@ class Convolution(nn.Conv2d):
 
 
 class Block(nn.Module):
-    """A mobile inverted bottleneck (Sandler et al. 2018, section 3.3): wide, a convolution of each channel, narrow."""
+    """Build a mobile inverted bottleneck (Sandler et al. 2018, section 3.3): wide, each channel alone, narrow."""
 
     def __init__(self, channels_in: int, channels_out: int, hidden: int, kernel: int, stride: int):
         super().__init__()
@@ -51,7 +51,7 @@ class Block(nn.Module):
 
 
 class EfficientNetLite(nn.Module):
-    """Pictures to feature maps at four scales.
+    """Map covers to feature maps at four scales.
 
     Args:
         blocks: of each block in turn its channels in, out and in between, its kernel and its stride.
@@ -66,8 +66,9 @@ class EfficientNetLite(nn.Module):
         self.taps = [len(outputs) - 1 - outputs[::-1].index(channels) for channels in TAPS]
 
     def forward(self, covers: torch.Tensor, scales: int = 4) -> list[torch.Tensor]:
-        """(N, 3, H, W) covers in -1..1 to the first `scales` maps: 24 channels at stride 4, 40 at 8, 112 at 16, 320 at
-        32. H and W are multiples of 2 to the power of `scales` + 1."""
+        """Map (N, 3, H, W) covers in -1..1 to the first `scales` maps: 24 channels at stride 4, 40 at 8, 112 at 16,
+        320 at 32. H and W are multiples of 2 to the power of `scales` + 1.
+        """
         x, maps = F.relu6(self.stem(covers)), []
         for number, block in enumerate(self.blocks[: self.taps[scales - 1] + 1]):
             x = block(x)

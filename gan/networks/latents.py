@@ -18,7 +18,7 @@ FEATURE_CHANNELS = (40, 112, 320)  # of EfficientNet-lite0 at strides 8, 16 and 
 
 
 def _halving(latent_channels: int, positions: int, width: int, convolutions: int) -> nn.ModuleList:
-    """One stage for each size from `positions` down to 4: a convolution, of stride 2 but in the first, and a block."""
+    """Return a stage for each size from `positions` to 4: a convolution, of stride 2 but in the first, and a block."""
     if positions < 4 or positions & (positions - 1):
         raise ValueError(f"positions must be a power of two from 4 on, not {positions}")
     stages, channels = [nn.Sequential(conv(latent_channels, width), ResidualBlock(width, convolutions))], width
@@ -30,7 +30,7 @@ def _halving(latent_channels: int, positions: int, width: int, convolutions: int
 
 
 class LatentDiscriminator(ModelMixin, ConfigMixin):
-    """Latents of covers to logits, of which only differences mean something (for a relativistic loss).
+    """Map latents of covers to logits, of which only differences mean something (for a relativistic loss).
 
     Nothing in it keeps batch statistics, so that a gradient penalty is one of each cover (Huang et al. 2024, section
     4.2).
@@ -94,7 +94,7 @@ class LatentDiscriminator(ModelMixin, ConfigMixin):
 
 
 class LatentFeatures(ModelMixin, ConfigMixin):
-    """Latents to what EfficientNet-lite0 sees in the cover that the decoder makes of them (Hinton et al. 2015,
+    """Map latents to what EfficientNet-lite0 sees in the cover that the decoder makes of them (Hinton et al. 2015,
     "Distilling the Knowledge in a Neural Network", with feature maps in place of classes).
 
     Its maps are those at strides 8, 16 and 32, each channel scaled to mean 0 and deviation 1 over real covers.

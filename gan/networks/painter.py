@@ -42,7 +42,7 @@ class Twice(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """What `convolutions` 3x3 convolutions say is to change; the last begins at zero, so a block begins as nothing."""
+    """Add what `convolutions` 3x3 convolutions give; the last begins at zero, so a new block changes nothing."""
 
     def __init__(self, channels: int, convolutions: int = 2):
         super().__init__()
@@ -57,7 +57,7 @@ class ResidualBlock(nn.Module):
 
 
 class Encoder(ModelMixin, ConfigMixin):
-    """Covers to latents.
+    """Map covers to latents.
 
     Args:
         width: channels at half the size; doubled at each halving.
@@ -85,7 +85,7 @@ class Encoder(ModelMixin, ConfigMixin):
 
 
 class Decoder(nn.Module):
-    """Latents to covers: most of its work at small sizes, where a position costs as little as a pixel's does.
+    """Map latents to covers. Most of its work is done at small sizes, where there are few positions.
 
     Args:
         width: channels at full size; doubled at each halving.
@@ -106,8 +106,9 @@ class Decoder(nn.Module):
 
 
 class ConditionalNorm(nn.Module):
-    """Batch normalisation whose gain and bias follow from the condition (Brock et al. 2019, "BigGAN", section 3.1),
-    so that one number of the latents can change a colour everywhere."""
+    """Normalise over the batch, with a gain and a bias that follow from the condition (Brock et al. 2019, "BigGAN",
+    section 3.1), so that one number of the condition can change a colour everywhere.
+    """
 
     def __init__(self, channels: int, condition_dim: int):
         super().__init__()
@@ -122,7 +123,7 @@ class ConditionalNorm(nn.Module):
 
 
 class ComposerBlock(nn.Module):
-    """Two conditional normalisations, each before a leaky ReLU and a 3x3 convolution, added to the input."""
+    """Add to the input two conditional normalisations, each before a leaky ReLU and a 3x3 convolution."""
 
     def __init__(self, channels: int, condition_dim: int):
         super().__init__()
@@ -137,8 +138,10 @@ class ComposerBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention among all positions (Zhang et al. 2019, "SAGAN", section 3), with several heads (Vaswani et al.
-    2017, section 3.2): far parts of a cover, such as the two ends of a frame, agree. It begins as nothing."""
+    """Let all positions look at each other (self-attention: Zhang et al. 2019, "SAGAN", section 3), with several heads
+    (Vaswani et al. 2017, section 3.2): far parts of a cover agree, such as the two ends of a frame. A new one changes
+    nothing yet.
+    """
 
     def __init__(self, channels: int, heads: int = 4):
         super().__init__()
@@ -156,7 +159,7 @@ class Attention(nn.Module):
 
 
 class Composer(nn.Module):
-    """A condition to latents: 4x4 positions first, then twice as many a side until all are there.
+    """Map a condition to latents: 4x4 positions first, then twice as many a side until all are there.
 
     Args:
         positions: of the latents, a side: a power of two from 4 on.
@@ -196,7 +199,7 @@ class Composer(nn.Module):
 
 
 class PainterGenerator(ModelMixin, ConfigMixin):
-    """Latent vectors to covers: a condition, a composer, a painter.
+    """Map latent vectors to covers, by way of a condition, a composer and a painter.
 
     Args:
         resolution: height and width of a cover in pixels, a power of two from 32 on.

@@ -13,7 +13,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 
 class PatchDiscriminator(ModelMixin, ConfigMixin):
-    """Covers, or parts of them, to logits, one for each 4x4 pixels, which sees 30x30 around them.
+    """Map covers, or parts of them, to logits, one for each 4x4 pixels, which sees 30x30 around them.
 
     Args:
         width: channels of the first layer; twice and four times as many follow.

@@ -23,7 +23,7 @@ MIXED = 64  # channels of the shallowest map after the mixing across channels; t
 
 
 class FeatureMixing(nn.Module):
-    """Random 1x1 convolutions across channels, then from the deepest map up: each one plus the one below it, doubled.
+    """Mix feature maps by random 1x1 convolutions, then from the deepest map up: each plus the one below it, doubled.
 
     Frozen. The 1x1 convolution of the paper's code comes before the doubling here, where it costs a quarter; on
     bilinear interpolation it makes no difference.
@@ -41,7 +41,7 @@ class FeatureMixing(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, maps: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """Maps, each of half the size of the one before, to as many of the same sizes with `outputs` channels."""
+        """Map feature maps, each of half the size of the one before, to as many with `outputs` channels each."""
         mixed = [mix(found) for mix, found in zip(self.across_channels, maps, strict=True)]
         out: list[torch.Tensor] = []
         below = None
@@ -53,7 +53,7 @@ class FeatureMixing(nn.Module):
 
 
 class ProjectedDiscriminator(ModelMixin, ConfigMixin):
-    """Feature maps to logits, those of all heads side by side. For the hinge loss; no gradient penalty (section 4).
+    """Map feature maps to logits, of all heads side by side. For the hinge loss; no gradient penalty (section 4).
 
     Real and generated covers must go through it in separate batches: its batch normalisation would mix them.
 
@@ -86,7 +86,7 @@ class ProjectedDiscriminator(ModelMixin, ConfigMixin):
 
 
 class FeatureDiscriminator(ModelMixin, ConfigMixin):
-    """Covers to logits, by what EfficientNet-lite0 sees in them at four scales.
+    """Map covers to logits, by what EfficientNet-lite0 sees in them at four scales.
 
     The frozen network is none of its modules: neither checkpoints nor optimisers hold it, and `requires_grad_` leaves
     it alone. It comes from its package.
@@ -123,7 +123,7 @@ class FeatureDiscriminator(ModelMixin, ConfigMixin):
 
 
 def _head(channels: int, size: int, width: int) -> nn.Sequential:
-    """4x4 convolutions of stride 2 down to 4x4 positions, then one of 3x3 and a 4x4 one to a logit."""
+    """Return 4x4 convolutions of stride 2 down to 4x4 positions, then one of 3x3 and a 4x4 one to a logit."""
     layers: list[nn.Module] = []
     while size > 4:
         layers += [spectral_norm(nn.Conv2d(channels, width, 4, 2, 1, bias=False))]

@@ -206,7 +206,7 @@ class R3GANDiscriminator(ModelMixin, ConfigMixin):
 
     @property
     def stages(self) -> list[nn.Module]:
-        """Its layers but the last, which give the logit, from the picture on: one size each."""
+        """Return the layers but the last, which give the logit, from the picture on: one size each."""
         ends = [i + 1 for i, layer in enumerate(self.layers) if isinstance(layer, Downsample)]
         first, *others = [self.layers[start:end] for start, end in pairwise([0, *ends, len(self.layers)])]
         return [nn.Sequential(self.from_rgb, first), *others]

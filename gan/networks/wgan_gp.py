@@ -135,7 +135,7 @@ class WGANGPDiscriminator(ModelMixin, ConfigMixin):
 
     @property
     def stages(self) -> list[nn.Module]:
-        """Its layers but the last, which gives the score, from the picture on: one size each."""
+        """Return the layers but the last, which gives the score, from the picture on: one size each."""
         return [nn.Sequential(self.first, self.blocks[0]), *list(self.blocks)[1:]]
 
     def forward(self, covers: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:

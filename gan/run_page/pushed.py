@@ -49,7 +49,7 @@ def follow(model_id: str) -> "PushedRun":
 
 
 class PushedRun(Run):
-    """A run on the Hub. Its files are copied into a folder of the system's, and looked at as any run's.
+    """Show a run on the Hub. Its files are copied into a folder of the system's, and looked at as any run's.
 
     Args:
         model_id: "user/covers", to which `--push_to_hub` sends the run.

@@ -204,7 +204,7 @@ class Run:
 
 
 class Runs:
-    """The runs of a page by the names that tell them apart, those included that begin while it is open.
+    """Hold the runs of a page by the names that tell them apart, those included that begin while it is open.
 
     Args:
         paths: folders of runs, and folders in which such folders lie.

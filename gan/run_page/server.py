@@ -39,7 +39,7 @@ NUMBER = re.compile(r"[0-9]{1,15}")
 
 
 class Login:
-    """ASGI middleware that lets in who says a name and a password, by HTTP's basic authentication."""
+    """Let in who says a name and a password, by HTTP's basic authentication (ASGI middleware)."""
 
     def __init__(self, app: ASGIApp, user: str, password: str):
         self.app = app

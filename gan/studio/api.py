@@ -87,7 +87,7 @@ def add_endpoints(model: Model, crate: Crate, breed: Breed, training: Training, 
 
     @checks.in_words
     def more_like(address: str) -> int:
-        """The kind of an album cover: with it /generate and /plane draw more like it.
+        """Find the kind of an album cover: with it /generate and /plane draw more like it.
 
         Args:
             address: of the cover, such as seed=7.
@@ -99,7 +99,7 @@ def add_endpoints(model: Model, crate: Crate, breed: Breed, training: Training, 
 
     @checks.in_words
     def colours_in(picture: str) -> str:
-        """The colours of a picture: with them /generate and /plane draw covers in its colours.
+        """Find the colours of a picture: with them /generate and /plane draw covers in its colours.
 
         Args:
             picture: a PNG, JPEG or WebP file of at most 8 MB.
@@ -271,7 +271,7 @@ def add_endpoints(model: Model, crate: Crate, breed: Breed, training: Training, 
 
     @checks.in_words
     def copies(address: str) -> dict[str, Any]:
-        """The training covers nearest to an album cover, to see whether it is a copy.
+        """Find the training covers nearest to an album cover, to see whether it is a copy.
 
         Args:
             address: of the cover, such as seed=7.

@@ -73,7 +73,7 @@ class Model:
 
     @property
     def resolution(self) -> int:
-        """Height and width of a cover in pixels."""
+        """Return the height and width of a cover in pixels."""
         return self.pipeline.synthesis.config.resolution
 
     @property
@@ -308,7 +308,7 @@ def _drawn(pipeline: AlbumCoverPipeline, latents: torch.Tensor, **asked: Any) ->
 
 
 def _wanted(addresses: list[Address]) -> dict[str, list[Any]]:
-    """What the pipeline is asked for: of each address what stands there; what none of them names is left out."""
+    """Return what the pipeline is asked for: of each address what stands there; what none names is left out."""
     wanted: dict[str, list[Any]] = {
         "genres": [address.genre or None for address in addresses],
         "clusters": [address.kind - 1 if address.kind else None for address in addresses],

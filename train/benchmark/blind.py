@@ -82,13 +82,13 @@ def main(args: argparse.Namespace) -> str:
 
 
 def page_name(page: int) -> str:
-    """The file of a page, counted from 0."""
+    """Return the file name of a page, counted from 0."""
     return f"page-{page + 1:02}.png"
 
 
 @torch.no_grad()
 def sheet(generator: nn.Module, seeds: range) -> np.ndarray:
-    """The covers of some seeds in rows of eight: (H, W, 3) uint8."""
+    """Draw the covers of some seeds in rows of eight: (H, W, 3) uint8."""
     latents = latents_from_seeds(list(seeds), config_of(generator).latent_dim)
     covers = to_uint8(generator(latents.to(next(generator.parameters()).device))).numpy()
     rows = [np.hstack(list(covers[k : k + COLUMNS])) for k in range(0, len(covers), COLUMNS)]

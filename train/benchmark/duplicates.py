@@ -100,7 +100,7 @@ def search(name: str, count: int, distance: int) -> tuple[float, int, float]:
 
 
 def _moved(covers: Fingerprints, folder: Path) -> Fingerprints:
-    """Fingerprints of which those that are large lie on the disk, as `train.prepare` holds them."""
+    """Return fingerprints of which those that are large lie on the disk, as `train.prepare` holds them."""
     sha256, colours = (table(held.shape, np.uint8, folder) for held in (covers.sha256, covers.colours))
     sha256[:], colours[:] = covers.sha256, covers.colours
     return Fingerprints(sha256, covers.phash, colours, covers.pixels)

@@ -86,7 +86,7 @@ def lattice(covers: torch.Tensor, period: int, levels: int) -> torch.Tensor:
 
 
 def one_palette(covers: torch.Tensor) -> torch.Tensor:
-    """(N, H, H, 3) uint8 covers with the mean colour of all of them, each pixel as far from its cover's as it was."""
+    """Return (N, H, H, 3) uint8 covers with the mean colour of all, each pixel as far from its cover's as it was."""
     pixels = covers.float()
     means = pixels.mean((1, 2), keepdim=True)
     return (pixels - means + means.mean(0, keepdim=True)).round().clamp(0, 255).byte()

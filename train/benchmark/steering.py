@@ -96,7 +96,7 @@ def colours_in_lines(pipeline: AlbumCoverPipeline, known: torch.Tensor, count: i
     got, free = palettes(draw(pipeline, count, colours=wanted)), palettes(draw(pipeline, count))
 
     def apart(one: torch.Tensor, other: torch.Tensor) -> float:
-        """How much of a cover would have to change its colour, on average."""
+        """Return how much of a cover would have to change its colour, on average."""
         return (one - other).abs().sum(1).mean().item() / 2
 
     lines = [

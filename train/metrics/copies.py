@@ -99,7 +99,7 @@ def nearest(covers: torch.Tensor, train: Covers, network: CoverFeatures | None =
 
 
 def _keep_nearer(least: np.ndarray, which: np.ndarray, distances: np.ndarray, begin: int) -> None:
-    """Where a row of (N, M) `distances` holds less than `least`, (N,), keep that and whose it is."""
+    """Keep, where a row of (N, M) `distances` holds less than `least`, (N,), that and whose it is."""
     nearer = distances.min(1) < least
     which[nearer] = begin + distances.argmin(1)[nearer]
     least[nearer] = distances.min(1)[nearer]

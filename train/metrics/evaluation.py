@@ -91,17 +91,17 @@ class Evaluation:
 
     @cached_property
     def _distances(self) -> CoverDistances:
-        """Those on features, from the held-out covers; made when first needed, where a failure ends no run."""
+        """Return the distances on features from held-out covers, made when first needed: a failure there ends no run."""
         return CoverDistances(load_features().to(self.device), self.real)
 
     @cached_property
     def _eyes(self) -> EyeDistances:
-        """Those that eyes see, from the held-out covers."""
+        """Return the distances from the held-out covers that eyes see."""
         return EyeDistances(self.real[: self.eye_covers], self.eyes, self.device)
 
     @cached_property
     def _real(self) -> dict[str, float | dict[str, float]]:
-        """What training covers measure; where none are held out they would be compared with themselves."""
+        """Return what training covers measure; where none are held out they would be compared with themselves."""
         if self.unseen:
             return self._compare(self.train.batch(0, len(self.real)))
         return {"pairwise_distance": round(pairwise_distance(self.real[: self.patch_covers]), 2)}

@@ -33,7 +33,7 @@ def load_eyes(device: torch.device | str) -> EfficientNetLite | None:
 
 
 class EyeDistances:
-    """How far covers are from real ones, for eyes that no recipe here trains on.
+    """Measure how far covers are from real ones, for eyes that no recipe here trains on.
 
     Args:
         real: (N, H, H, 3) uint8 held-out covers, at least 4.
@@ -71,7 +71,7 @@ class EyeDistances:
 
     @torch.no_grad()
     def _look(self, covers: torch.Tensor) -> torch.Tensor:
-        """(N, H, H, 3) uint8 to (N, 1280) features on the CPU."""
+        """Map (N, H, H, 3) uint8 to (N, 1280) features on the CPU."""
         if len(covers) < FEWEST:
             raise ValueError(f"need at least {FEWEST} covers of each kind, not {len(covers)}")
         found = []
@@ -124,7 +124,7 @@ def lattice_db(covers: torch.Tensor) -> float:
 
 
 def _neighbours(level: torch.Tensor, u: int, v: int) -> list[torch.Tensor]:
-    """Levels two and three frequencies away, beyond what the window smears.
+    """Return the levels two and three frequencies away, beyond what the window smears.
 
     On an axis only those along it: frames and horizons make axes stand out in real covers, too.
     """

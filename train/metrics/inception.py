@@ -50,7 +50,7 @@ ENDS: Fork = {"a": (384, 1, 3), "b": (384, 3, 1)}
 
 
 class Conv(nn.Sequential):
-    """A convolution, batch normalisation in place of a bias, ReLU; `padding` is TensorFlow's word."""
+    """Convolve, normalise over the batch in place of a bias, apply ReLU; `padding` is TensorFlow's word."""
 
     def __init__(self, channels_in: int, layer: Layer, stride: int = 1, padding: Literal["same", "valid"] = "same"):
         channels, height, width = layer
@@ -103,7 +103,7 @@ def _average() -> nn.Module:
 
 
 def _mixed_5(channels_in: int, pooled: int) -> Mixed:
-    """35x35 (figure 5, with a 5x5 for its single 3x3), to 224 + `pooled` channels."""
+    """Build a module of 35x35 (figure 5, with a 5x5 for its single 3x3), to 224 + `pooled` channels."""
     return Mixed(
         channels_in,
         _average(),
@@ -115,7 +115,7 @@ def _mixed_5(channels_in: int, pooled: int) -> Mixed:
 
 
 def _mixed_6(width: int) -> Mixed:
-    """17x17 (figure 6): each 7x7 is a row and a column, with `width` channels between; 768 channels to 768."""
+    """Build a module of 17x17 (figure 6): each 7x7 is a row and a column of `width` channels; 768 channels to 768."""
     thin, row, column = (width, 1, 1), (width, 1, 7), (width, 7, 1)
     return Mixed(
         768,
@@ -128,7 +128,7 @@ def _mixed_6(width: int) -> Mixed:
 
 
 def _mixed_7(channels_in: int, pool: nn.Module) -> Mixed:
-    """8x8 (figure 7): branches that end in a row beside a column; to 2048 channels."""
+    """Build a module of 8x8 (figure 7): branches that end in a row beside a column; to 2048 channels."""
     return Mixed(
         channels_in,
         pool,
@@ -140,7 +140,7 @@ def _mixed_7(channels_in: int, pool: nn.Module) -> Mixed:
 
 
 def _halve(channels_in: int, **branches: Branch) -> Mixed:
-    """Half the height and width, by convolutions beside a pool (figure 10); the pool adds `channels_in` channels."""
+    """Halve height and width, by convolutions beside a pool (figure 10); the pool adds `channels_in` channels."""
     return Mixed(channels_in, nn.MaxPool2d(3, 2), halve=True, **branches, branch_pool=[])
 
 

@@ -125,7 +125,7 @@ def main() -> str:
 
 
 def check_sharing(arguments: argparse.Namespace) -> None:
-    """Settle licence, token, name and rights before the work, not after it; `license` becomes the Hub's identifier.
+    """Check licence, token, name and rights before the work, not after it; `license` becomes the Hub's identifier.
 
     Raises:
         UserError: the Hub knows no such licence, or would not take the dataset.

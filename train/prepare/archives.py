@@ -50,7 +50,7 @@ UNICODE_PATH = 0x7075  # the field of a zip's member in which Info-ZIP writes it
 
 
 class _Unpacking:
-    """Bytes that may still be unpacked of an archive on the disk, those of archives in it included."""
+    """Count the bytes that may still be unpacked of an archive on the disk, those of archives in it included."""
 
     def __init__(self, size: int):
         self.left = max(ALWAYS_UNPACKED, GROWTH * size)
@@ -64,7 +64,7 @@ class _Unpacking:
 
 @dataclass(frozen=True)
 class _Archive:
-    """An opened archive.
+    """Hold an opened archive.
 
     Args:
         stream: where it lies, with `seek`.
@@ -131,7 +131,7 @@ def _read(archive: _Archive) -> Iterator[Item]:
 
 
 def _member(archive: _Archive, name: str, content: bytes | Place) -> Iterator[Item]:
-    """One member, or what is in it: archives in archives are read, but only one level of them."""
+    """Yield a member, or what is in it: archives in archives are read, but only one level of them."""
     if not name.lower().endswith(ARCHIVE_SUFFIXES):
         yield Item(name, content)
     elif archive.is_inner:
@@ -150,7 +150,7 @@ def _member(archive: _Archive, name: str, content: bytes | Place) -> Iterator[It
 
 
 class _Window(io.RawIOBase):
-    """A part of a file as a file."""
+    """Read a part of a file as a file."""
 
     def __init__(self, file: BinaryIO, offset: int, size: int):
         self.file, self.offset, self.size, self.position = file, offset, size, 0
@@ -177,7 +177,7 @@ class _Window(io.RawIOBase):
 
 
 class _Header(tarfile.TarInfo):
-    """A tar's header. The module itself takes one that is garbage, or cut off, for the end of the archive."""
+    """Read a tar's header. The module itself takes one that is garbage, or cut off, for the end of the archive."""
 
     @classmethod
     def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
@@ -188,7 +188,7 @@ class _Header(tarfile.TarInfo):
 
 
 class _Stream:
-    """What the module reads headers from: no header may take more than LARGEST_HEADER bytes.
+    """Give the module what it reads headers from: no header may take more than LARGEST_HEADER bytes.
 
     A packed archive is unpacked as it is read, and can only be passed over forwards.
     """
@@ -218,7 +218,7 @@ class _Stream:
                 raise tarfile.ReadError("unexpected end of data")
 
     def content(self, size: int) -> bytes:
-        """The next `size` bytes, those of a member."""
+        """Return the next `size` bytes, those of a member."""
         data = self._take(size)
         if len(data) < size:
             raise tarfile.ReadError("unexpected end of data")
@@ -254,7 +254,7 @@ class _Stream:
 
 
 class _Xz(io.RawIOBase):
-    """An .xz file, unpacked with a limit on memory, which its header could otherwise choose."""
+    """Unpack an .xz file with a limit on memory, which its header could otherwise choose."""
 
     def __init__(self, stream: BinaryIO):
         self.stream, self.unpacker = stream, lzma.LZMADecompressor(lzma.FORMAT_XZ, LZMA_MEMORY)
@@ -290,7 +290,7 @@ def _unpacked(stream: BinaryIO, magic: bytes) -> Any:
 
 
 def _read_tar(archive: _Archive, magic: bytes) -> Iterator[Item]:
-    """The members of a tar, and of those that were written behind its end."""
+    """Yield the members of a tar, and of those that were written behind its end."""
     packed = magic.startswith(PACKED)
     stream = _Stream(_unpacked(archive.stream, magic) if packed else archive.stream, packed, archive.unpacking)
     yield from _read_members(archive, stream, packed)
@@ -347,7 +347,7 @@ def _read_members(archive: _Archive, stream: _Stream, packed: bool) -> Iterator[
 
 
 class _Listed:
-    """A zip as the module reads it: `most` bytes at once, which are those of its list of members."""
+    """Show the module a zip: `most` bytes at once, which are those of its list of members."""
 
     def __init__(self, stream: BinaryIO, most: int):
         self.seek, self.tell, self.seekable = stream.seek, stream.tell, stream.seekable
@@ -391,7 +391,7 @@ def _read_zip(archive: _Archive, magic: bytes) -> Iterator[Item]:
 
 
 def _zip_name(member: zipfile.ZipInfo, encoding: str | None) -> tuple[str, bool]:
-    """A member's path, and whether that is guessed: UTF-8 where it can be, whatever its flag says.
+    """Return a member's path, and whether that is guessed: UTF-8 where it can be, whatever its flag says.
 
     Windows writes backslashes.
     """
@@ -409,7 +409,7 @@ def _zip_name(member: zipfile.ZipInfo, encoding: str | None) -> tuple[str, bool]
 
 
 def _unicode_path(extra: bytes, raw: bytes) -> str | None:
-    """The name in UTF-8 beside `raw`, as Info-ZIP writes it (APPNOTE.TXT, section 4.6.9)."""
+    """Return the name in UTF-8 beside `raw`, as Info-ZIP writes it (APPNOTE.TXT, section 4.6.9)."""
     while len(extra) >= 4:
         kind, length = struct.unpack_from("<HH", extra)
         field, extra = extra[4 : 4 + length], extra[4 + length :]

@@ -21,12 +21,12 @@ SPLITS = ("train", "validation")
 
 
 class NothingLeft(Exception):
-    """No file of the pile gave a cover."""
+    """Say that no file of the pile gave a cover."""
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """The N covers among the files of a pile, as the parts describe them without names and pictures: 250 bytes each.
+    """Hold the N covers among the files of a pile as parts tell of them, without names and pictures: 250 bytes each.
 
     Args:
         parts: the files, in order.
@@ -69,7 +69,7 @@ def read_candidates(foreign: list[Path], parts: list[Path], folder: Path) -> Can
 
 
 def _bytes(column: pyarrow.ChunkedArray, size: int) -> np.ndarray:
-    """(N, size) uint8 of a column of binary values that are all of that size."""
+    """Return (N, size) uint8 of a column of binary values that are all of that size."""
     arrays = [np.frombuffer(chunk.buffers()[1], np.uint8, len(chunk) * size) for chunk in column.chunks if len(chunk)]
     return np.concatenate([np.empty(0, np.uint8), *arrays]).reshape(-1, size)
 
@@ -157,7 +157,7 @@ def _copy(name: str, kept: str, cover: int, of: int, candidates: Candidates) -> 
 
 
 def _genres(genres: np.ndarray, of: np.ndarray) -> np.ndarray:
-    """The genre of every cover; one without takes that of its first copy with one."""
+    """Return the genre of every cover; one without takes that of its first copy with one."""
     genres = genres.copy()
     for cover in np.flatnonzero([genre is not None for genre in genres]):
         if genres[of[cover]] is None:
@@ -166,7 +166,7 @@ def _genres(genres: np.ndarray, of: np.ndarray) -> np.ndarray:
 
 
 def _shown(clusters: dict[int, list[int]], prints: Fingerprints) -> set[int]:
-    """The covers that the report shows side by side: of clusters with a near copy some from all over the pile."""
+    """Return the covers that the report shows side by side: of clusters with a near copy some from all the pile."""
     near = [kept for kept, cluster in clusters.items() if (prints.sha256[cluster] != prints.sha256[kept]).any()]
     chosen = near[:: max(1, -(-len(near) // SHOWN_CLUSTERS))]
     return {cover for kept in chosen for cover in (kept, *clusters[kept][:SHOWN_COPIES])}

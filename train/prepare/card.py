@@ -13,7 +13,7 @@ FITTED = {
 
 
 def dataset_card(report: Report, title: str, license_name: str | None) -> str:
-    """The card as Markdown with the Hub's YAML head."""
+    """Write the card as Markdown with the Hub's YAML head."""
     from huggingface_hub import DatasetCardData
 
     size = next((name for limit, name in SIZES if report.kept < limit), "n>1M")

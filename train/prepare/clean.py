@@ -64,7 +64,7 @@ class NoCover(PictureError):
 
 @dataclass(frozen=True)
 class UprightPicture:
-    """An upright picture in mode RGB and sRGB.
+    """Hold an upright picture in mode RGB and sRGB.
 
     Args:
         picture: the whole one, or a JPEG at some eighths of its size.
@@ -79,7 +79,7 @@ class UprightPicture:
 
 @dataclass(frozen=True)
 class Cover:
-    """A prepared cover: lossless WebP bytes, how many pixels the file's picture had, and its fingerprints."""
+    """Hold a prepared cover: lossless WebP bytes, how many pixels the file's picture had, and its fingerprints."""
 
     image: bytes
     pixels: int
@@ -225,7 +225,7 @@ def _load(image: Image.Image, content: bytes, enough: float) -> tuple[Image.Imag
 
 
 def _decode_jpeg(content: bytes, colours: str, **size: int) -> np.ndarray:
-    """(H, W, C) uint8; libjpeg's warnings are errors, but for those that do no harm."""
+    """Decode a JPEG to (H, W, C) uint8; libjpeg's warnings are errors, but for those that do no harm."""
     for _ in range(4):  # one of each kind that can be mended, and the rest
         try:
             return simplejpeg.decode_jpeg(content, colours, strict=True, **size)

@@ -27,7 +27,7 @@ BYTES_A_COVER = 500  # of memory, to find copies among them
 
 @dataclass(frozen=True)
 class Fingerprints:
-    """What is known of N covers.
+    """Hold what is known of N covers.
 
     Args:
         sha256: (N, 32) uint8, of the decoded pixels.
@@ -45,7 +45,7 @@ class Fingerprints:
 def find_copies(
     covers: Fingerprints, distance: int | None, foreign: int = 0, folder: Path | None = None
 ) -> np.ndarray:
-    """Of which cover each is a copy.
+    """Find of which cover each is a copy.
 
     Of a cluster the largest stays, of equally large ones the first. A near copy resembles the one that stays, not only
     another copy of it: no chain of small differences joins two covers that look different.
@@ -89,7 +89,7 @@ def _equal(sha256: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _near_copies(
     covers: Fingerprints, singles: np.ndarray, rank: np.ndarray, distance: int, folder: Path | None
 ) -> np.ndarray:
-    """`find_copies` among the covers `singles`, of which no two are equal."""
+    """Do as `find_copies` among the covers `singles`, of which no two are equal."""
     of = np.arange(len(rank))
     singles = singles[np.argsort(rank[singles])]
     hashes, cell = np.unique(covers.phash[singles], return_inverse=True)
@@ -115,7 +115,7 @@ def _near_copies(
 
 
 def _lists(pairs: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The second members of `pairs` by their first, 0 to `count` - 1: all in one array, and where each list begins."""
+    """Return the second members of `pairs` by their first, 0 to `count` - 1, and where each list begins."""
     order = np.argsort(pairs[:, 0], kind="stable")
     begins = np.concatenate([[0], np.cumsum(np.bincount(pairs[:, 0], minlength=count))])
     return pairs[order, 1], begins
@@ -129,7 +129,7 @@ def _of(lists: tuple[np.ndarray, np.ndarray], index: int) -> np.ndarray:
 def similar_hashes(
     hashes: np.ndarray, distance: int, flips: int | None = None, folder: Path | None = None
 ) -> np.ndarray:
-    """All pairs of hashes of which at most `distance` bits differ.
+    """Return all pairs of hashes of which at most `distance` bits differ.
 
     Cut into three bands of bits, two such hashes differ in some band by at most a third of it (the pigeonhole of
     Norouzi et al. 2012, "Fast Search in Hamming Space with Multi-Index Hashing", section 2): looked up are those that
@@ -186,7 +186,7 @@ def _sorted(
 
 
 def _candidates(begins: np.ndarray, width: int, flips: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pairs of places in a band's sorted order whose keys differ by at most `flips` bits; each pair once."""
+    """Yield pairs of places in a band's sorted order whose keys differ by at most `flips` bits; each pair once."""
     present = np.flatnonzero(np.diff(begins))
     for count in range(flips + 1):
         for bits in itertools.combinations(range(width), count):

@@ -51,7 +51,7 @@ class Item:
 
     @property
     def size(self) -> int:
-        """In bytes."""
+        """Return the size in bytes."""
         return self.content.size if isinstance(self.content, Place) else len(self.content or b"")
 
 

@@ -95,7 +95,7 @@ class Labels:
             raise UserError(f"--labels: {problem}; name a table, or another folder by --label_level") from None
 
     def _folder(self, name: str) -> str | None:
-        """The folder of `a source/a folder/a file`; the source itself, or an archive, is none."""
+        """Return the folder of `a source/a folder/a file`; the source itself, or an archive, is none."""
         folders = [part for part in name.split("/")[1:-1] if not part.lower().endswith(ARCHIVE_SUFFIXES)]
         self.depths.add(len(folders))
         if self.level is None:
@@ -103,7 +103,7 @@ class Labels:
         return folders[self.level - 1] if self.level <= len(folders) else None
 
     def _find(self, name: str) -> int | None:
-        """The row that names a file: its whole name, that without the source, or as many of the last parts as fit."""
+        """Find the row that names a file: its whole name, without the source, or as many of the last parts as fit."""
         plain = _plain(name)
         for key in (plain, plain.partition("/")[2]):
             if key in self._exact:
@@ -197,7 +197,7 @@ def read_labels(source: str | None, level: int | None = None) -> Labels:
 
 
 def _read_csv(path: Path) -> Iterator[tuple[str, str]]:
-    """The columns `file` and `genre`, separated by what the head is separated by."""
+    """Read the columns `file` and `genre`, separated by what the head is separated by."""
     lines = path.read_bytes()
     text = lines.decode("utf-16" if lines.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
     text = re.sub(r"\A(sep=.)?\s*\n", "", text.lstrip("\ufeff"))  # as Excel says how it separates
@@ -224,7 +224,7 @@ def _read_csv(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _read_json(path: Path) -> Iterator[tuple[str, str]]:
-    """StyleGAN's dataset.json: {"labels": [["00000/img00000000.png", 6], ...]}, numbers or names."""
+    """Read StyleGAN's dataset.json: {"labels": [["00000/img00000000.png", 6], ...]}, numbers or names."""
     try:
         labels = json.loads(path.read_bytes())["labels"]
         pairs = [(str(file), str(label)) for file, label in labels if label is not None]

@@ -70,7 +70,7 @@ def is_placed(target: Path) -> bool:
 
 
 class InUse(UserError):
-    """Another process is using the work folder."""
+    """Say that another process is using the work folder."""
 
 
 @contextmanager
@@ -106,7 +106,7 @@ def work_folder(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def shared_work_folder(target: Path) -> Iterator[Path]:
-    """As `work_folder`, for one of several ranks that fill it together; what they put there stays.
+    """Do as `work_folder`, for one of several ranks that fill it together; what they put there stays.
 
     Where a process has it for itself, which makes the dataset of it, this one waits.
     """

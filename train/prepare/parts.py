@@ -198,7 +198,7 @@ def still_missing(paths: list[Path]) -> str:
 
 
 def _digest(chunk: list[Item], settings: Settings) -> str:
-    """What a part is a function of, as 16 hex digits."""
+    """Return what a part is a function of, as 16 hex digits."""
     facts: list[object] = [asdict(settings), versions()]
     for item in chunk:
         at = item.content
@@ -209,7 +209,7 @@ def _digest(chunk: list[Item], settings: Settings) -> str:
 
 @cache
 def versions() -> dict[str, str]:
-    """What decodes and writes: another version may give other pixels or bytes."""
+    """Return the versions of what decodes and writes: another one may give other pixels or bytes."""
     return {name: version(name) for name in VERSIONS}
 
 
@@ -226,7 +226,7 @@ def _chunks(items: Iterator[Item]) -> Iterator[list[Item]]:
 
 
 def _outcomes_apart(chunk: list[Item], settings: Settings) -> list[Outcome]:
-    """What becomes of files of which one killed a worker: each is handed over alone; what kills again is refused."""
+    """Return what becomes of files of which one killed a worker: each is tried alone; a second kill refuses it."""
     outcomes: list[Outcome] = []
     pool = _pool(1)
     for item in chunk:
@@ -253,7 +253,7 @@ def _start_worker() -> None:
 
 
 def _end_with_parent() -> None:
-    """Otherwise workers would wait for ever for work from a process that was killed."""
+    """End this worker with its parent: it would wait for ever for work from a process that was killed."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     connection.wait([parent.sentinel])

@@ -47,7 +47,7 @@ def judge_pile(
 
 
 def _bytes_of(sources: list[str]) -> int | None:
-    """How much there is to read; None for datasets, which do not tell."""
+    """Return how many bytes there are to read; None for datasets, which do not tell."""
     paths = [Path(source) for source in sources]
     if not all(path.exists() for path in paths):
         return None

@@ -17,7 +17,7 @@ SHOWN_CLUSTERS, SHOWN_COPIES = 60, 5
 
 @dataclass(frozen=True)
 class RefusedFile:
-    """One file that gave no cover; `reason` is a key of `REASONS`."""
+    """Describe a file that gave no cover; `reason` is a key of `REASONS`."""
 
     source: str
     reason: str
@@ -26,7 +26,7 @@ class RefusedFile:
 
 @dataclass
 class Report:
-    """Counts and names, gathered while a dataset is written.
+    """Gather counts and names while a dataset is written.
 
     Args:
         sources: names of what was read.
@@ -71,17 +71,17 @@ class Report:
 
     @property
     def kept(self) -> int:
-        """How many covers there are in all splits."""
+        """Return how many covers there are in all splits."""
         return sum(self.covers.values())
 
     @property
     def files(self) -> int:
-        """How many files were judged."""
+        """Return how many files were judged."""
         return self.kept + len(self.refused)
 
     @property
     def reasons(self) -> dict[str, int]:
-        """How many files were refused for each reason, the most frequent first."""
+        """Return how many files were refused for each reason, the most frequent first."""
         counts = Counter(file.reason for file in self.refused)
         return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
@@ -104,7 +104,7 @@ class Report:
 
 
 def is_report(path: Path) -> bool:
-    """Whether `path` is a `report.json` that this program wrote."""
+    """Return whether `path` is a `report.json` that this program wrote."""
     try:
         return json.loads(path.read_text(encoding="utf-8")).get("program") == PROGRAM
     except (OSError, ValueError, AttributeError, RecursionError):

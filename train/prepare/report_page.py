@@ -84,7 +84,7 @@ def _skipped(report: Report) -> str:
 
 
 def _clusters(report: Report) -> str:
-    """Copies side by side; beside the first, the one that stays, what it is a copy of can be judged by eye."""
+    """Show copies side by side; beside the first, the one that stays, what it is a copy of can be judged by eye."""
     if not report.clusters:
         return ""
     what = "all were kept" if report.settings["keep_duplicates"] else "the first of each stays"
@@ -97,7 +97,7 @@ def _clusters(report: Report) -> str:
 
 
 def _small(image: bytes) -> bytes:
-    """A cover as a small lossy picture; it may come in any size."""
+    """Return a cover as a small lossy picture; it may come in any size."""
     picture = Image.open(io.BytesIO(image)).convert("RGB")
     picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     file = io.BytesIO()

@@ -70,7 +70,7 @@ def expand(sources: list[str]) -> list[str]:
 
 
 def _pattern(source: str) -> tuple[str, str]:
-    """A pattern after the folder, perhaps "", that stands before it: the longest that is there."""
+    """Split a path into a pattern, perhaps "", and the folder that stands before it: the longest that is there."""
     begin = ""
     for place in (place for place, letter in enumerate(source, 1) if letter == "/"):
         if os.path.isdir(source[:place]):
@@ -144,7 +144,7 @@ def _is_parquet(path: Path) -> bool:
 
 
 def _read_folder(folder: Path, prefix: str, reading: Reading) -> Iterator[Item]:
-    """A folder's files; where it holds tables of pictures and neither pictures nor archives, only those."""
+    """Read a folder's files; where it holds tables of pictures and neither pictures nor archives, only those."""
     label_column = reading.label_column
     tables: dict[Path, Table] = {}
     faults: dict[Path, str] = {}
@@ -193,14 +193,14 @@ def _read_folder(folder: Path, prefix: str, reading: Reading) -> Iterator[Item]:
 
 
 class _File:
-    """A file of a folder: its path, its name there, and reason and detail where it is not read."""
+    """Describe a file of a folder: its path, its name there, and reason and detail where it is not read."""
 
     def __init__(self, path: str, name: str, reason: str = "", detail: str = ""):
         self.path, self.name, self.reason, self.detail = path, name, reason, detail
 
 
 def _walk(folder: Path) -> Iterator[_File]:
-    """All files below a folder in order, those of linked folders inside it, too; each folder once."""
+    """Yield all files below a folder in order, those of linked folders inside it, too; each folder once."""
     root = folder.resolve()
     seen: set[Path] = set()
     closed: list[OSError] = []
@@ -238,7 +238,7 @@ def _walk(folder: Path) -> Iterator[_File]:
 
 
 def _why_not(path: str, root: Path) -> tuple[str, ...]:
-    """(reason, detail) of what is no file of the folder, and never opened: links that lead out, pipes, devices."""
+    """Return (reason, detail) of what is no file of the folder, and never opened: links that lead out, pipes."""
     try:
         kind = os.lstat(path).st_mode
         if stat.S_ISLNK(kind):
@@ -283,7 +283,7 @@ def _read_single_table(path: Path, label_column: str | None) -> Iterator[Item]:
 def _read_table(
     table: Table, prefix: str, split: str | None, label_column: str | None, numbers: dict[str, int]
 ) -> Iterator[Item]:
-    """The rows of one file; `numbers` counts those of each split from file to file."""
+    """Yield the rows of one file; `numbers` counts those of each split from file to file."""
     assert table.image is not None
     label = table.label_column(label_column)
     origin = "source" if "source" in table.texts else None
@@ -300,14 +300,14 @@ def _read_table(
 
 
 def _genre(value: Any, names: list[str] | None) -> str | None:
-    """A label's name; one out of range names none."""
+    """Return a label's name; one out of range names none."""
     if names is None:
         return value.strip() or None if isinstance(value, str) else None
     return names[value] if isinstance(value, int) and 0 <= value < len(names) else None
 
 
 def _read_cell(cell: object, prefix: str, label: str, genre: str | None, repository: str | None = None) -> Item:
-    """The picture in a cell. The cell's own file name goes before `label`."""
+    """Read the picture in a cell. The cell's own file name goes before `label`."""
     path = cell.get("path") if isinstance(cell, dict) else None
     name = text(f"{prefix}/{os.path.basename(path) if path else label}")
     try:
@@ -366,7 +366,7 @@ def _read_hub(source: str, label_column: str | None, config_name: str | None) ->
 
 
 def _column_of_bytes(rows: Any, features: dict[str, Any]) -> str | None:
-    """The first column of bytes with a picture among its first values, as of tables that say nothing of pictures."""
+    """Find the first column of bytes with a picture among its first values, in tables that tell of no pictures."""
     import datasets
 
     kinds = (datasets.Value("binary"), datasets.Value("large_binary"))

@@ -64,14 +64,14 @@ def _merge_data(new: dict[str, Any], there: dict[str, Any], before: dict[str, st
 
 
 def _other_configs(there: object, ours: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Configurations of a dataset that people named beside ours."""
+    """Return the configurations of a dataset that people named beside ours."""
     names = {config.get("config_name") for config in ours if isinstance(config, dict)}
     theirs = there if isinstance(there, list) else []
     return [config for config in theirs if isinstance(config, dict) and config.get("config_name") not in names]
 
 
 def _merge_text(new: list[str], there: list[str], before: list[str]) -> list[str]:
-    """`new` with what changed between the paragraphs of hashes `before` and those `there`."""
+    """Return `new` with what changed between the paragraphs of hashes `before` and those `there`."""
     after: dict[int, list[str]] = {}  # their paragraphs, by the number of the old one that they follow
     gone: set[int] = set()
     for what, begin, end, first, last in SequenceMatcher(None, before, [_hash(p) for p in there], False).get_opcodes():
@@ -96,13 +96,13 @@ def _merge_text(new: list[str], there: list[str], before: list[str]) -> list[str
 
 
 def _comments(card: str) -> list[str]:
-    """Lines of the front matter that are comments, which YAML's reader leaves out."""
+    """Return the lines of the front matter that are comments, which YAML's reader leaves out."""
     found = FRONT_MATTER.match(card.replace("\r\n", "\n"))
     return [line for line in found[1].split("\n") if line.startswith("#")] if found else []
 
 
 def _split(card: str) -> tuple[dict[str, Any], str]:
-    """Front matter and text, without the mark."""
+    """Split a card into front matter and text, without the mark."""
     card = re.sub(rf"\n*{re.escape(MARK)}.*?{re.escape(END)}\n*", "\n", card.replace("\r\n", "\n"), flags=re.DOTALL)
     found = FRONT_MATTER.match(card)
     if not found:
@@ -115,7 +115,7 @@ def _split(card: str) -> tuple[dict[str, Any], str]:
 
 
 def _paragraphs(text: str) -> list[str]:
-    """Pieces between empty lines; a block of code is one piece."""
+    """Return the pieces between empty lines; a block of code is one piece."""
     pieces: list[str] = []
     fenced = False
     for line in text.strip("\n").split("\n"):

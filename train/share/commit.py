@@ -26,7 +26,7 @@ Files = dict[str, Path | bytes]
 
 @dataclass(frozen=True)
 class Upload:
-    """What was sent, or with `dry_run` would be.
+    """Tell what was sent, or with `dry_run` would be.
 
     Args:
         url: where to.

@@ -40,7 +40,7 @@ def ema_exponent(sigma: float) -> float:
 
 
 class Averages:
-    """The averages ready to draw with, and which of them measured best at the last evaluation.
+    """Hold the averages ready to draw with, and which of them measured best at the last evaluation.
 
     Args:
         averages: copies of the generator with averaged weights, one for each of `sigmas`.

@@ -34,7 +34,7 @@ Conditions = dict[str, torch.Tensor]  # labels, clusters, palette: what `Painter
 
 @dataclass
 class Composing:
-    """Everything that this phase changes, and how.
+    """Hold everything that this phase changes, and change it step by step.
 
     Args:
         generator: its `compose` makes latents.

@@ -31,7 +31,7 @@ DROPPED = 0.1
 
 
 class Batches:
-    """The batches of a run: each a pure function of (seed, covers shown so far), so that a run goes on exactly.
+    """Give the batches of a run: each a pure function of (seed, covers shown so far), so that a run goes on exactly.
 
     Every process draws the random numbers of the whole batch and takes its share, however many processes there are.
 

@@ -17,7 +17,7 @@ from train.train_gan.updates import LARGEST_NORM, falling, update
 
 @dataclass
 class Distilling:
-    """Everything that this phase changes, and how.
+    """Hold everything that this phase changes, and change it step by step.
 
     Args:
         student: what learns.
@@ -62,8 +62,8 @@ class Distilling:
 
 
 def disturbed(latents: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Latents as a composer may leave them: a quarter as they are, a quarter with noise, a quarter with a rectangle of
-    another cover's, a quarter half way to another cover.
+    """Return latents as a composer may leave them: a quarter as they are, a quarter with noise, a quarter with a
+    rectangle of another cover's, a quarter half way to another cover.
 
     Args:
         latents: (N, C, H, H) of real covers, N a multiple of 4.

@@ -105,7 +105,7 @@ def is_due(images: int, size: int, interval: int) -> bool:
 
 
 def catch_up(run: Run) -> None:
-    """Before the first step, measure and draw what a run that was ended in the middle of it still lacks.
+    """Measure and draw, before the first step, what a run that was ended in the middle of it still lacks.
 
     A run that starts from a model begins with a measurement and a sheet of that.
     """

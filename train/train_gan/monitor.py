@@ -57,7 +57,7 @@ class Monitor:
 
     @property
     def seconds(self) -> float:
-        """Seconds trained so far, those before an interruption included."""
+        """Return the seconds trained so far, those before an interruption included."""
         return self.seconds_before + time.monotonic() - self.began
 
     def step(self, images: int, measured: dict[str, torch.Tensor]) -> None:

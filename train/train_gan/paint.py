@@ -23,7 +23,7 @@ SCALES = 3  # strides 4, 8 and 16: a part is too small for more
 
 @dataclass
 class Painting:
-    """Everything that this phase changes, and how.
+    """Hold everything that this phase changes, and change it step by step.
 
     Args:
         encoder, decoder: (N, 3, H, W) covers in -1..1 to latents, and back.

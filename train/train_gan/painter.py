@@ -24,7 +24,7 @@ INITIALISATION = 2  # stream of random numbers, see data.py
 
 @dataclass
 class Painter:
-    """What a checkpoint holds, beside the number of covers shown.
+    """Hold what a checkpoint does, beside the number of covers shown.
 
     Args:
         generator: a composer and a decoder.
@@ -55,12 +55,12 @@ class Painter:
 
     @property
     def networks(self) -> tuple[nn.Module, ...]:
-        """All networks, the averages included."""
+        """Return all networks, the averages included."""
         return (*self.learning, self.ema)
 
     @property
     def learning(self) -> tuple[nn.Module, ...]:
-        """All networks that learn, each in its phase."""
+        """Return all networks that learn, each in its phase."""
         judges = self.patch_critic, self.discriminator, self.heads, self.painted_heads
         return self.generator, self.encoder, self.student, *judges
 

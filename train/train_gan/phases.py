@@ -185,7 +185,7 @@ def load_features(recipe: Recipe, device: torch.device) -> EfficientNetLite | No
 
 
 class PhaseBatches:
-    """What each step is computed from, as `data.Batches` is for the other recipes.
+    """Give what each step is computed from, as `data.Batches` does for the other recipes.
 
     Args:
         trainer: takes the steps.
@@ -214,7 +214,7 @@ class PhaseBatches:
         return PhaseBatch(phase, arguments | ({"done": done} if phase in ("paint", "distil") else {}))
 
     def _paint(self, images: int, indices: torch.Tensor) -> dict[str, object]:
-        """A random part of each cover, and noise for its latents."""
+        """Cut a random part out of each cover, and draw noise for its latents."""
         side = self.config.resolution
         part = min(PART, side)
         places = torch.randint(0, side - part + 1, (self.batch_size, 2), generator=self._random(PARTS, images))
@@ -245,7 +245,7 @@ class PhaseBatches:
         return self._compose(images, indices) | {"draw": draw[seen].moved(self._send)}
 
     def _conditions(self, images: int, indices: torch.Tensor) -> Conditions:
-        """What is asked of each cover: its own genre, kind and colours, or any."""
+        """Draw what is asked of each cover: its own genre, kind and colours, or any."""
         config, conditions = self.config, {}
         chance = torch.rand(3, self.batch_size, generator=self._random(DROPPED, images))
         if config.genres:

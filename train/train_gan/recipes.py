@@ -40,7 +40,7 @@ class Phase(NamedTuple):
 
 @dataclass(frozen=True, config=ConfigDict(strict=True, extra="forbid"))
 class Recipe:
-    """What a run computes.
+    """Say what a run computes.
 
     A value that is a number, or [start, end], is a schedule: [start, end] is a cosine over the first
     `schedule_fraction` of the run.

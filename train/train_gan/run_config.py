@@ -19,7 +19,7 @@ MAY_CHANGE = {
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What a run computes, and from what.
+    """Say what a run computes, and from what.
 
     Args:
         recipe: what is computed; its fields stand beside the others in `config.json`.

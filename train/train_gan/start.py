@@ -34,7 +34,7 @@ IN_RECIPE = {"generator": "generator", "discriminator": "discriminator", "studen
 
 @dataclass(frozen=True)
 class Start:
-    """What a run begins with.
+    """Hold what a run begins with.
 
     Args:
         model: a folder or a Hub id, as the user named it.
@@ -51,7 +51,7 @@ class Start:
 
     @property
     def warm_up(self) -> int:
-        """Covers for which only a new discriminator learns."""
+        """Return for how many covers only a new discriminator learns."""
         return self.told["warm_up_images"]
 
 

@@ -18,7 +18,7 @@ INITIALISATION = 2  # stream of random numbers, see data.py
 
 @dataclass
 class GAN:
-    """What a checkpoint holds, beside the number of covers shown.
+    """Hold what a checkpoint does, beside the number of covers shown.
 
     Args:
         ema: copies of the generator, their weights averaged over a shorter and a longer time: one of them is shared.
@@ -33,12 +33,12 @@ class GAN:
 
     @property
     def networks(self) -> tuple[nn.Module, ...]:
-        """All networks, the averages included."""
+        """Return all networks, the averages included."""
         return (*self.learning, self.ema)
 
     @property
     def learning(self) -> tuple[nn.Module, ...]:
-        """The networks that learn."""
+        """Return the networks that learn."""
         return self.generator, self.discriminator
 
 

@@ -224,7 +224,7 @@ class Trainer:
         return half_precision(self.accelerator.device, self.bf16)
 
     def _update(self, optimizer: torch.optim.Optimizer, images: int) -> torch.Tensor:
-        """Adam's step at this moment of the schedules. Returns the gradient's norm."""
+        """Take Adam's step at this moment of the schedules. Returns the gradient's norm."""
         for group in optimizer.param_groups:
             group["betas"] = (self.recipe.adam_beta1, self.recipe.at("adam_beta2", images))
         return update(optimizer, self.recipe.at("learning_rate", images), self.accelerator)
@@ -253,5 +253,5 @@ class Trainer:
 
 
 def _mean(parts: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """The mean of each value over the parts of a batch."""
+    """Return the mean of each value over the parts of a batch."""
     return {name: torch.stack([values[name] for values in parts]).mean() for name in parts[0]}

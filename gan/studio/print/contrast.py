@@ -27,14 +27,14 @@ class Readable:
 
 
 def luminance(srgb: np.ndarray) -> np.ndarray:
-    """Relative luminance (WCAG 2.2) of (..., 3) values of 0..255."""
+    """Return the relative luminance (WCAG 2.2) of (..., 3) values of 0..255."""
     share = np.asarray(srgb, dtype=np.float64) / 255
     linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
     return linear @ np.array([0.2126, 0.7152, 0.0722])
 
 
 def contrast(one: np.ndarray | Colour, other: np.ndarray | Colour) -> np.ndarray:
-    """Contrast ratio (WCAG 2.2), 1 to 21, of colours (..., 3) of 0..255."""
+    """Return the contrast ratio (WCAG 2.2), 1 to 21, of colours (..., 3) of 0..255."""
     a, b = luminance(np.asarray(one)), luminance(np.asarray(other))
     return (np.maximum(a, b) + 0.05) / (np.minimum(a, b) + 0.05)
 

@@ -89,7 +89,7 @@ def _colour(channels: np.ndarray) -> Colour:
 
 
 def poster(artist: str, title: str, look: Look) -> Design:
-    """Condensed capitals as large as the cover is wide, at its foot."""
+    """Set condensed capitals as large as the cover is wide, at its foot."""
     face = look.face("poster", title.upper())
     tight = look.leading(face, 0.86)
     lines, y = _rising(title.upper(), face, 1 - MARGIN, height=0.46, largest=0.34, leading=tight)
@@ -101,7 +101,7 @@ def poster(artist: str, title: str, look: Look) -> Design:
 
 
 def corner(artist: str, title: str, look: Look) -> Design:
-    """Artist over title in one plain size, top left."""
+    """Set the artist over the title in one plain size, top left."""
     lines: list[Line] = []
     y = MARGIN
     parts = [(part, look.face("grotesk", part)) for part in (artist, title) if part]
@@ -118,7 +118,7 @@ def corner(artist: str, title: str, look: Look) -> Design:
 
 
 def plate(artist: str, title: str, look: Look) -> Design:
-    """A paper label with a fine frame, in a book's letters: for quiet music."""
+    """Set a paper label with a fine frame, in a book's letters: for quiet music."""
     lines: list[Line] = []
     y = 0.0
     if artist:
@@ -270,7 +270,7 @@ def _broken(text: str, face: str, width: float, size: float) -> list[str]:
 def _rising(
     text: str, font: str, foot: float, *, height: float, largest: float, leading: float, tracking: float = 0.0
 ) -> tuple[list[Line], float]:
-    """Lines from the left margin, the last on `foot`, and where the first one's capitals end."""
+    """Set lines from the left margin, the last on `foot`; return them and where the first one's capitals end."""
     broken, size = fit(text, font, 1 - 2 * MARGIN, height, largest, leading=leading, tracking=tracking)
     first = foot - leading * size * (len(broken) - 1)
     lines = [
@@ -283,7 +283,7 @@ def _rising(
 def _centred(
     broken: list[str], font: str, size: float, top: float, *, leading: float, tracking: float = 0.0
 ) -> tuple[list[Line], float]:
-    """Lines about the middle, the first one's capitals from `top` on, and the last one's baseline."""
+    """Set lines about the middle, the first one's capitals from `top` on; return them and the last one's baseline."""
     first = top + cap_height(font) * size
     lines = []
     for number, part in enumerate(broken):

@@ -53,12 +53,12 @@ class Line:
 
     @property
     def width(self) -> float:
-        """Of 1."""
+        """Return the width, of a font of size 1."""
         return self.size * unit_width(self.text, self.font, self.tracking / self.size)
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
-        """Left, top, right and bottom of what is inked, of 1."""
+        """Return left, top, right and bottom of what is inked, of a font of size 1."""
         left, top, right, bottom = (
             edge * self.size / REFERENCE for edge in font(self.font, REFERENCE).getbbox(self.text, anchor="ls")
         )
@@ -89,12 +89,12 @@ def unknown_letters(text: str) -> list[str]:
 
 
 def unit_width(text: str, name: str, tracking: float = 0.0) -> float:
-    """Width of `text` in a font of size 1."""
+    """Return the width of `text` in a font of size 1."""
     return font(name, REFERENCE).getlength(text) / REFERENCE + tracking * max(len(text) - 1, 0)
 
 
 def cap_height(name: str) -> float:
-    """Height of a capital in a font of size 1."""
+    """Return the height of a capital in a font of size 1."""
     return -font(name, REFERENCE).getbbox("H", anchor="ls")[1] / REFERENCE
 
 

@@ -24,7 +24,7 @@ _lock, _inside, _threads_outside = threading.Lock(), 0, 0  # of `one_thread`
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Within it torch does not split its operations among threads.
+    """Keep torch from splitting its operations among threads while this context is entered.
 
     What is done here is many small operations, and after each of them threads wait for the slowest: on two cores that
     have other things to do as well it takes six times as long with two threads as with one.
@@ -174,13 +174,13 @@ def _side_of_edge(smooth: torch.Tensor) -> torch.Tensor:
 
 
 def _slopes(channels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Central differences across and down, each (C, H, W)."""
+    """Return the central differences across and down, each (C, H, W)."""
     padded = F.pad(channels, (1, 1, 1, 1), mode="replicate")
     return (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]) / 2, (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]) / 2
 
 
 def _steepness(channels: torch.Tensor) -> torch.Tensor:
-    """Length of the slope, 0 at tops and bottoms (minmod), so that sharpening adds no new extremes."""
+    """Return the length of the slope, 0 at tops and bottoms (minmod), so that sharpening adds no new extremes."""
     padded = F.pad(channels, (1, 1, 1, 1), mode="replicate")
     right, below = padded[:, 1:-1].diff(dim=2), padded[:, :, 1:-1].diff(dim=1)
     across = _minmod(right[..., 1:], right[..., :-1])

@@ -58,7 +58,7 @@ def _checked(said: Any, deepest: int) -> Any:
 
 
 def _file(said: dict[str, Any]) -> dict[str, Any]:
-    """Of a file only where it lies is believed: in the folder of what was sent to the page. Nothing is fetched."""
+    """Believe of a file only where it lies: in the folder of what was sent to the page. Nothing is fetched."""
     path, name = said.get("path"), said.get("orig_name")
     if not isinstance(path, str) or len(path) > 1000:
         raise Shut(400, "A file is sent to /gradio_api/upload first.")

@@ -331,7 +331,7 @@ class Door:
         return user if known is not None and secrets.compare_digest(password.encode(), known.encode()) else None
 
     def _let_mcp_in(self) -> None:
-        """Gradio's MCP server asks the page itself over HTTP, without a login: give its address one."""
+        """Give the address of Gradio's MCP server a login: it asks the page itself over HTTP, without one."""
         mcp, page = self.server.get_blocks().mcp_server_obj, self.server.get_blocks()
         if mcp is not None and page.local_url:
             mcp._local_url = page.local_url.replace("://", f"://mcp:{self.within}@", 1)

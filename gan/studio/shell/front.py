@@ -30,7 +30,7 @@ ASSET = re.compile(r"/assets/[\w-]+-[\w-]{8,9}\.(css|js)")  # of Gradio; its nam
 
 @dataclass(frozen=True)
 class _Answer:
-    """What Gradio answered: the start of it, and the body."""
+    """Hold what Gradio answered: the start of it, and the body."""
 
     start: Message
     body: bytes

@@ -60,7 +60,7 @@ class LastMinute:
         self._came: deque[tuple[float, str, int]] = deque()
 
     def add(self, who: str, amount: int = 1) -> None:
-        """Remember what came."""
+        """Remember that so much came from one visitor."""
         self._came.append((time.monotonic(), who, amount))
 
     def is_full(self, who: str, most: int, most_of_one: int) -> bool:

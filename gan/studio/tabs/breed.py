@@ -107,7 +107,7 @@ def as_amounts(values: object, count: int) -> list[float]:
 
 
 def _seeds(seed: int) -> list[int]:
-    """Twelve seeds for one: those of neighbouring litters do not overlap."""
+    """Return twelve seeds for one: those of neighbouring litters do not overlap."""
     return [(seed * CHILDREN + number) % 2**32 for number in range(CHILDREN)]
 
 

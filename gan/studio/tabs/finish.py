@@ -185,7 +185,7 @@ def letters(text: object, name: str, most: int) -> str:
 
 
 def _ink(value: object) -> str | Colour:
-    """`value` as a colour of text. Raises Refused unless it is one of `INKS`, such as #c03a2b, or "" for any."""
+    """Return `value` as a colour of text. Raises Refused unless it is one of `INKS`, or "" for any."""
     if isinstance(value, str) and (parts := re.fullmatch("#([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})", value)):
         red, green, blue = (int(part, 16) for part in parts.groups())
         return red, green, blue
@@ -193,7 +193,7 @@ def _ink(value: object) -> str | Colour:
 
 
 def _contrast(done: Readable, order: Order) -> float | None:
-    """To one digit, never rounded up: None without text."""
+    """Return the contrast to one digit, never rounded up; None without text."""
     return int(done.contrast * 10) / 10 if order.artist or order.title else None
 
 

@@ -83,7 +83,7 @@ class Training:
     # ---- for the script
 
     def show(self, payload: object) -> Iterator[dict[str, Any]]:
-        """Each snapshot's cover as it comes, and at the end all of them.
+        """Show each snapshot's cover as it comes, and at the end all of them.
 
         Args:
             payload: `{"address": query, "film": any}`, the latter to know the answer by.

@@ -97,7 +97,7 @@ def _example(module: nn.Module, role: int, dtype: torch.dtype | None = None) -> 
 
 
 def _watched(module: nn.Module, example: torch.Tensor, see: Callable[..., Any]) -> torch.Tensor:
-    """The network's output; `see(name, layer, input, output)` is told of each layer on the way, and may change it."""
+    """Return the network's output; `see(name, layer, input, output)` is told of each layer, and may change it."""
     hooks = []
     for name, layer in module.named_modules():
         if isinstance(layer, DRAWN):
@@ -110,7 +110,7 @@ def _watched(module: nn.Module, example: torch.Tensor, see: Callable[..., Any]) 
 
 
 def _describe(name: str, layer: nn.Module, x: torch.Tensor, y: torch.Tensor) -> dict[str, Any]:
-    """A layer: its kind, (C, H, W) before and after, weights, multiply-adds of one cover, and how it is moved."""
+    """Describe a layer: kind, (C, H, W) before and after, weights, multiply-adds of one cover, how it is moved."""
     told = {
         "name": name,
         "kind": type(layer).__name__,

@@ -171,7 +171,7 @@ def _film_of(name: object) -> str:
 
 
 class Stills:
-    """The pictures of a film as addresses of their own, each made when it is first asked for.
+    """Give the pictures of a film addresses of their own; each is made when it is first asked for.
 
     A picture of an animated WebP is what changed since the one before, so that all before it are decoded first; but to
     encode one takes three times as long as to decode it, and nobody waits for those that nobody looks at.

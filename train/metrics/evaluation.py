@@ -91,7 +91,7 @@ class Evaluation:
 
     @cached_property
     def _distances(self) -> CoverDistances:
-        """Return the distances on features from held-out covers, made when first needed: a failure there ends no run."""
+        """Return the distances on features from held-out covers; made when first needed: a failure ends no run."""
         return CoverDistances(load_features().to(self.device), self.real)
 
     @cached_property

@@ -62,19 +62,20 @@ class Encoder(ModelMixin, ConfigMixin):
     Args:
         width: channels at half the size; doubled at each halving.
         latent_channels: numbers for each 8x8 pixels.
+        depth: residual blocks at a quarter and at an eighth of the size.
     """
 
     @register_to_config
-    def __init__(self, width: int = 32, latent_channels: int = 8):
+    def __init__(self, width: int = 32, latent_channels: int = 8, depth: int = 1):
         super().__init__()
         self.layers = nn.Sequential(
             nn.Conv2d(3, width, 4, 2, 1),
             nn.LeakyReLU(0.2, True),
             nn.Conv2d(width, 2 * width, 4, 2, 1),
-            ResidualBlock(2 * width),
+            *(ResidualBlock(2 * width) for _ in range(depth)),
             nn.LeakyReLU(0.2, True),
             nn.Conv2d(2 * width, 4 * width, 4, 2, 1),
-            ResidualBlock(4 * width),
+            *(ResidualBlock(4 * width) for _ in range(depth)),
             nn.LeakyReLU(0.2, True),
             conv(4 * width, latent_channels, gain=1.0),
         )
@@ -165,23 +166,35 @@ class Composer(nn.Module):
         positions: of the latents, a side: a power of two from 4 on.
         width: channels at that size; doubled at each halving, up to `max_width`.
         max_width: most channels of any size.
+        depth: blocks at each size.
         condition_dim: length of the condition.
         latent_channels: as in `Encoder`.
-        attention: the size, in positions a side, after whose block all positions look at each other; 0: none.
+        attention: the largest size, in positions a side, after whose blocks all positions look at each other; they
+            do at all smaller ones; 0: nowhere.
     """
 
     def __init__(
-        self, positions: int, width: int, max_width: int, condition_dim: int, latent_channels: int, attention: int
+        self,
+        positions: int,
+        width: int,
+        max_width: int,
+        depth: int,
+        condition_dim: int,
+        latent_channels: int,
+        attention: int,
     ):
         super().__init__()
-        sizes = [4 * 2**k for k in range(positions.bit_length() - 2)]
+        self.sizes = sizes = [4 * 2**k for k in range(positions.bit_length() - 2)]
         widths = [min(max_width, width * positions // size) for size in sizes]
         self.first = nn.Linear(condition_dim, widths[0] * 16)
         nn.init.normal_(self.first.weight, 0.0, 1 / math.sqrt(condition_dim))
-        self.blocks = nn.ModuleList(ComposerBlock(channels, condition_dim) for channels in widths)
+        self.depth = depth
+        self.blocks = nn.ModuleList(
+            ComposerBlock(channels, condition_dim) for channels in widths for _ in range(depth)
+        )
         self.narrowings = nn.ModuleList(conv(above, below, 1, gain=1.0) for above, below in pairwise(widths))
         self.attentions = nn.ModuleDict(
-            {str(size): Attention(channels) for size, channels in zip(sizes, widths, strict=True) if size == attention}
+            {str(size): Attention(channels) for size, channels in zip(sizes, widths, strict=True) if size <= attention}
         )
         self.twice = Twice()
         self.norm = ConditionalNorm(widths[-1], condition_dim)
@@ -190,11 +203,13 @@ class Composer(nn.Module):
     def forward(self, condition: torch.Tensor) -> torch.Tensor:
         """Map (N, condition_dim) to (N, latent_channels, positions, positions) latents of about unit variance."""
         x = self.first(condition).unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
-        for number, block in enumerate(self.blocks):
-            x = self.twice(self.narrowings[number - 1](x)) if number else x
-            x = block(x, condition)
-            if str(x.shape[-1]) in self.attentions:
-                x = self.attentions[str(x.shape[-1])](x)
+        for k, size in enumerate(self.sizes):
+            if k:
+                x = self.twice(self.narrowings[k - 1](x))
+            for block in self.blocks[k * self.depth : (k + 1) * self.depth]:
+                x = block(x, condition)
+            if str(size) in self.attentions:
+                x = self.attentions[str(size)](x)
         return self.to_latents(F.leaky_relu(self.norm(x, condition), 0.2))
 
 
@@ -205,6 +220,7 @@ class PainterGenerator(ModelMixin, ConfigMixin):
         resolution: height and width of a cover in pixels, a power of two from 32 on.
         width: channels of the decoder at full size.
         composer_width, composer_max_width: channels of the composer at its last size, and at most.
+        composer_depth: its blocks at each size.
         latent_channels: of the autoencoder's latents.
         latent_dim: length of a latent vector.
         attention: see `Composer`.
@@ -221,6 +237,7 @@ class PainterGenerator(ModelMixin, ConfigMixin):
         width: int = 16,
         composer_width: int = 128,
         composer_max_width: int = 256,
+        composer_depth: int = 1,
         latent_channels: int = 8,
         latent_dim: int = 128,
         attention: int = 0,
@@ -232,7 +249,9 @@ class PainterGenerator(ModelMixin, ConfigMixin):
         if resolution < 4 * SCALE or resolution & (resolution - 1):
             raise ValueError(f"resolution must be a power of two from {4 * SCALE} on, not {resolution}")
         positions = resolution // SCALE
-        self.composer = Composer(positions, composer_width, composer_max_width, latent_dim, latent_channels, attention)
+        self.composer = Composer(
+            positions, composer_width, composer_max_width, composer_depth, latent_dim, latent_channels, attention
+        )
         self.decoder = Decoder(width, latent_channels)
         # Where each kind of condition has its vector; all begin at zero, the last of each is "any" and stays there.
         self.genre_embedding = embedding(len(genres), latent_dim) if genres else None

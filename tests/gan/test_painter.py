@@ -14,7 +14,7 @@ SMALL = {"width": 4, "composer_width": 8, "composer_max_width": 16, "latent_chan
 
 @pytest.mark.parametrize("resolution", [32, 64, 128])
 def test_latents_become_covers_of_the_resolution(resolution: int):
-    generator = PainterGenerator(resolution, attention=4, **SMALL).eval()
+    generator = PainterGenerator(resolution, attention=8, composer_depth=2, **SMALL).eval()
     latents = torch.randn(2, 6)
     covers = generator(latents)
     assert covers.shape == (2, 3, resolution, resolution)
@@ -33,8 +33,14 @@ def test_a_cover_does_not_depend_on_its_neighbours():
     assert torch.allclose(generator(latents)[1:2], generator(latents[1:2]), atol=1e-5)
 
 
-def test_the_encoder_gives_what_the_decoder_takes():
-    generator, encoder = PainterGenerator(64, **SMALL), Encoder(width=4, latent_channels=4)
+def test_positions_look_at_each_other_up_to_a_size():
+    sizes = [[*PainterGenerator(128, attention=size, **SMALL).composer.attentions] for size in (0, 4, 16)]
+    assert sizes == [[], ["4"], ["4", "8", "16"]]
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_the_encoder_gives_what_the_decoder_takes(depth: int):
+    generator, encoder = PainterGenerator(64, **SMALL), Encoder(width=4, latent_channels=4, depth=depth)
     latents = encoder(torch.randn(2, 3, 64, 64))
     assert latents.shape == generator.compose(torch.randn(2, 6)).shape
     assert generator.decoder(latents).shape == (2, 3, 64, 64)

@@ -54,7 +54,7 @@ class Painting:
     critic_weight: float = 0.1
     critic_from: float = 0.55
     latent_weight: float = 0.01
-    latent_noise: float = 0.2
+    latent_noise: float = 0.1
 
     def step(self, covers: torch.Tensor, noise: torch.Tensor, done: float) -> dict[str, torch.Tensor]:
         """Teach the autoencoder, and the critic once it has joined.

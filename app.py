@@ -70,7 +70,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "Hub ids to which runs are pushed",
     )
     args = parser.parse_args(arguments)
-    if args.auth is None and (login := os.environ.get("PAGE_AUTH")):
+    # an empty one is a mistake, too: whoever names a secret that is not set would have a page that is open to all
+    if args.auth is None and (login := os.environ.get("PAGE_AUTH")) is not None:
         try:
             args.auth = _auth(login)
         except argparse.ArgumentTypeError as mistake:
@@ -140,7 +141,7 @@ def watch(args: argparse.Namespace) -> int:
     from gan.run_page.server import serve
 
     try:
-        pushed = {name: follow(name) for name in args.run if is_hub_id(name) and not Path(name).exists()}
+        pushed = {name: follow(name) for name in args.run if is_on_the_hub(name)}
         runs = Runs([Path(name) for name in args.run if name not in pushed], pushed)
     except RunsError as error:
         return _say(str(error), 2)
@@ -217,10 +218,15 @@ def find_run(name: str | None, revision: str | None, folder: Path) -> "Runs | No
     from gan.run_page.runs import METRICS, Runs
     from gan.untrusted import own_file
 
-    if name and is_hub_id(name) and not Path(name).exists():
+    if name and is_on_the_hub(name):
         return Runs([], {name: PushedRun(name, revision)})
     places = (folder, folder.absolute().parent)
     return next((Runs([place]) for place in places if own_file(place, METRICS)), None)
+
+
+def is_on_the_hub(name: str) -> bool:
+    """Return whether a name is a Hub id: it reads user/covers, and no folder or file here is called so."""
+    return is_hub_id(name) and not Path(name).exists()
 
 
 def public_name(name: str) -> str:

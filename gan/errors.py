@@ -5,7 +5,7 @@ Whatever asks the Hub imports its client; the first words of a program, `--help`
 
 import argparse
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
 HUB_ID = re.compile(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}", re.ASCII)  # not ../covers
+LONGEST_NAMED = 60  # characters of a name in a list
 
 
 class OutputLost(Exception):
@@ -73,6 +74,14 @@ def one_line(text: str) -> str:
     """Return a text in which what ends a line, or does something to a terminal, is written out, such as \\n."""
     strange = {sign for sign in text if category(sign)[0] == "C" or category(sign) in ("Zl", "Zp")}
     return "".join(sign.encode("unicode_escape").decode() if sign in strange else sign for sign in text)
+
+
+def some(names: Sequence[str], most: int = 10) -> str:
+    """Return names of a stranger's as a list for one line: the first so many of them, each cut short, and how many
+    more there are; "none" where there are none."""
+    shown = [name if len(name) <= LONGEST_NAMED else f"{name[:LONGEST_NAMED]}…" for name in names[:most]]
+    more = [f"and {len(names) - most:,} more"] if len(names) > most else []
+    return ", ".join([*shown, *more]) or "none"
 
 
 def kind_and_place(problem: BaseException) -> str:

@@ -22,6 +22,10 @@ def test_the_lock_file_has_every_package_and_its_hashes():
     assert {name: locked.get(name.lower()) for name in wanted} == wanted
     packages = re.split(r"^(?=[\w-]+==)", lock, flags=re.MULTILINE)[1:]
     assert [package for package in packages if "--hash=sha256:" not in package] == []
+    # and nothing else: no address, no other index, no option
+    lines = {line.strip(" \\").partition(" ;")[0] for line in lock.splitlines() if line and line[0] != "#"}
+    line = re.compile(r"[\w-]+(\[[\w,-]+\])?==[\w.+]+|--hash=sha256:[0-9a-f]{64}")
+    assert [other for other in lines if not line.fullmatch(other)] == []
 
 
 def test_no_statistics_are_sent_of_datasets_that_are_opened():
@@ -34,10 +38,13 @@ def test_a_login_comes_from_a_variable(monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.setenv("PAGE_AUTH", "me:a:b")
     assert app.parse([]).auth == ("me", "a:b")
     assert app.parse(["--auth", "you:c"]).auth == ("you", "c")
-    monkeypatch.setenv("PAGE_AUTH", "secret")
-    with pytest.raises(SystemExit):
-        app.parse([])
-    assert "PAGE_AUTH" in (said := capsys.readouterr().err) and "secret" not in said
+    for wrong in ("secret", "", ":", "secret:", ":secret", " "):  # an empty one leaves no page open
+        monkeypatch.setenv("PAGE_AUTH", wrong)
+        with pytest.raises(SystemExit):
+            app.parse([])
+        assert "PAGE_AUTH must be" in (said := capsys.readouterr().err) and "secret" not in said
+    monkeypatch.delenv("PAGE_AUTH")
+    assert app.parse([]).auth is None
     monkeypatch.setenv("PAGE_AUTH", "me:hidden")
     with pytest.raises(SystemExit):
         app.parse(["--help"])

@@ -23,7 +23,7 @@ from datasets import config as datasets_config
 from PIL import Image as Pillow
 from PIL import ImageOps
 
-from gan.errors import first_line, is_hub_id
+from gan.errors import first_line, is_hub_id, some
 from gan.pictures import PictureError, read_picture
 from train.covers_folder import CoversError as CoversError  # who opens covers catches it from here
 from train.covers_folder import Folder, no_genres, open_folder, read_folder
@@ -274,7 +274,7 @@ def encoded_images(
     features = dataset.features or {}
     column = next((name for name, feature in features.items() if isinstance(feature, Image)), None)
     if column is None:
-        raise CoversError(f"--dataset_name {dataset_name} has no column of images, only {', '.join(features)}")
+        raise CoversError(f"--dataset_name {dataset_name} has no column of images, only {some([*features])}")
     if isinstance(dataset, IterableDataset):
         dataset = dataset.decode(False)  # of loose pictures a stream decodes what is merely cast
     return dataset.select_columns([column, *beside]).cast_column(column, Image(decode=False)), column

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gan.errors import first_line
+from gan.errors import first_line, some
 from train.files import is_junk
 from train.parquet import SPLITS, Table, TableError, find_tables, open_table, read_rows, split_of
 
@@ -83,9 +83,7 @@ def open_folder(dataset_name: str, split: str, label_column: str | None = None) 
             paths = tables.get(split, [])
             table = open_table(paths)
             if paths and table.image is None:
-                raise CoversError(
-                    f"--dataset_name {dataset_name} has no column of images, only {', '.join(table.columns)}"
-                )
+                raise CoversError(f"--dataset_name {dataset_name} has no column of images, only {some(table.columns)}")
             column = table.label_column(label_column)
             found = Folder(dataset_name, split, paths, table, column, table.classes.get(column or "", []))
         else:

@@ -10,6 +10,7 @@ from typing import Any
 
 from accelerate import Accelerator
 
+from gan.errors import some
 from gan.pipeline import AlbumCoverPipeline
 from gan.pipeline_folder import PipelineError, load_pipeline
 from train.cli import Parser, UserError, run
@@ -63,7 +64,7 @@ def label_of(genre: str, pipeline: AlbumCoverPipeline, dataset_name: str, *where
     known = load_genres(dataset_name, *where)
     for whose, genres in ((" of the generator", pipeline.genres), (f" of {dataset_name}", known)):
         if genre not in genres:
-            raise UserError(f"--genre {genre}: the genres{whose} are {', '.join(genres) or 'none'}")
+            raise UserError(f"--genre {genre}: the genres{whose} are {some(genres)}")
     return genres.index(genre)
 
 

@@ -37,6 +37,9 @@ from gan.studio.tabs.yours import Yours, yours_tab
 from gan.survey import Survey
 
 
+# All but a few of them wait for their turn to draw. With fewer, those who wait for a cover would be in the way of all
+# else that takes a thread: files, logins, and the last step of covers that are drawn.
+MOST_THREADS = 600
 # a Space's page is a frame inside another page, whose address is the one to share
 SPACE = f"https://huggingface.co/spaces/{os.environ['SPACE_ID']}" if "SPACE_ID" in os.environ else ""
 
@@ -84,6 +87,7 @@ def launch_options(runs: Runs | None = None) -> dict[str, Any]:
         "app_kwargs": {"middleware": [Middleware(Front)], "routes": [lesson_files(), *run], "lifespan": housekeeping},
         "mcp_server": find_spec("mcp") is not None,
         "run_history": False,  # the covers that a visitor keeps are on the shelf
+        "max_threads": MOST_THREADS,
         "ssr_mode": False,  # needs Node, and the page has nothing that it would make quicker
     }
 

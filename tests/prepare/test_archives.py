@@ -18,6 +18,7 @@ from tests.helpers.drawn import draw_cover, encode, write_tar, write_zip
 from tests.helpers.preparing import program, refusals, rows_of
 from train.prepare import archives as archives_module
 from train.prepare.archives import read_archive
+from train.prepare.items import LONGEST_NAME
 
 
 ROOT = Path(__file__).parents[2]
@@ -261,3 +262,80 @@ def test_one_bad_archive_among_others_ends_nothing(tmp_path: Path) -> None:
     assert refusals(tmp_path / "out")["bad.tar"] == "damaged-archive" and len(rows_of(tmp_path / "out")) == 4
     code, line = program(tmp_path / "bad.tar", "--output_dir", tmp_path / "none", "--resolution", 32)
     assert code == 2 and "bad.tar: cannot be opened as a tar or zip" in line
+
+
+def zip64_end(at: int) -> bytes:
+    """The end of a zip that says its list of members has 2**63 of them and lies at the end of the world."""
+    end = struct.pack("<IQHHIIQQQQ", 0x06064B50, 44, 45, 45, 0, 0, 2**63, 2**63, 2**63, 0)
+    end += struct.pack("<IIQI", 0x07064B50, 0, at, 1)
+    return end + struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 65535, 65535, 2**32 - 1, 2**32 - 1, 0)
+
+
+def one_member_many_times(count: int) -> bytes:
+    """A zip whose list names the same packed bytes again and again."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packed = packer.compress(bytes(2_000_000)) + packer.flush()
+    facts = (8, 0, 0, zlib.crc32(bytes(2_000_000)), len(packed), 2_000_000, 5)
+    body = struct.pack("<IHHHHHIIIHH", 0x04034B50, 20, 0, *facts, 0) + b"a.png" + packed
+    row = struct.pack("<IHHHHHHIIIHHHHHII", 0x02014B50, 20, 20, 0, *facts, 0, 0, 0, 0, 0, 0) + b"a.png"
+    return (
+        body + row * count + struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, count, count, len(row) * count, len(body), 0)
+    )
+
+
+def tar_of(kind: bytes, name: str = "a.png") -> bytes:
+    """A tar whose first member is of some kind, before a good one."""
+    header = tarfile.TarInfo(name)
+    header.type = kind
+    good = tarfile.TarInfo("b.png")
+    good.size = 3
+    return header.tobuf(tarfile.GNU_FORMAT) + good.tobuf(tarfile.GNU_FORMAT) + b"abc" + bytes(509 + 1024)
+
+
+GOOD_TAR = tar_of(b"0")
+ODD: dict[str, tuple[bytes, list[str | None]]] = {
+    "a hard link": (tar_of(tarfile.LNKTYPE), ["skipped", None]),
+    "a pipe": (tar_of(tarfile.FIFOTYPE), ["skipped", None]),
+    "a device": (tar_of(tarfile.CHRTYPE), ["skipped", None]),
+    "a volume's label": (tar_of(b"V"), ["skipped", None]),
+    "a kind that there is not": (tar_of(b"Z"), ["skipped", None]),
+    "no name": (tar_of(b"0", ""), [None, None]),
+    "a name upwards": (tar_of(b"0", "../../../etc/passwd"), [None, None]),
+    "a number of 4,500 digits": (pax([(b"size", b"9" * 4500)]), [None, "damaged-archive"]),
+    "a name with a NUL": (pax([(b"path", b"a\0b.png")]), [None]),
+    "a name in no encoding": (pax([(b"hdrcharset", b"BINARY"), (b"path", b"\xff.png")]), [None]),
+    "packed twice": (gzip.compress(gzip.compress(GOOD_TAR)), ["damaged-archive"]),
+    "thousands of empty streams before it": (gzip.compress(b"") * 3000 + gzip.compress(GOOD_TAR), [None, None]),
+    "a gzip's name of a megabyte": (b"\x1f\x8b\x08\x08" + bytes(6) + b"a" * 1_000_000, ["damaged-archive"]),
+    "a Zstandard window of 3 TB": (b"\x28\xb5\x2f\xfd\x00\xff" + b"x" * 100, ["damaged-archive"]),
+    "a frame to pass over": (b"\x50\x2a\x4d\x18" + struct.pack("<I", 2**31), ["damaged-archive"]),
+    "nothing but zeros": (gzip.compress(bytes(10**6)), []),
+    "an end of a zip alone": (b"PK\5\6" + bytes(18), []),
+    "more members than atoms": (b"PK\3\4" + bytes(60) + zip64_end(0), ["damaged-archive"]),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_odd_archive_of_a_strangers_is_read_as_far_as_it_goes(tmp_path: Path, name: str) -> None:
+    content, reasons = ODD[name]
+    (tmp_path / "odd.tar").write_bytes(content)
+    items = list(read_archive(tmp_path / "odd.tar", "a"))
+    assert [item.reason for item in items] == reasons
+    assert all(len(item.read()) <= 3 and item.name.startswith("a") and len(item.detail) < 300 for item in items)
+
+
+def test_the_same_bytes_listed_many_times_grow_as_if_they_were_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archives_module, "ALWAYS_UNPACKED", 5_000_000)
+    (tmp_path / "a.zip").write_bytes(one_member_many_times(100))
+    items = list(read_archive(tmp_path / "a.zip", "a"))
+    assert [item.reason for item in items] == [None, None, "damaged-archive"]
+
+
+def test_a_name_longer_than_any_path_is_cut_in_its_middle(tmp_path: Path) -> None:
+    """A tar may hold thousands of a million characters each, of which a report would be made."""
+    write_tar(tmp_path / "long.tar", {"d/" * 200_000 + "end.png": b"a", "é" * 2000 + ".png": b"b"})
+    long, short = read_archive(tmp_path / "long.tar", "a")
+    assert len(long.name) <= LONGEST_NAME + 1 and long.name.startswith("a/d/d/") and long.name.endswith("d/end.png")
+    assert short.name == "a/" + "é" * 2000 + ".png"

@@ -2,6 +2,7 @@
 
 import json
 import os
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow
@@ -11,6 +12,9 @@ from pyarrow import parquet
 
 from tests.helpers.drawn import draw_cover, draw_dataset, encode, write_files, write_tar
 from tests.helpers.preparing import program, refusals, rows_of
+from train.cli import UserError
+from train.prepare.items import LONGEST_NAME
+from train.prepare.sources import read_source
 
 
 OPTIONS = ("--resolution", 32, "--validation_fraction", 0)
@@ -167,6 +171,26 @@ def test_nothing_that_a_cell_or_a_card_names_is_opened(tmp_path: Path) -> None:
     assert report["covers"] == {"train": 1} and report["reasons"] == {"elsewhere": 4}
     for file in (tmp_path / "out").glob("*.*"):
         assert "secrettoken" not in file.read_text() and str(tmp_path) not in file.read_text()
+
+
+@pytest.mark.parametrize("path", [5, True, float("nan"), b"\xff/a", datetime(2020, 1, 1)])
+def test_what_stands_beside_a_picture_may_be_of_any_type(tmp_path: Path, path: object) -> None:
+    table(tmp_path / "a.parquet", {"image": [{"bytes": PNG[0], "path": path}, {"bytes": PNG[1], "path": path}]})
+    assert [item.name for item in read_source(str(tmp_path / "a.parquet"))] == [
+        "a.parquet/train/0",
+        "a.parquet/train/1",
+    ]
+
+
+def test_what_a_table_calls_things_is_told_in_a_line_of_some_length(tmp_path: Path) -> None:
+    table(tmp_path / "wide.parquet", {f"column {n} {'y' * 300}": [1] for n in range(3000)})
+    with pytest.raises(UserError, match=r"has no image column, only column 0 y+…, .*…, and 2,990 more") as raised:
+        list(read_source(str(tmp_path / "wide.parquet")))
+    assert len(str(raised.value)) < 1000 + len(str(tmp_path))
+    cells = [{"bytes": PNG[0], "path": "a/" + "x" * 300_000 + ".jpg"}]
+    table(tmp_path / "long.parquet", {"image": cells})
+    (item,) = read_source(str(tmp_path / "long.parquet"))
+    assert len(item.name) <= LONGEST_NAME + 1 and item.name.endswith("x.jpg")
 
 
 def test_a_tables_own_labels_are_taken(tmp_path: Path) -> None:

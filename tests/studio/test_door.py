@@ -347,6 +347,19 @@ def test_passwords_cannot_be_tried_without_end(pipeline: AlbumCoverPipeline):
             assert other.post("login", data={"username": "me", "password": "pw"}).status_code == 200
 
 
+def test_nothing_is_kept_of_what_an_upload_calls_itself(visitor: httpx.Client):
+    """Gradio keeps the progress of each upload that names itself, of any length, until somebody asks for it."""
+    from gradio.route_utils import FileUploadProgressNotTrackedError
+    from gradio.routes import file_upload_statuses
+
+    for name in ("short", "x" * 50_000):
+        sent = visitor.post(f"gradio_api/upload?upload_id={name}", files={"files": ("a.bin", b"x")})
+        assert sent.status_code == 200
+        assert visitor.get(f"gradio_api/upload_progress?upload_id={name}").status_code == 404
+        with pytest.raises(FileUploadProgressNotTrackedError):
+            file_upload_statuses.is_done(name)
+
+
 def test_an_upload_is_of_a_few_files(visitor: httpx.Client):
     """Gradio opens each file of an upload at its beginning: thousands would be more than a process may have open."""
     before = files()

@@ -9,13 +9,14 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
 
 from gan.studio.checks import Refused
 from gan.studio.pool import NICENESS, Pool, heavy
-from gan.studio.shell.housekeeping import sweep
+from gan.studio.shell.housekeeping import FOLDER, PIECE, sweep
 from gan.studio.shell.shares import ANSWERED
 from tests.helpers.serving import free_port, serving
 
@@ -30,15 +31,39 @@ def put(folder: Path, name: str, size: int, age: float) -> Path:
 
 def test_old_files_and_emptied_folders_go(tmp_path: Path):
     old, new = put(tmp_path, "a/old.png", 10, 4000), put(tmp_path, "b/new.png", 10, 100)
-    assert sweep(tmp_path) == 10
+    assert sweep(tmp_path) == PIECE + FOLDER
     assert not old.exists() and not old.parent.exists() and new.exists() and tmp_path.exists()
 
 
 def test_of_too_many_the_oldest_go_and_the_newest_stay(tmp_path: Path):
     made = [put(tmp_path, f"{age}/cover.png", 100, age) for age in (500, 400, 300, 200, 1)]
-    assert sweep(tmp_path, largest=250) == 200
+    one = PIECE + FOLDER
+    assert sweep(tmp_path, largest=5 * one // 2) == 2 * one
     assert [file.exists() for file in made] == [False, False, False, True, True]
-    assert sweep(tmp_path, largest=0) == 100 and made[-1].exists()  # somebody is about to fetch it
+    assert sweep(tmp_path, largest=0) == one and made[-1].exists()  # somebody is about to fetch it
+
+
+def test_small_files_count_for_what_they_take_of_a_disk(tmp_path: Path):
+    """A million uploads of one byte each are a megabyte by their sizes, and eight gigabytes of the disk."""
+    for number in range(100):
+        put(tmp_path, f"{number}/a.bin", number % 2, 60)
+    assert sweep(tmp_path, largest=30 * (PIECE + FOLDER)) <= 30 * (PIECE + FOLDER)
+    assert 20 <= len([*tmp_path.glob("*/*")]) < 45
+
+
+def test_half_of_a_small_disk_stays_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Of a container's /tmp of 64 MB, say, on which a gigabyte never is."""
+    for number in range(100):
+        put(tmp_path, f"{number}/a.bin", PIECE, 60)
+    one = PIECE + FOLDER
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=20 * one))
+    assert sweep(tmp_path) == 60 * one
+
+
+def test_files_from_the_future_go_as_old_ones_do(tmp_path: Path):
+    ahead = put(tmp_path, "a/ahead.png", 10, -90_000)  # the clock has been set back
+    sweep(tmp_path)
+    assert not ahead.exists()
 
 
 def test_links_are_removed_and_never_followed(tmp_path: Path):
@@ -68,11 +93,11 @@ def test_it_survives_whatever_changes_meanwhile(tmp_path: Path):
     for writer in writers:
         writer.start()
     for _ in range(20):
-        sweep(tmp_path, largest=1000)
+        sweep(tmp_path, largest=9000)
     stop.set()
     for writer in writers:
         writer.join()
-    assert sweep(tmp_path, largest=1000) <= 1000
+    assert sweep(tmp_path, largest=9000) <= 9000
     assert sweep(tmp_path / "gone") == 0
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 
 MAX_BYTES = 128 * 1024**2
+LONGEST_NAME = 4096  # characters; in a tar it may have a million, and so may each of thousands in a report
 
 
 @dataclass(frozen=True)
@@ -61,5 +62,8 @@ def too_large(name: str, size: int) -> Item:
 
 
 def text(name: str) -> str:
-    """Return a name that can be written: bytes that are no UTF-8 become the replacement sign."""
+    """Return a name that can be written: bytes that are no UTF-8 become the replacement sign, and of one longer than
+    any path its middle becomes an ellipsis."""
+    if len(name) > LONGEST_NAME:
+        name = f"{name[: LONGEST_NAME // 2]}…{name[-LONGEST_NAME // 2 :]}"
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

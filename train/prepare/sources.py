@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gan.errors import first_line, is_hub_id, why_no_cache
+from gan.errors import first_line, is_hub_id, some, why_no_cache
 from gan.pictures import PictureError, open_picture, without_quotes
 from train.cli import UserError
 from train.files import is_junk
@@ -164,8 +164,8 @@ def _read_folder(folder: Path, prefix: str, reading: Reading) -> Iterator[Item]:
         and not pictured
         and not any(file.path not in map(str, tables) for file in _walk(folder) if not file.reason)
     ):
-        columns = ", ".join(next(iter(tables.values())).columns)
-        raise UserError(f"{text(str(folder))}: has no image column, only {columns}")
+        columns = next(iter(tables.values())).columns
+        raise UserError(f"{text(str(folder))}: has no image column, only {some(columns)}")
     if pictured and not loose:
         for table in pictured.values():
             if label_column and table.label_column(label_column) is None:
@@ -274,7 +274,7 @@ def _read_single_table(path: Path, label_column: str | None) -> Iterator[Item]:
     except TableError as problem:
         raise UserError(f"{source}: cannot be loaded as a dataset ({problem})") from None
     if table.image is None:
-        raise UserError(f"{source}: has no image column, only {', '.join(table.columns)}")
+        raise UserError(f"{source}: has no image column, only {some(table.columns)}")
     if label_column and table.label_column(label_column) is None:
         raise UserError(f"--label_column {label_column}: {source} has no such labels")
     return _read_table(table, text(path.resolve().name), split_of(Path(path.name)), label_column, {})
@@ -309,7 +309,8 @@ def _genre(value: Any, names: list[str] | None) -> str | None:
 def _read_cell(cell: object, prefix: str, label: str, genre: str | None, repository: str | None = None) -> Item:
     """Read the picture in a cell. The cell's own file name goes before `label`."""
     path = cell.get("path") if isinstance(cell, dict) else None
-    name = text(f"{prefix}/{os.path.basename(path) if path else label}")
+    # a column's type may be any: what is no text is no file's name
+    name = text(f"{prefix}/{os.path.basename(path) if path and isinstance(path, str) else label}")
     try:
         content = cell_bytes(cell, repository)
     except Elsewhere:

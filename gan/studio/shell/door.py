@@ -265,7 +265,8 @@ class Door:
             if len(re.findall(rb"filename", body, re.IGNORECASE)) > FILES_AT_ONCE:
                 raise Shut(413, f"At most {FILES_AT_ONCE} files can be sent here at once.")
             try:
-                await self.app(scope, replay(body, receive), send)
+                # without an `upload_id`: Gradio keeps each for ever, for a progress that is never asked for here
+                await self.app({**scope, "query_string": b""}, replay(body, receive), send)
             except (TypeError, ValueError):  # of parts, and of names
                 raise Shut(400, "These files cannot be read.") from None
 

@@ -10,6 +10,7 @@ import ctypes
 import logging
 import os
 import platform
+import shutil
 import stat
 import time
 from collections.abc import AsyncIterator
@@ -28,6 +29,7 @@ from gan.studio.shell.door import stand_before
 
 OLDEST = 3600  # seconds
 LARGEST = 1_000_000_000  # bytes of all files together
+PIECE, FOLDER = 4096, 4096  # bytes of a disk: a file takes a whole number of pieces, and each has a folder of its own
 NEWEST = 10  # seconds for which a file is kept even when there are too many: somebody is about to fetch it
 EVERY = 5  # seconds
 ABANDONED = 86400  # seconds without a sign of life after which a page's folder is taken for one that was killed
@@ -76,11 +78,11 @@ def sweep(folder: Path, oldest: float = OLDEST, largest: int = LARGEST, newest: 
     Args:
         folder: all that lies in it; links are removed, never followed.
         oldest: seconds.
-        largest: bytes of all files together.
+        largest: bytes that all files take together, and their folders; half of what there is room for is the most.
         newest: seconds for which a file stays whatever the sum is.
 
     Returns:
-        Bytes of the files that stay.
+        Bytes that the files take that stay, and their folders.
     """
     now, files, total = time.time(), [], 0
     for place, folders, names in os.walk(folder, topdown=False):
@@ -95,14 +97,17 @@ def sweep(folder: Path, oldest: float = OLDEST, largest: int = LARGEST, newest: 
                     with contextlib.suppress(OSError):  # it is not empty
                         os.rmdir(path)
                 continue
-            files.append((seen.st_mtime, seen.st_size, path))
-            total += seen.st_size
-    for made, size, path in sorted(files):
-        age = now - made
+            taken = -(-seen.st_size // PIECE) * PIECE + FOLDER
+            files.append((seen.st_mtime, taken, path))
+            total += taken
+    with contextlib.suppress(OSError):  # no such folder: there is nothing to remove
+        largest = min(largest, (total + shutil.disk_usage(folder).free) // 2)  # a small disk is never full
+    for made, taken, path in sorted(files):
+        age = abs(now - made)  # a clock may have been set back
         if age > oldest or not oldest or (total > largest and age > newest):
             with contextlib.suppress(OSError):
                 os.unlink(path)
-                total -= size
+                total -= taken
             if (parent := os.path.dirname(path)) != str(folder):
                 with contextlib.suppress(OSError):
                     os.rmdir(parent)

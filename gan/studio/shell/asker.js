@@ -5,6 +5,8 @@ const arrived = async question => {
   if (!answer) throw new Error('no answer');
   return answer;
 };
+// Between two questions to a server that is not reached.
+const aWhile = () => new Promise(resolve => setTimeout(resolve, 3000));
 const make = (tag, values) => Object.assign(document.createElement(tag), values);
 
 // One question of a kind at a time; of those asked meanwhile only the newest.
@@ -20,7 +22,7 @@ function asker(question, answered, refused = complain) {
     } catch (error) {
       console.warn(error);
       complain(word('no-answer'));
-      if (!answer) await new Promise(resolve => setTimeout(resolve, 3000)), next ??= what;
+      if (!answer) await aWhile(), next ??= what;
     }
     busy = false;
     if (next) [what, next] = [next, null], ask(...what);
@@ -58,7 +60,7 @@ function covers(row, covers, chosen, choose, none) {
 async function drawn(addresses) {
   if (!addresses.length) return [];
   const answer = await server.portraits(addresses.slice(0, 64));
-  if (!answer) return new Promise(resolve => setTimeout(() => resolve(drawn(addresses)), 3000));
+  if (!answer) return aWhile().then(() => drawn(addresses));
   const {pictures} = answer, all = addresses.map((address, n) => ({address, src: pictures?.[n] ?? '', name: nameOf(address)}));
   return all.filter(cover => cover.src);
 }

@@ -104,7 +104,7 @@ async function draw() {
   try {
     answer = await arrived(server.portraits(missing));
   } catch {
-    await new Promise(resolve => setTimeout(resolve, 3000));
+    await aWhile();
   }
   asking = false;
   if (!answer) return draw();

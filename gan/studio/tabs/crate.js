@@ -172,7 +172,7 @@ async function look(kind, question, answered) {
     if (kind === 'tiles') await unpacked;
   } catch (error) {
     complain(word('no-answer'));
-    await new Promise(resolve => setTimeout(resolve, 3000));
+    await aWhile();
     if (kind === 'cover') asked = '';
   } finally {
     busy[kind] = false;

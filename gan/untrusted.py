@@ -117,9 +117,10 @@ def own_file(folder: Path, name: str) -> Path | None:
 
 def read_json(file: Path, most: int = LARGEST_JSON) -> object:
     """Return what a JSON file says. Raises as `check_file`, and ValueError where it is no JSON, or nested deeply."""
-    check_file(file, most)
+    size = check_file(file, most)
     try:
-        return json.loads(file.read_bytes())
+        with open(file, "rb") as opened:
+            return json.loads(opened.read(size))  # no more: what Linux shows as a file may have no size, and no end
     except RecursionError as error:
         raise ValueError(f"{file.name} holds lists in lists beyond all measure") from error
     except ValueError as error:
@@ -226,9 +227,9 @@ def read_shapes(
     for number, file in enumerate(files):
         if number == MOST_FILES:
             raise ValueError(f"its weights lie in more than {MOST_FILES} files")
-        most -= check_file(file, most)
+        most -= (size := check_file(file, most))
         with open(file, "rb") as opened:
-            if int.from_bytes(opened.read(8), "little") > LARGEST_HEADER:
+            if int.from_bytes(opened.read(min(size, 8)), "little") > LARGEST_HEADER:
                 raise ValueError(f"{file.name} is no safetensors file, or lists more than {LARGEST_HEADER:,} bytes")
         with named_in_utf8(file) as path, safe_open(path, "pt") as weights:
             names = weights.keys()

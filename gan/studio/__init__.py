@@ -39,7 +39,7 @@ from gan.survey import Survey
 
 # All but a few of them wait for their turn to draw. With fewer, those who wait for a cover would be in the way of all
 # else that takes a thread: files, logins, and the last step of covers that are drawn.
-MOST_THREADS = 600
+MOST_THREADS = 256
 # a Space's page is a frame inside another page, whose address is the one to share
 SPACE = f"https://huggingface.co/spaces/{os.environ['SPACE_ID']}" if "SPACE_ID" in os.environ else ""
 

@@ -1,8 +1,8 @@
-"""What reads like the name of something on the Hub."""
+"""What reads like the name of something on the Hub, and what a line says of many names."""
 
 import pytest
 
-from gan.errors import is_hub_id
+from gan.errors import LONGEST_NAMED, is_hub_id, some
 
 
 IDS = ("user/covers", "a/b", "0x/_1", "my-org/covers.128_v2", f"{'u' * 96}/{'c' * 96}")
@@ -13,3 +13,10 @@ OF_NOBODY = ("user/my covers", "user/b\n", "user/\0", "bücher/covers", "a\\b/c"
 @pytest.mark.parametrize("name", [*IDS, *PATHS, *OF_NOBODY])
 def test_ids_of_the_hub_are_known(name: str) -> None:
     assert is_hub_id(name) == (name in IDS)
+
+
+def test_of_many_names_a_line_has_a_few() -> None:
+    assert some([]) == "none" and some(["a", "b"]) == "a, b"
+    assert some([str(n) for n in range(10)]).endswith("8, 9")
+    assert some([str(n) for n in range(1234)], 2) == "0, 1, and 1,232 more"
+    assert some(["x" * LONGEST_NAMED, "y" * 100_000]) == f"{'x' * LONGEST_NAMED}, {'y' * LONGEST_NAMED}…"

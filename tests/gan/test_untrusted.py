@@ -105,6 +105,12 @@ def eight_bits(folder: Path) -> None:
     save_file({k: v.to(torch.float8_e4m3fn) for k, v in load_file(folder / WEIGHTS).items()}, folder / WEIGHTS)
 
 
+def circle(folder: Path) -> None:
+    (folder / "synthesis").rename(folder / "moved")
+    (folder / "synthesis").symlink_to("synthesis")
+
+
+SHAPE = b'{"basis": {"dtype": "F32", "shape": %b, "data_offsets": [0, 16]}}'
 ATTACKS = {
     "a thousand million blocks": (says(blocks=10**9), "blocks in its config is 1,000,000,000, not 1 to 16"),
     "no block": (says(blocks=0), "blocks in its config is 0, not 1 to 16"),
@@ -129,6 +135,28 @@ ATTACKS = {
     "genres nested": (says(genres={"rock": 1}), "genres must be a list of at most 1000 names"),
     "a config that never ends": (fifo(CONFIG), "config.json is no regular file"),
     "a config that is a device": (link(CONFIG, "/dev/zero"), "config.json is no regular file"),
+    "a config without a size": (link(CONFIG, "/proc/self/status"), "config.json is no JSON"),
+    "an index without a size": (link(INDEX, "/proc/self/status"), "names no synthesis network"),
+    "weights without a size": (link(WEIGHTS, "/proc/self/status"), "cannot load the generator"),
+    "a config that leads to itself": (link(CONFIG, "config.json"), "Too many levels of symbolic links"),
+    "networks in a circle": (circle, "cannot load the generator"),
+    "a name for a network in a list": (text(INDEX, '{"synthesis": ["a", ["R3GANGenerator"]]}'), "is not one of DCGAN"),
+    "a name for a network in letters": (text(INDEX, '{"synthesis": "xy"}'), "its network 'y' is not one of DCGAN"),
+    "a name for a network that clears a screen": (
+        text(INDEX, '{"synthesis": ["a", "\\u001b[2J\\ud800"]}'),
+        r"its network '\x1b[2J\ud800' is not one of DCGAN",
+    ),
+    "an infinite number": (text(CONFIG, '{"resolution": 1e400}'), "no integer, but 'inf'"),
+    "sixty thousand keys": (text(CONFIG, json.dumps({f"k{n}": 1 for n in range(60_000)})), "its config names 'k0'"),
+    "half a letter for a genre": (text(CONFIG, '{"genres": ["\\ud800"]}'), ""),
+    "an overflowing shape": (header(SHAPE % b"[4611686018427387904, 4]"), "cannot load the generator"),
+    "a shape of minus one": (header(SHAPE % b"[-1]"), "cannot load the generator"),
+    "a shape of ten thousand sides": (header(SHAPE % (b"[" + b"1," * 10_000 + b"1]")), "cannot load the generator"),
+    "a pickle": (lambda folder: (folder / WEIGHTS).write_bytes(b"\x80\x04cos\nsystem\n."), "is no safetensors file"),
+    "only weights that are code": (
+        lambda folder: (folder / WEIGHTS).rename(folder / "synthesis/diffusion_pytorch_model.bin"),
+        "holds no weights (synthesis/*.safetensors)",
+    ),
     "a huge config": (sparse(CONFIG), "config.json has more than 1,000,000 bytes"),
     "a deep config": (text(CONFIG, DEEP), "config.json holds lists in lists beyond all measure"),
     "a config in latin-1": (lambda folder: (folder / CONFIG).write_bytes(b'{"a": "\xff"}'), "config.json is no JSON"),

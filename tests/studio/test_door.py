@@ -409,6 +409,38 @@ def test_no_visitor_takes_all_previews_of_finish_from_the_others(page, visitor: 
     assert 1 <= answers.count(True) <= 7 + 3 and answers.count(False) >= 10
 
 
+def test_files_do_not_wait_behind_covers(pipeline: AlbumCoverPipeline):
+    """Whoever waits for a cover holds a thread; with 40 of them, as Gradio has, everybody else waits for one, too."""
+    go = threading.Event()
+
+    class Waiting:
+        def __getattr__(self, name: str) -> object:
+            return getattr(pipeline, name)
+
+        def __call__(self, **asked: object) -> object:
+            go.wait(120)
+            return pipeline(**asked)
+
+    page = build_page(pipeline, "user/covers")
+    crate = next(block for block in page.blocks.values() if block.elem_id == "crate")
+    asked = {"component_id": crate._id, "fn_name": "look", "session_hash": "a", "data": {"x": 1, "y": 0}}
+    with (
+        launched(page) as address,
+        httpx.Client(base_url=address, timeout=120, trust_env=False) as visitor,
+        ThreadPoolExecutor(60) as many,
+    ):
+        file = visitor.post("gradio_api/upload", files={"files": ("a.bin", b"x")}).json()[0]
+        page.front_model.pipeline = Waiting()
+        waiting = [many.submit(visitor.post, "gradio_api/component_server", json=asked) for _ in range(60)]
+        time.sleep(2)
+        try:
+            assert visitor.get(f"gradio_api/file={file}", timeout=30).content == b"x"
+            assert not any(one.done() for one in waiting)
+        finally:
+            go.set()
+        assert all("cover" in one.result().json() for one in waiting)
+
+
 def test_previews_of_links_have_a_limit(visitor: httpx.Client, monkeypatch):
     from gan.studio.shell import door
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from html import escape
 from io import BytesIO
 
+from anyio import to_thread
 from gradio.route_utils import get_root_url
 from PIL import Image
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
@@ -57,7 +57,8 @@ class Front:
         if model is None or scope["app"].auth is not None:  # a preview would show what only those with a login may see
             return await self.app(scope, receive, send)
         if scope["method"] == "GET" and path == PREVIEW:
-            return await (await run_in_threadpool(_picture, model, request.url.query))(scope, receive, send)
+            answer = await to_thread.run_sync(_picture, model, request.url.query, limiter=page.limiter)
+            return await answer(scope, receive, send)
         if scope["method"] != "GET" or path not in PAGES:
             return await self.app(scope, receive, send)
         root = get_root_url(request, PAGES[path], scope["app"].root_path or scope.get("root_path"))

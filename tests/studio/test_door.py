@@ -423,7 +423,8 @@ def test_files_do_not_wait_behind_covers(pipeline: AlbumCoverPipeline):
 
     page = build_page(pipeline, "user/covers")
     crate = next(block for block in page.blocks.values() if block.elem_id == "crate")
-    asked = {"component_id": crate._id, "fn_name": "look", "session_hash": "a", "data": {"x": 1, "y": 0}}
+    place = {"x": 1, "y": 0, "truncation": 1}
+    asked = {"component_id": crate._id, "fn_name": "look", "session_hash": "a", "data": place}
     with (
         launched(page) as address,
         httpx.Client(base_url=address, timeout=120, trust_env=False) as visitor,

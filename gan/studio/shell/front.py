@@ -57,8 +57,8 @@ class Front:
         if model is None or scope["app"].auth is not None:  # a preview would show what only those with a login may see
             return await self.app(scope, receive, send)
         if scope["method"] == "GET" and path == PREVIEW:
-            answer = await to_thread.run_sync(_picture, model, request.url.query, limiter=page.limiter)
-            return await answer(scope, receive, send)
+            picture = await to_thread.run_sync(_picture, model, request.url.query, limiter=page.limiter)
+            return await picture(scope, receive, send)
         if scope["method"] != "GET" or path not in PAGES:
             return await self.app(scope, receive, send)
         root = get_root_url(request, PAGES[path], scope["app"].root_path or scope.get("root_path"))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gan.errors import OutputLost, Parser, is_hub_id, tell
+from gan.errors import OutputLost, Parser, is_hub_id, one_line, tell
 from gan.outputs import complain, exit_code
 from gan.own_folder import name_own_folder
 
@@ -176,7 +176,7 @@ def choose_model(name: str | None, revision: str | None) -> dict[str, Any]:
         _say(f"{str(error).rstrip('.')}; showing the generator that ships with the project instead", 0)
         # the line above has all of it; visitors are shown no path of this machine
         reason = re.sub(r"(?<![\w:/])/[^\s'\"]+", "…", str(error).removeprefix(f"{name}: ")).rstrip(".")
-        notice = f"{public_name(name)}: {reason}. Shown instead is the generator that ships with the project."
+        notice = f"{public_name(name)}: {one_line(reason)}. Shown instead is the generator that ships with the project."
         return {"pipeline": load_pipeline(), "model_name": SHIPPED, "notice": notice} | beside()
 
 

@@ -6,6 +6,9 @@ import json
 import logging
 import os
 import resource
+import shutil
+import socket
+import stat
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -457,6 +460,42 @@ def test_another_sites_scripts_never_have_a_visitors_login(visitor: httpx.Client
             headers = {"origin": origin, "access-control-request-method": "POST", "host": "covers.example"}
             answer = visitor.request(method, path, headers=headers)
             assert "access-control-allow-credentials" not in answer.headers
+
+
+def test_a_request_may_come_from_anywhere_and_name_no_host(visitor: httpx.Client, caplog):
+    odd = (
+        "",
+        "http://",
+        "http://[::1",
+        "javascript:x",
+        "https://a:99999",
+        "x" * 3000,
+        "http://localhost@evil",
+        "file://",
+    )
+    for origin in (*odd, "http://127.0.0.1.evil", "http://a, http://b", b"http://\xfcber.example"):
+        for method, path in (("GET", "config"), ("OPTIONS", "gradio_api/queue/join")):
+            headers = {"origin": origin, "access-control-request-method": "POST"}
+            answer = visitor.request(method, path, headers=headers)
+            assert answer.status_code == 200 and "access-control-allow-credentials" not in answer.headers, origin
+    there = urlsplit(str(visitor.base_url))
+    with socket.create_connection((there.hostname, there.port), timeout=20) as connection:
+        connection.sendall(b"GET /config HTTP/1.0\r\nOrigin: null\r\n\r\n")
+        assert b" 200 OK" in connection.recv(100)
+    assert not caplog.messages
+
+
+def test_the_folder_is_nobody_elses_also_when_it_was_removed(pipeline: AlbumCoverPipeline, monkeypatch):
+    """As what clears /tmp does: Gradio makes it anew as everybody's."""
+    monkeypatch.setattr(housekeeping, "EVERY", 0.2)
+    folder = Path(get_upload_folder())
+    with launched(build_page(pipeline, "user/covers")) as address:
+        with httpx.Client(base_url=address, timeout=30, trust_env=False) as visitor:
+            for _ in range(2):
+                assert visitor.post("gradio_api/upload", files={"files": ("a.bin", b"x")}).status_code == 200
+                time.sleep(2)
+                assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+                shutil.rmtree(folder)
 
 
 def test_as_many_as_may_wait_do(page, visitor: httpx.Client, monkeypatch):

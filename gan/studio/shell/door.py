@@ -108,6 +108,8 @@ class Door:
         if scope["type"] != "http":  # the page speaks no websockets
             return await send({"type": "websocket.close"})
         scope = {**scope, "headers": [pair for pair in scope["headers"] if _is_sound(*pair)]}
+        if not any(name == b"host" for name, _ in scope["headers"]):  # of HTTP/1.0: no origin can be compared with it
+            scope["headers"] = [pair for pair in scope["headers"] if pair[0] != b"origin"]
         began = False
         held: list[Message] = []
 

@@ -46,7 +46,7 @@ async def housekeeping(server: App) -> AsyncIterator[None]:
     server.state_holder = _Sessions()
     server.state_holder.set_blocks(server.get_blocks())
     folder = Path(get_upload_folder())
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # visitors' pictures are nobody else's on this machine
+    _keep_private(folder)
     await asyncio.to_thread(_clear_abandoned, folder)
     task = asyncio.create_task(_keep_house(server, folder))
     try:
@@ -65,11 +65,17 @@ async def _keep_house(server: App, folder: Path) -> None:
         try:
             _drop_unread(server.get_blocks(), unread)
             await asyncio.to_thread(sweep, folder)
-            with contextlib.suppress(FileNotFoundError):
-                os.utime(folder)  # the sign of life
+            _keep_private(folder)
+            os.utime(folder)  # the sign of life
             await asyncio.to_thread(_return_memory)
         except Exception as error:  # it must go on for as long as the page does
             log.error("cleaning: %s", kind_and_place(error))
+
+
+def _keep_private(folder: Path) -> None:
+    """Make the folder, or what Gradio made anew of it: visitors' pictures are nobody else's on this machine."""
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
 
 
 def sweep(folder: Path, oldest: float = OLDEST, largest: int = LARGEST, newest: float = NEWEST) -> int:

@@ -175,8 +175,9 @@ def choose_model(name: str | None, revision: str | None) -> dict[str, Any]:
     except PipelineError as error:
         _say(f"{str(error).rstrip('.')}; showing the generator that ships with the project instead", 0)
         # the line above has all of it; visitors are shown no path of this machine
-        reason = re.sub(r"(?<![\w:/])/[^\s'\"]+", "…", str(error).removeprefix(f"{name}: ")).rstrip(".")
-        notice = f"{public_name(name)}: {one_line(reason)}. Shown instead is the generator that ships with the project."
+        reason = re.sub(r"(?<![\w:/])/[^\s'\"]+", "…", str(error).removeprefix(f"{name}: "))
+        reason = one_line(reason).rstrip(".")
+        notice = f"{public_name(name)}: {reason}. Shown instead is the generator that ships with the project."
         return {"pipeline": load_pipeline(), "model_name": SHIPPED, "notice": notice} | beside()
 
 

@@ -213,7 +213,7 @@ def add_endpoints(model: Model, crate: Crate, breed: Breed, training: Training, 
 
         Args:
             addresses: of 2 to 60 covers; a frame is of the genre, kind and colours of the nearer one.
-            frames: 12 to 120, and at least as many as covers.
+            frames: 12 to 480, and at least as many as covers.
             straight: along straight lines instead of the round path.
             speed: frames a second, 1 to 50.
             kind: webp, without loss, or gif, both in the generator's own resolution, or mp4, of at least 512 pixels.

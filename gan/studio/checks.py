@@ -12,7 +12,7 @@ from gan.pipeline import LARGEST_SEED
 
 
 LARGEST_TRUNCATION = 1.5
-FEWEST_FRAMES, MOST_FRAMES = 12, 120
+FEWEST_FRAMES, MOST_FRAMES = 12, 120  # of a loop
 
 log = logging.getLogger("gan.studio")
 
@@ -36,9 +36,9 @@ def seed(value: object) -> int:
     return whole(value, "a seed", 0, LARGEST_SEED)
 
 
-def frames(value: object) -> int:
-    """Return `value` as the length of a loop. Raises Refused unless it is a whole number from 12 to 120."""
-    return whole(value, "the number of frames", FEWEST_FRAMES, MOST_FRAMES)
+def frames(value: object, most: int = MOST_FRAMES) -> int:
+    """Return `value` as the length of a film. Raises Refused unless it is a whole number from 12 to `most`."""
+    return whole(value, "the number of frames", FEWEST_FRAMES, most)
 
 
 def truncation(value: object) -> float:

@@ -42,31 +42,43 @@ def still_webp(image: Image.Image, quality: int | None = None) -> bytes:
 
 
 def loop_webp(
-    images: list[Image.Image], frames_per_second: int = FRAMES_PER_SECOND, quality: int | None = None
+    images: list[Image.Image],
+    frames_per_second: int = FRAMES_PER_SECOND,
+    quality: int | None = None,
+    smallest: int = 0,
 ) -> bytes:
     """Return `images` as an animated WebP that repeats for ever, without loss unless a quality (0 to 100) is given.
+
+    Smaller ones are enlarged to `smallest` pixels a side, one after another, since many together take much memory.
 
     The stills are put together here (https://developers.google.com/speed/webp/docs/riff_container): libwebp's own
     animations leave out a frame that equals the one before it, as at the turn of a loop with an odd number of them.
     """
-    width, height = images[0].size
+    width, height = (max(smallest, side) for side in images[0].size)
     size = _number(width - 1, 3) + _number(height - 1, 3)
     body = b"WEBP"
     body += _chunk(b"VP8X", _number(ANIMATED, 4) + size)
     body += _chunk(b"ANIM", _number(0, 4) + _number(0, 2))  # no background, repeated for ever
     for image in images:
         place = _number(0, 6) + size + _number(1000 // frames_per_second, 3) + _number(REPLACE, 1)
-        body += _chunk(b"ANMF", place + still_webp(image, quality)[12:])  # without the still's own RIFF header
+        still = still_webp(_enlarged(image, smallest), quality)
+        body += _chunk(b"ANMF", place + still[12:])  # without the still's own RIFF header
     return _chunk(b"RIFF", body)
 
 
-def loop_gif(images: list[Image.Image], frames_per_second: int) -> bytes:
-    """Return `images` as an animated GIF that repeats for ever, of 256 colours a frame."""
+def loop_gif(images: list[Image.Image], frames_per_second: int, smallest: int = 0) -> bytes:
+    """Return `images` as an animated GIF that repeats for ever, of 256 colours and `smallest` pixels at least."""
     file = BytesIO()
-    frames = [image.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE) for image in images]
+    enlarged = (_enlarged(image, smallest) for image in images)
+    frames = [image.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE) for image in enlarged]
     pause = max(20, round(100 / frames_per_second) * 10)  # ms; the format counts hundredths, players slow down below 2
     frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], duration=pause, loop=0, disposal=1)
     return file.getvalue()
+
+
+def _enlarged(image: Image.Image, smallest: int) -> Image.Image:
+    side = max(smallest, *image.size)
+    return image if image.size == (side, side) else image.resize((side, side), Image.Resampling.LANCZOS)
 
 
 def cover_jpeg(image: Image.Image, address: Address, largest: int = LARGEST_JPEG) -> bytes:

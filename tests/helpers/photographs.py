@@ -3,8 +3,8 @@
 With a folder, every tab and every lesson is taken into it instead, used as a visitor would, to be looked at:
 `python -m tests.helpers.photographs looks --widths 1280 390 --schemes light dark --language de`.
 
-The page starts with the generator that ships, and every cover on it is a generated one. With `--run runs/first` the
-page of that run is taken; for the manual it has learned from drawn covers alone.
+The page starts with the generator that ships, and every cover on it is a generated one; the page of a run shows the
+run that made it. With `--run runs/first` the page of another run is taken.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 from playwright.sync_api import Page, sync_playwright
 
+from gan.studio.tabs.learn.learn import film
 from tests.helpers.serving import ROOT, free_port, serving
 
 
@@ -28,7 +29,12 @@ TABS = {
     "crate": "#crate canvas", "breed": "#breed .child img[src]", "walk": "#walk .details:not(:empty)",
     "finish": "#finish .layouts img[src]", "yours": "#yours .mates img[src]",
 }  # fmt: skip
-LESSONS = ("game", "wasserstein", "layers", "normalise", "watch", "critic", "inside", "wrong", "own")
+# and of each lesson
+LESSONS = {
+    "game": ".plane", "wasserstein": ".two-lines", "layers": ".layer", "normalise": ".strip img",
+    "watch": ".sheet[src]", "critic": ".judged img", "inside": ".channels img", "wrong": ".sheet[src]",
+    "own": ".commands",
+}  # fmt: skip
 SHELF = (18, 24, 27, 30)  # seeds, the opening one first
 WAIT = 60_000  # milliseconds: a busy machine
 ALL_SHOWN = """() => [...document.images]
@@ -142,6 +148,23 @@ PICTURES = {
     "page-finish": ("finish", True),
     "page-yours": ("yours", True),
 }
+RUN = "page-run"  # one more, which is no tab
+
+
+def shipped_run(run: Path) -> Path:
+    """Write the folder of the run that made the shipped generator, as far as that ships, and return it.
+
+    The sheets of its checkpoints are pictures of its film, which begins with those of a run before it.
+    """
+    (run / "samples").mkdir(parents=True)
+    for name in ("config.json", "metrics.jsonl", "film.webp"):
+        shutil.copy(ROOT / "gan/pretrained" / name, run)
+    told = film()
+    with Image.open(run / "film.webp") as pictures:
+        for place, images in enumerate(told["images"], told["frames"] - len(told["images"])):
+            pictures.seek(place)
+            pictures.convert("RGB").save(run / "samples" / f"images-{images:010d}.png")
+    return run
 
 
 def take_run(run: Path, visitor: dict[str, object], file: Path) -> None:
@@ -175,27 +198,32 @@ def main() -> int:
     parser.add_argument("--schemes", nargs="+", choices=("light", "dark"), default=["light"])
     parser.add_argument("--language", choices=("en", "de"), default="en")
     args = parser.parse_args()
-    names = [*TABS, *LESSONS] if args.folder else [*PICTURES]
+    names = [*TABS, *LESSONS] if args.folder else [*PICTURES, RUN]
     if unknown := set(args.only or ()) - set(names):
         parser.error(f"there is no {', '.join(sorted(unknown))}: there are {', '.join(names)}")
     # a phone has no pointer that could rest on something
     visitor = {"locale": args.language} | ({"has_touch": True, "is_mobile": True} if max(args.widths) < 600 else {})
     if args.folder:
         args.folder.mkdir(parents=True, exist_ok=True)
+    wanted = args.only or names
+    opened = visitor | {"viewport": viewport(args.widths[0]), "color_scheme": args.schemes[0]}
     if args.run:
-        opened = visitor | {"viewport": viewport(args.widths[0]), "color_scheme": args.schemes[0]}
-        take_run(args.run, opened, (args.folder or MANUAL) / "page-run.webp")
+        take_run(args.run, opened, (args.folder or MANUAL) / f"{RUN}.webp")
         return 0
+    if RUN in wanted:
+        with tempfile.TemporaryDirectory() as folder:
+            take_run(shipped_run(Path(folder) / "covers-128"), opened, MANUAL / f"{RUN}.webp")
     with (
         serving([sys.executable, "app.py", "--port", free_port()]) as (address, _, _),
         sync_playwright() as playwright,
     ):
         chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        for name in args.only or names:
+        for name in (name for name in wanted if name != RUN):
             page = chromium.new_page(viewport=viewport(args.widths[0]), **visitor)
+            page.set_default_timeout(WAIT)
             page.goto(address + (f"?learn={name}" if name in LESSONS else ""))
             if name in LESSONS:
-                page.locator(f".stage.{name}").wait_for(timeout=WAIT)
+                page.locator(f".stage.{name} {LESSONS[name]}").first.wait_for(timeout=WAIT)
             else:
                 page.wait_for_function("performance.getEntriesByName('first-cover').length", timeout=WAIT)
             what, whole = PICTURES.get(name, (name, True))

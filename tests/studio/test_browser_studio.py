@@ -325,6 +325,9 @@ def test_a_photograph_dropped_anywhere_is_offered_to_yours(visit, tmp_path: Path
     page.locator(".toast.shown button").first.click()
     expect(page.get_by_role("tab", name="Yours")).to_have_attribute("aria-selected", "true")
     expect(page.locator("#yours .state")).to_have_text("The nearest cover", timeout=60_000)
+    film = base64.b64encode(b"GIF89a").decode()
+    page.evaluate(DROP, [film, "film.gif", "image/gif"])  # nothing that can be looked for
+    expect(page.locator(".toast.shown span")).to_have_text("A picture is a PNG, JPEG or WebP file.")
 
 
 def test_is_it_a_copy(visit):

@@ -73,7 +73,7 @@ window.listen = (name, act) => {
 // `place.more` are words that the address has while their tab is open, `place.kept` is for the history alone.
 
 const COVER = ["seed", "latents", "truncation", "genre", "kind", "colours", "model", "revision", "weights"];
-const MORE = {breed: ["line"], walk: ["film", "to", "frames", "speed"], finish: ["artist", "title", "layout", "font", "ink", "position"], learn: ["learn", "talk"]};
+const MORE = {breed: ["line"], walk: ["film", "to", "frames", "speed", "compare"], finish: ["artist", "title", "layout", "font", "ink", "position"], learn: ["learn", "talk"]};
 const ownerOf = key => key.startsWith("learn-") ? "learn" : Object.keys(MORE).find(tab => MORE[tab].includes(key));
 
 window.place = history.state?.place ?? readPlace();

@@ -18,6 +18,7 @@ document.addEventListener('drop', async event => {
   event.preventDefault();
   const offer = text => say('tell', {text, does: word('find-it'), act: () => { move({tab: 'yours'}); say('yours', file); }});
   if (['image/jpeg', 'image/webp'].includes(file.type)) return offer(word('offer-yours'));
+  if (file.type && file.type !== 'image/png') return complain(word('not-a-picture'));
   let head, answer;
   try {
     head = await inBase64(file.slice(0, 65536));
@@ -30,7 +31,7 @@ document.addEventListener('drop', async event => {
     return complain(word('unreachable'));
   }
   if (!answer.refused) return move({tab: 'crate', cover: answer.address});
-  file.type === 'image/png' ? offer(refusal(answer)) : say('complain', refusal(answer));
+  file.type ? offer(refusal(answer)) : complain(refusal(answer));
 });
 
 // A cover as a larger file: data-file="png" or "jpeg" on a button. One file for one press.

@@ -42,7 +42,7 @@ function draw(wanted) {
 }
 
 function describe() {
-  const {frames, speed} = order(), length = (frames / speed).toLocaleString(document.documentElement.lang, {minimumFractionDigits: 1, maximumFractionDigits: 1});
+  const {frames, speed} = order(), shown = screens[0].frames.length;
   $('#frames').nextElementSibling.textContent = word('n-frames', {n: frames});
   $('#speed').nextElementSibling.textContent = word('n-a-second', {n: speed});
   const several = linked.length > 1 ? 'way-of-link' : kept.length > 1 ? 'way-of-shelf' : '';
@@ -51,8 +51,7 @@ function describe() {
   $('#seed-a').parentElement.hidden = kept.length === 1;
   $('#seed-a').setAttribute('aria-invalid', Boolean(seeds()[0]) && !good(seeds()[0]));
   $('#seed-b').setAttribute('aria-invalid', !good(seeds()[1]));
-  $('.details').textContent = screens[0].frames.length
-    ? word('film-details', {n: at + 1, of: screens[0].frames.length, length}) : '';
+  $('.details').textContent = shown ? word('film-details', {n: at + 1, of: shown, length: inDigits(shown / speed, 1)}) : '';
 }
 
 function paint() {
@@ -146,9 +145,9 @@ setPlaying(playing);
 
 // What the film is made of is the place. Its covers are in the address as long as that is one that programs pass on.
 function settle() {
-  const {addresses, frames, speed} = order(), [from, to] = seeds(), film = kept.length > 1 ? pack(addresses) : '';
+  const {addresses, frames, speed, compare} = order(), [from, to] = seeds(), film = kept.length > 1 ? pack(addresses) : '';
   const cover = film || !good(from) || kept.length ? place.cover : placeOf(from);
-  move({cover, more: {film: film.length < 6000 ? film : '', to: film ? '' : to, frames: ownLength ? `${frames}` : '', speed: `${speed}`}}, {by: 'film'});
+  move({cover, more: {film: film.length < 6000 ? film : '', to: film ? '' : to, frames: ownLength ? `${frames}` : '', speed: `${speed}`, compare: compare ? 'yes' : ''}}, {by: 'film'});
 }
 
 let looked = '';  // the cover that the first box was filled with
@@ -158,6 +157,7 @@ listen('place', ({tab, cover, more}) => {
   if (more.to) $('#seed-b').value = more.to;
   if (more.frames) $('#frames').value = more.frames, ownLength = true;
   if (more.speed) $('#speed').value = more.speed;
+  $('#compare').checked = more.compare === 'yes';
   const film = more.film ? unpack(more.film, cover) : [];
   linked = film.length > 1 && pack(film) !== pack(kept.map(one => one.address)) && !changedShelf ? film : [];
   refresh();

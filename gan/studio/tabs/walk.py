@@ -5,9 +5,8 @@ from functools import partial
 from typing import Any
 
 import torch
-from PIL import Image
 
-from gan.film import mp4
+from gan.film import SMALLEST_FILM, mp4
 from gan.latents import closed_path
 from gan.studio import checks
 from gan.studio.address import Address
@@ -27,13 +26,13 @@ from gan.studio.tabs.training import Training, training_part
 
 
 FRAMES = 60
-FILM_SIZE = 512  # pixels a side of a film that is saved from the page
-FILM_QUALITY = 90  # of 100, of a WebP
+FILM_QUALITY = 90  # of 100, of a WebP, and of the frames that are shown
 FRAMES_A_COVER = 20  # of a film through the shelf, unless the visitor chooses its length
+MOST_FRAMES = 8 * MOST_KEPT  # a full shelf has eight frames for each cover
 KINDS: dict[str, tuple[Callable[..., bytes], str]] = {
-    "webp": (partial(loop_webp, quality=FILM_QUALITY), "image/webp"),
+    "webp": (partial(loop_webp, quality=FILM_QUALITY, smallest=SMALLEST_FILM), "image/webp"),
     "mp4": (mp4, "video/mp4"),
-    "gif": (loop_gif, "image/gif"),
+    "gif": (partial(loop_gif, smallest=SMALLEST_FILM), "image/gif"),
 }
 
 
@@ -49,16 +48,14 @@ class Walk:
         order = Order(self.model, asked)
         paths = [order.path(straight) for straight in ((False, True) if order.compare else (False,))]
         images = self.model.film(torch.cat(paths), order.like * len(paths))
-        stills = [data_uri(still_webp(image), "image/webp") for image in images]
+        stills = [data_uri(still_webp(image, FILM_QUALITY), "image/webp") for image in images]
         return {"round": stills[: order.frames], "straight": stills[order.frames :]}
 
     @heavy
     def save(self, asked: object) -> dict[str, Any]:
-        """Make the film as a file of at least `FILM_SIZE` pixels a side, `{"file": data address, "name"}`."""
+        """Make the film as a file of at least `SMALLEST_FILM` pixels a side, `{"file": data address, "name"}`."""
         order = Order(self.model, asked)
         images = self.model.film(order.path(order.straight), order.like)
-        side = max(FILM_SIZE, self.model.resolution)
-        images = [image.resize((side, side), Image.Resampling.LANCZOS) for image in images]
         make, media = KINDS[order.kind]
         name = f"film-{len(order.addresses)}-covers-{order.frames}-frames.{order.kind}"
         return {"file": data_uri(make(images, order.speed), media), "name": name}
@@ -80,7 +77,7 @@ class Order:
         if not isinstance(queries, list) or not 2 <= len(queries) <= MOST_KEPT:
             raise checks.Refused("a film goes through 2 to {most} covers", queries, most=MOST_KEPT)
         self.addresses: list[Address] = [model.read(query) for query in queries]
-        self.frames = checks.frames(asked.get("frames", FRAMES))
+        self.frames = checks.frames(asked.get("frames", FRAMES), MOST_FRAMES)
         if self.frames < len(queries):
             raise checks.Refused("a film has at least as many frames as covers", self.frames)
         self.speed = checks.whole(asked.get("speed", FRAMES_PER_SECOND), "frames a second", 1, 50)
@@ -106,7 +103,7 @@ def walk_tab(walk: Walk, training: Training, learned: Learned) -> None:
             "tabs/walk",
             functions=[walk.frame],
             fewest=checks.FEWEST_FRAMES,
-            most=checks.MOST_FRAMES,
+            most=MOST_FRAMES,
             frames=FRAMES,
             a_cover=FRAMES_A_COVER,
             speed=FRAMES_PER_SECOND,

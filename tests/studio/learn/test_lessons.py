@@ -121,6 +121,10 @@ def test_normalisation_channels_film_and_commands(visit):
     expect(page.locator(".leak [data-number=none] b")).to_have_text("0.000")
     follow(page, "watch", "&learn-at=3")
     expect(page.locator(".sheet")).to_have_attribute("src", re.compile("data:image/webp"), timeout=WAIT)
+    # of the run before this one there are pictures alone, and no number is made up for them
+    expect(page.locator(".run-view .numbers")).to_have_text("Run before this one, picture 4 of 18")
+    follow(page, "watch", "&learn-at=999")
+    expect(page.locator("[data-number=images] b")).to_have_text("350,000")
     follow(page, "inside", "&learn-layer=0")
     page.locator("[data-channel='0']").click(timeout=WAIT)
     expect(page.locator("[data-number=changed] b")).not_to_have_text("0", timeout=WAIT)

@@ -122,7 +122,7 @@ export const percent = share => written(share, {style: 'percent'});
 
 export function short(number) {
   const size = Math.abs(number);
-  if (size >= 1e6) return `${digits(number / 1e6, 1)}M`;
+  if (size >= 1e6) return written(number, {notation: 'compact', maximumFractionDigits: 1});  // 3,6 Mio. in German
   if (size >= 1e4) return `${Math.round(number / 1e3)}k`;
   return digits(number, size >= 100 ? 0 : size >= 10 ? 1 : 2);
 }

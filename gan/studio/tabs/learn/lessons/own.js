@@ -39,8 +39,8 @@ export default {
         state = next;
         for (const [key, {input}] of Object.entries(boxes)) if (document.activeElement !== input) input.value = state[key];
         machine.set(state.machine);
-        list.replaceChildren(...commands(state).map(([key, line]) => el('li', {}, el('p', {html: t(`${key}-says`)}), el('div', {class: 'command'}, el('code', {}, ...words(line)),
-          el('button', {type: 'button', class: 'quiet', 'aria-label': t('copy-one', {n: key}), onclick: () => copy(line, 'text-copied')}, t('copy'))), el('p', {class: 'aside'}, t(`${key}-takes${key === 'train' && state.machine === 'gpu' ? '-gpu' : ''}`)))));
+        list.replaceChildren(...commands(state).map(([key, line], place) => el('li', {}, el('p', {html: t(`${key}-says`)}), el('div', {class: 'command'}, el('code', {}, ...words(line)),
+          el('button', {type: 'button', class: 'quiet', 'aria-label': t('copy-one', {n: place + 1}), onclick: () => copy(line, 'text-copied')}, t('copy'))), el('p', {class: 'aside'}, t(`${key}-takes${key === 'train' && state.machine === 'gpu' ? '-gpu' : ''}`)))));
       },
     };
   },

@@ -3,6 +3,7 @@
 import {colours, curves, digits, el, legend} from './drawing.js';
 
 // `run`: {curves: {name: [[covers shown, value], ...]}, sheets: [[covers shown, address], ...]}; `shown`: [[name, kind], ...].
+// A sheet from before the curves is [null, address, what it is].
 export function runView(t, {onmove, label}) {
   const picture = el('img', {class: 'picture sheet', alt: ''}), canvas = el('canvas', {class: 'chart tall', role: 'img', 'aria-label': t('curves')});
   const input = el('input', {type: 'range', min: 0, max: 1, step: 1, 'aria-label': label, oninput: () => onmove(+input.value)}), told = el('p', {class: 'numbers', role: 'status'});
@@ -17,14 +18,15 @@ export function runView(t, {onmove, label}) {
     },
     show(at) {
       if (!run) return;
-      const n = Math.max(0, Math.min(run.sheets.length - 1, Math.round(at))), [images, src] = run.sheets[n], look = colours();
+      const n = Math.max(0, Math.min(run.sheets.length - 1, Math.round(at))), [images, src, before] = run.sheets[n], look = colours();
       input.value = n;
       if (src instanceof Promise) src.then(address => { if (input.value === `${n}`) picture.src = address; });
       else picture.src = src;
-      picture.alt = t('sheet-alt', {n: digits(images)});
+      picture.alt = before ?? t('sheet-alt', {n: digits(images)});
       const colour = {real: look.real, fake: look.fake, warm: look.quiet};
       const lines = run.shown.map(([name, kind]) => ({name, values: run.curves[name] ?? [], colour: colour[kind]}));
       curves(canvas, lines, {mark: images, text: ` ${t('images')}`, ...run.range});
+      if (before) return told.replaceChildren(el('span', {'data-number': 'before'}, before));
       const near = values => values.reduce((a, b) => Math.abs(b[0] - images) < Math.abs(a[0] - images) ? b : a, values[0] ?? [0, NaN])[1];
       told.replaceChildren(el('span', {'data-number': 'images'}, el('b', {}, digits(images)), ` ${t('images')}`),
         ...lines.map(({name, values}) => el('span', {'data-number': name}, `${t(name)} `, el('b', {}, digits(near(values), 2)))));

@@ -36,16 +36,16 @@ export default {
 
     const arrange = () => {
       const shown = state.curve === 'scores' ? [['fd_covers', 'fake'], ['recall_covers', 'real'], ['precision_covers', 'warm']] : [['loss_d', 'real'], ['loss_g', 'fake']];
-      // of a run before there are pictures and no curves: it lies before zero
-      const {frames, images} = film, first = frames - images.length, each = images[0] || 1, mine = filmOf;
-      const sheets = Array.from({length: frames}, (_, n) => [n < first ? (n - first) * each : images[n - first], null]);
+      // of a run before there are pictures alone: how many covers it had been shown by then is not known
+      const {frames, images} = film, first = frames - images.length, mine = filmOf;
+      const sheets = Array.from({length: frames}, (_, n) => n < first ? [null, null, t('before', {n: n + 1, of: first})] : [images[n - first], null]);
       const picture = number => server.frame({of: mine, number}).then(answer => {
         arrived = true;
         note.textContent = answer.refused ? t('no-snapshot') : about();
         return answer.src ?? NOTHING;
       }, () => { note.textContent = t('no-server'); return NOTHING; });
       for (const [n, sheet] of sheets.entries()) Object.defineProperty(sheet, 1, {get: () => picture(n)});
-      view.set({curves: film.curves, sheets, shown, range: {from: Math.min(0, -first * each), to: images.at(-1)}});
+      view.set({curves: film.curves, sheets, shown, range: {from: 0, to: images.at(-1)}});
     };
     async function load(wanted) {
       filmOf = wanted;

@@ -77,6 +77,16 @@ def test_two_tabs_of_a_browser_add_to_one_shelf(visit):
     assert kept(one) == kept(other) == ["Album cover: Seed 3", "Album cover: Seed 8"]
 
 
+def test_a_click_beside_a_name_that_is_being_written_is_not_lost(visit):
+    page = visit()
+    keep_seeds(page, 3, 8)
+    page.get_by_role("button", name="Rename: Seed 8").click()
+    page.keyboard.type("Æon")
+    page.get_by_role("button", name="Take away: Seed 3").click(delay=200)  # as long as a finger takes
+    expect(page.locator("#shelf li")).to_have_count(1)
+    assert kept(page) == ["Album cover: Æon"]
+
+
 def test_a_cover_gets_a_name_and_the_shelf_goes_elsewhere_as_a_file_or_a_link(visit, visitors, tmp_path: Path):
     page = visit()
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -84,6 +94,8 @@ def test_a_cover_gets_a_name_and_the_shelf_goes_elsewhere_as_a_file_or_a_link(vi
     page.get_by_role("button", name="Rename: Seed 8").click()
     page.keyboard.type("Æon")
     page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Rename: Æon")).to_be_focused()  # and Enter did not press it
+    expect(page.locator("#shelf li input")).to_have_count(0)
     assert kept(page) == ["Album cover: Seed 3", "Album cover: Æon"]
     with page.expect_download() as download:
         page.click("#shelf .export")

@@ -84,8 +84,17 @@ function card(cover, place) {
   return item;
 }
 
+// Nothing is drawn anew between a finger's coming and its going: what it came to would be gone, and its click lost.
+let pressed = false, late = false;
+list.addEventListener('pointerdown', () => { pressed = true; });
+for (const end of ['pointerup', 'pointercancel']) addEventListener(end, () => {
+  pressed = false;
+  if (late) setTimeout(show);  // after the click
+});
+
 function show() {
-  if (list.querySelector('input')) return;  // a name is being written
+  late = pressed;
+  if (pressed || list.querySelector('input')) return;  // or a name is being written
   const focused = [...list.children].findIndex(item => item.contains(document.activeElement));
   const kind = document.activeElement?.tagName === 'BUTTON' ? document.activeElement.className : '';
   element.querySelector('.hint').hidden = shelved.length > 0;
@@ -165,9 +174,13 @@ function rename(item, cover) {
     left = true;
     box.remove();
     change(covers => covers.map(one => one.address === cover.address && taken ? {...one, name: box.value.trim()} : one));
-    [...list.children].find(one => one.dataset.address === cover.address)?.querySelector('.rename').focus({preventScroll: true});
   };
-  box.addEventListener('keydown', event => { if (event.key === 'Enter' || event.key === 'Escape') done(event.key === 'Enter'); });
+  box.addEventListener('keydown', event => {
+    if (event.key !== 'Enter' && event.key !== 'Escape') return;
+    event.preventDefault();  // otherwise Enter presses the button that gets the focus
+    done(event.key === 'Enter');
+    [...list.children].find(one => one.dataset.address === cover.address)?.querySelector('.rename').focus({preventScroll: true});
+  });
   box.addEventListener('blur', () => done(true));
   item.querySelector('.tools').replaceWith(box);
   item.draggable = false;

@@ -46,6 +46,14 @@ def test_every_tab_opens_on_the_cover_that_one_is_looking_at(visit):
     expect(page.get_by_role("tab", name="Crate")).to_have_attribute("aria-selected", "true")
 
 
+def test_a_link_to_a_tab_that_there_is_not_opens_the_crate(visit):
+    page = visit("?seed=5&tab=nope")
+    expect(page.get_by_role("tab", name="Crate")).to_have_attribute("aria-selected", "true")
+    cover = surprise(page)  # and the address follows
+    tab(page, "Breed")
+    expect(page.locator("#breed .stand")).to_have_attribute("data-address", cover)
+
+
 def test_back_goes_one_step_and_forward_again(visit):
     page = visit("?seed=5")
     first = address_in(page, "crate")

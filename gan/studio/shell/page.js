@@ -72,6 +72,7 @@ window.listen = (name, act) => {
 // It is in the address bar and in the browser's history, so that a reload, Back and a link find it again.
 // `place.more` are words that the address has while their tab is open, `place.kept` is for the history alone.
 
+const TABS = ["crate", "breed", "walk", "finish", "yours", "learn"];
 const COVER = ["seed", "latents", "truncation", "genre", "kind", "colours", "model", "revision", "weights"];
 const MORE = {breed: ["line"], walk: ["film", "to", "frames", "speed", "compare"], finish: ["artist", "title", "layout", "font", "ink", "position"], learn: ["learn", "talk"]};
 const ownerOf = key => key.startsWith("learn-") ? "learn" : Object.keys(MORE).find(tab => MORE[tab].includes(key));
@@ -81,8 +82,8 @@ window.place = history.state?.place ?? readPlace();
 function readPlace() {
   const cover = new URLSearchParams(), more = {};
   for (const [key, value] of new URLSearchParams(location.search)) COVER.includes(key) ? cover.set(key, value) : more[key] = value;
-  const {tab = more.learn || more.talk ? "learn" : "crate", ...rest} = more;
-  return {tab, cover: cover.has("seed") || cover.has("latents") ? cover.toString() : "", more: rest, kept: {}};
+  const {tab, ...rest} = more, known = TABS.includes(tab) ? tab : more.learn || more.talk ? "learn" : "crate";
+  return {tab: known, cover: cover.has("seed") || cover.has("latents") ? cover.toString() : "", more: rest, kept: {}};
 }
 
 function addressOf({tab, cover, more}) {

@@ -77,8 +77,8 @@ def loop_gif(images: list[Image.Image], frames_per_second: int, smallest: int = 
 
 
 def _enlarged(image: Image.Image, smallest: int) -> Image.Image:
-    side = max(smallest, *image.size)
-    return image if image.size == (side, side) else image.resize((side, side), Image.Resampling.LANCZOS)
+    size = (max(smallest, image.width), max(smallest, image.height))
+    return image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
 
 
 def cover_jpeg(image: Image.Image, address: Address, largest: int = LARGEST_JPEG) -> bytes:

@@ -47,6 +47,22 @@ def test_without_a_network_the_page_says_so_and_goes_on_when_it_is_back(opened) 
     expect(page.locator("#crate .details")).to_contain_text("Seed 5")
 
 
+def test_a_file_that_is_asked_for_without_a_network(opened) -> None:
+    page = opened("?seed=5&tab=finish&artist=Mara")
+    expect(page.locator("#finish .details")).to_contain_text("contrast", timeout=WAIT)
+    page.context.set_offline(True)
+    page.click("#finish [data-save=jpeg]")
+    expect(page.locator(".toast.shown")).to_contain_text("trying again", timeout=WAIT)
+    expect(page.locator("#finish [data-save=jpeg]")).to_be_enabled()
+    expect(page.locator("#finish .details")).not_to_contain_text("Printing")
+    expect(page.get_by_text("Attempting reconnection")).to_be_hidden()  # Gradio's own sentence, in English
+    page.evaluate("window.before = true")
+    page.context.set_offline(False)
+    page.wait_for_function("!window.before", timeout=WAIT)  # loaded anew, and at the same place
+    expect(page.locator("#finish .artist")).to_have_value("Mara", timeout=WAIT)
+    expect(page.locator("#finish .details")).to_contain_text("contrast", timeout=WAIT)
+
+
 def test_a_line_that_nobody_bred_is_left_out_and_asked_for_once(opened) -> None:
     asked: list[Request] = []
     page = opened("?seed=3&tab=breed&line=99999999999~x!!~@*:!")

@@ -54,6 +54,14 @@ document.addEventListener('saved', event => {
   make('a', {href: event.detail.file, download: event.detail.name}).click();
   say('tell', word('saved', {name: event.detail.name}));
 });
-// an error of the server's comes as one of Gradio's own messages, not to this script
-new MutationObserver(() => { if (saving && document.querySelector('.toast-body.error')) busy(false); })
-  .observe(document.body, {childList: true, subtree: true});
+// An error of the server's comes as one of Gradio's own messages, not to this script. That the server is lost Gradio says
+// in English alone; it asks until it is back, and then loads the page anew, which finds its place again.
+let lost = false;
+new MutationObserver(() => {
+  const message = document.querySelector('.toast-body.error');
+  if (saving && message) busy(false);
+  const was = lost;
+  lost = Boolean(message?.textContent.includes('Connection to the server was lost'));
+  if (lost) message.hidden = true;
+  if (lost && !was) say('complain', {text: word('no-answer'), stays: true});
+}).observe(document.body, {childList: true, subtree: true});

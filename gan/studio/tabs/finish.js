@@ -116,7 +116,12 @@ document.addEventListener('press', event => {
   $('.details').textContent = word('printed', {name: event.detail.name, n: inDigits(event.detail.megabytes, 1)});
 });
 // an error of the server's comes as one of Gradio's own messages, not to this script
-new MutationObserver(() => { if (saving && document.querySelector('.toast-body.error')) busy(false), preview(); })
+new MutationObserver(() => {
+  if (!saving || !document.querySelector('.toast-body.error')) return;
+  busy(false);
+  $('.details').textContent = '';
+  preview();
+})
   .observe(document.body, {childList: true, subtree: true});
 
 showLayouts(props.layouts.map(name => [name, '']));

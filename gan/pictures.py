@@ -189,6 +189,15 @@ def open_picture(content: bytes, formats: tuple[str, ...] = FORMATS, frames: boo
     return image
 
 
+def is_picture(content: bytes) -> bool:
+    """Return whether a file opens as a picture, an animation among them; its pixels are not decoded."""
+    try:
+        decoded(content, lambda content: open_picture(content, frames=True))
+    except PictureError:
+        return False
+    return True
+
+
 def _unidentified(content: bytes, formats: tuple[str, ...]) -> PictureError:
     if content.startswith(JPEG_SIGNATURE):
         return PictureError("damaged-jpeg", "the header is broken")

@@ -4,7 +4,6 @@ The files are read directly, whatever their folders are called. Nothing that a c
 nothing is unpacked that grows beyond what covers do.
 """
 
-import contextlib
 import json
 import os
 import re
@@ -310,7 +309,7 @@ def _may_be_read(kind: pyarrow.DataType) -> bool:
 
 def _guess_image(file: parquet.ParquetFile, path: Path, pictured: list[str]) -> str | None:
     """Return the first column that may hold pictures with one among its first values, of which some may be broken."""
-    from gan.pictures import PictureError, open_picture
+    from gan.pictures import is_picture
 
     order = {name: place for place, name in enumerate(PICTURE_NAMES)}
     for name in sorted(pictured, key=lambda name: order.get(name.lower(), len(order))):
@@ -322,8 +321,7 @@ def _guess_image(file: parquet.ParquetFile, path: Path, pictured: list[str]) -> 
                 value = value.get("bytes") if isinstance(value, dict) else value
                 if value:
                     looked_at += 1
-                    with contextlib.suppress(PictureError):
-                        open_picture(value, frames=True)
+                    if is_picture(value):
                         return name
                 if looked_at == LOOKED_AT:
                     break

@@ -2,6 +2,8 @@
 
 import json
 import os
+import struct
+import zlib
 from datetime import datetime
 from pathlib import Path
 
@@ -180,6 +182,19 @@ def test_what_stands_beside_a_picture_may_be_of_any_type(tmp_path: Path, path: o
         "a.parquet/train/0",
         "a.parquet/train/1",
     ]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_bomb_in_the_first_row_of_a_table_is_one_refusal(tmp_path: Path) -> None:
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    sizes = (struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0) for side in (60_000, 10))
+    text = zlib.compress(bytes(5_000_000))  # more than Pillow reads of a text
+    heads = [b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + chunk(b"zTXt", b"a\0\0" + text) for size in sizes]
+    bombs = [head + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"") for head in heads]
+    table(tmp_path / "a.parquet", {"image": [*bombs, PNG[0]]})
+    assert [item.read() for item in read_source(str(tmp_path / "a.parquet"))] == [*bombs, PNG[0]]
 
 
 def test_what_a_table_calls_things_is_told_in_a_line_of_some_length(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Where covers come from: folders, archives, Parquet and Hub datasets, streamed and never unpacked to disk."""
 
-import contextlib
 import glob
 import os
 import stat
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gan.errors import first_line, is_hub_id, some, why_no_cache
-from gan.pictures import PictureError, open_picture, without_quotes
+from gan.pictures import is_picture, without_quotes
 from train.cli import UserError
 from train.files import is_junk
 from train.parquet import (
@@ -375,7 +374,6 @@ def _column_of_bytes(rows: Any, features: dict[str, Any]) -> str | None:
     names = sorted((name for name, kind in features.items() if kind in kinds), key=lambda name: order.get(name, 99))
     for row in rows.take(LOOKED_AT) if names else ():
         for name in names:
-            with contextlib.suppress(PictureError):
-                open_picture(row[name] or b"", frames=True)
+            if is_picture(row[name] or b""):
                 return name
     return None

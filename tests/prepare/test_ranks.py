@@ -7,6 +7,8 @@ import pytest
 
 from tests.helpers.drawn import bad_files, draw_cover, draw_dataset, encode, write_files, write_tar
 from tests.helpers.preparing import program, start_with_small_parts, written
+from tests.helpers.programs import call
+from train.prepare import __main__ as prepare
 
 
 WORK = ".prepare-unfinished"
@@ -97,6 +99,57 @@ def test_files_that_ranks_see_differently_are_told(tmp_path):
     draw_cover(9).save(pile / "cover-0000.png")
     code, line = end(start([pile], out, 1, 2))
     assert code == 0 and "1 are there, made of other files" in line
+
+
+def test_ranks_that_were_told_other_things_are_refused_and_change_nothing(tmp_path):
+    pile, out = draw_dataset(tmp_path / "pile", 6), tmp_path / "out"
+    other = draw_dataset(tmp_path / "other", 2)
+    told = (pile, "--output_dir", out, *OPTIONS, "--world_size", 2)
+    assert program(*told, "--rank", 1)[0] == 0  # there is one part, which is not this rank's
+    before = written(out)
+    for more, line in (
+        (("--world_size", 4, "--rank", 3), "world_size is 4 here, and 2 where the ranks of this folder began"),
+        (("--rank", 0, "--hash_distance", 4), "hash_distance is 4 here, and 8 where"),
+        (("--rank", 0, "--resolution", 48), "resolution is 48 here, and 32 where"),
+        (("--rank", 0, "--keep_duplicates"), "keep_duplicates is true here, and false where"),
+        (("--rank", 0, "--exclude", other), 'exclude is ["other"] here, and [] where'),
+        (("--rank", 0, "--labels", "folder"), 'labels is "folder" here, and null where'),
+    ):
+        code, said = program(*told, *more)
+        assert code == 2 and line in said and ".prepare-unfinished/ranks.json" in said, said
+    code, said = program(other, *told[1:], "--rank", 0)
+    assert code == 2 and 'sources is ["other"] here, and ["pile"] where' in said
+    assert written(out) == before
+    (tmp_path / "mount").mkdir()
+    moved = pile.rename(tmp_path / "mount/pile")
+    assert program(moved, *told[1:], "--rank", 0, "--num_workers", 1)[0] == 0  # as another machine sees it
+    assert (out / "report.json").is_file() and not (out / WORK).exists()
+
+
+def test_who_was_killed_as_it_wrote_what_all_are_told_holds_nobody_up(tmp_path):
+    pile, out = draw_dataset(tmp_path / "pile", 4), tmp_path / "out"
+    (out / WORK).mkdir(parents=True)
+    (out / WORK / "ranks.json").write_text('{"sources": ["pi')
+    for rank in range(2):
+        assert program(pile, "--output_dir", out, *OPTIONS, "--rank", rank, "--world_size", 2)[0] == 0
+    assert (out / "report.json").is_file()
+
+
+@pytest.mark.parametrize(("of", "says"), [("8", True), ("2", False), ("1", False)])
+def test_flags_that_a_launcher_contradicts_are_followed_and_a_line_says_so(tmp_path, monkeypatch, of, says):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", of)
+    told = (draw_dataset(tmp_path / "pile", 2), "--output_dir", tmp_path / "out", *OPTIONS)
+    done = call(prepare.main, "train.prepare", *told, "--rank", 0, "--world_size", 2)
+    line = "train.prepare: --rank 0 of 2 is followed, not RANK, WORLD_SIZE, which say 0 of 8"
+    assert done.returncode == 0 and (line in done.stderr.splitlines()) == says
+
+
+def test_a_launcher_that_says_no_processes_are_here_is_not_believed(tmp_path, monkeypatch):
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "0")
+    told = (tmp_path, "--output_dir", tmp_path / "out", "--resolution", 8)
+    done = call(prepare.main, "train.prepare", *told)
+    assert done.returncode == 2 and "--resolution 8" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,15 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from train.cli import UserError, run
 from train.files import NO_ROOM
 from train.prepare.options import parse_arguments
+
+
+if TYPE_CHECKING:
+    from train.prepare.report import Report
 
 
 GO_ON = "the same command goes on where it stopped"
@@ -33,6 +38,7 @@ def main() -> str:
     from train.prepare.output import InUse, check_output, is_placed, move_into_place, shared_work_folder, work_folder
     from train.prepare.parts import still_missing, versions
     from train.prepare.pile import judge_pile
+    from train.prepare.ranks import agree, unheard_launcher
     from train.prepare.report import Report, is_of, to_json
     from train.prepare.report_page import report_page
     from train.prepare.settings import Settings
@@ -44,6 +50,8 @@ def main() -> str:
     if several and arguments.launcher:
         told = f"rank {share.rank} of {share.world_size} ({arguments.launcher}); --world_size 1 does everything here"
         print(f"train.prepare: {told}", file=sys.stderr, flush=True)
+    elif several and (other := unheard_launcher(share, os.environ)):
+        print(f"train.prepare: {other}", file=sys.stderr, flush=True)
     check_output(output_dir, arguments.overwrite or several)
     labels = read_labels(arguments.labels, arguments.label_level)
     sources = expand(arguments.sources)
@@ -95,6 +103,7 @@ def main() -> str:
     try:
         if several:
             with shared_work_folder(target) as work:
+                agree(work, plan(arguments, report))
                 # While this one waited, others may have ended the work.
                 foreign, parts = ([], []) if is_placed(target) else judge(work)
             # Looked for only now that the folder is given back: of two ranks that end together, the one that looks
@@ -122,6 +131,15 @@ def main() -> str:
     if arguments.validation_fraction and "validation" not in report.covers:
         line += "; too few for a validation split"
     return line + push(arguments)
+
+
+def plan(arguments: argparse.Namespace, report: "Report") -> dict[str, Any]:
+    """Return what all ranks must be told alike: all flags but those of one machine; of paths the names alone."""
+    own = ("rank", "share", "launcher", "num_workers", "output_dir", "overwrite", "archive_dir")
+    flags = {name: value for name, value in vars(arguments).items() if name not in own}
+    flags |= {name: [Path(source).name for source in getattr(arguments, name)] for name in ("sources", "exclude")}
+    flags |= {"labels": arguments.labels and Path(arguments.labels).name, "world_size": arguments.share.world_size}
+    return flags | {"versions": report.versions}
 
 
 def check_sharing(arguments: argparse.Namespace) -> None:

@@ -65,7 +65,7 @@ def parse_arguments(description: str) -> argparse.Namespace:
     if arguments.num_workers is None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         processes = os.environ.get("LOCAL_WORLD_SIZE", "1")  # of torchrun on this machine
-        arguments.num_workers = max(1, cores // int(processes if processes.isdecimal() else 1))
+        arguments.num_workers = max(1, cores // max(1, int(processes if processes.isdecimal() else 1)))
     try:
         arguments.share, arguments.launcher = read_share(arguments.rank, arguments.world_size, os.environ)
     except UserError as mistake:

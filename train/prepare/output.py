@@ -15,6 +15,7 @@ from uuid import uuid4
 from train.cli import UserError
 from train.files import NEW, is_junk, lock
 from train.prepare.assemble import NothingLeft
+from train.prepare.ranks import PLAN
 from train.prepare.report import is_report
 
 
@@ -168,6 +169,7 @@ def _remove(work: Path, target: Path | None = None) -> None:
     for name in WORK_FOLDERS:
         shutil.rmtree(work / name, ignore_errors=True)
     (work / PLACING).unlink(missing_ok=True)
+    (work / PLAN).unlink(missing_ok=True)
     (work / LOCK).unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # what others put there stays
         work.rmdir()

@@ -26,6 +26,7 @@ from tests.helpers.runs import assert_same_run, command, kill_when, launch, laun
 from train.cli import UserError
 from train.share.hub import upload_model
 from train.ship import ship
+from train.train_gan.checkpoints import Checkpoints
 from train.train_gan.recipes import Recipe, load_recipe
 from train.train_gan.start import WARM_UP, Start, begin, discriminators_of, freeze
 from train.train_gan.state import GAN, build
@@ -143,6 +144,10 @@ def test_what_cannot_work_is_refused_in_a_line():
     for mine, other in ((16, 64), (32, 16), (16, 32)):
         small = trainers.small("dcgan-64", resolution=mine)
         assert f"it draws {other} pixels, the recipe {mine}" in complaint(small, replace(small, resolution=other))
+    start = published(learned(tiny), tiny)
+    start.discriminators["discriminator"] = learned(trainers.small("dcgan-64")).discriminator
+    with pytest.raises(UserError, match="its discriminator is DCGANDiscriminator, not R3GANDiscriminator"):
+        begin(build(tiny, CPU), tiny, start)
     wider = {"width": 32, "max_width": 64, "blocks": 1, "group_size": 8}
     grown = replace(tiny, resolution=32, generator=wider | {"latent_dim": 16}, discriminator=wider)
     assert "these networks differ otherwise" in complaint(grown, tiny)
@@ -166,6 +171,27 @@ def test_a_new_discriminator_learns_first(name: str):
 
     trainers.train(trainer, trainers.plain_covers((9, 99, 200), 16), 0, look)
     assert stood[8] == stood[16] == [True, False] and stood[80] == [False, False]
+
+
+@pytest.mark.parametrize("name", ["dcgan-64", "wgan-gp-64", "tiny"])
+@pytest.mark.parametrize("stop", [8, 16, 24])
+def test_stopped_while_a_new_discriminator_learns_it_goes_on_exactly(name: str, stop: int, tmp_path: Path):
+    recipe, covers = trainers.small(name, total_images=80), trainers.plain_covers((9, 99, 200), 16)
+
+    def begun() -> Trainer:
+        gan = build(recipe, CPU)
+        begin(gan, recipe, published(learned(recipe), recipe, judged=False))
+        return Trainer(gan, recipe, Accelerator(cpu=True), False, 1, 16)
+
+    whole, stopped = begun(), begun()
+    trainers.train(whole, covers, 0, lambda images, _: images == 64)
+    trainers.train(stopped, covers, 0, lambda images, _: images == stop)
+    Checkpoints(tmp_path).save(stopped.gan, stop, 1.0)
+    resumed = Trainer(build(recipe, CPU), recipe, Accelerator(cpu=True), False, 1, 16)  # it needs the model no more
+    assert Checkpoints(tmp_path).load(resumed.gan, "latest", CPU) == (stop, 1.0)
+    trainers.train(resumed, covers, stop, lambda images, _: images == 64)
+    for part in (*ROLES, "ema"):
+        assert same(getattr(whole.gan, part), getattr(resumed.gan, part)), part
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -351,6 +377,15 @@ def test_a_hostile_discriminator_is_refused_in_one_line(damage: str, model: Path
     done = launch(command(tiny_dataset, tmp_path / "run", "--start_from", str(theirs), *SHORT))
     (line,) = done.stderr.splitlines()
     assert done.returncode == 2 and line.startswith(f"train.train_gan: --start_from {theirs}: ")
+    assert not (tmp_path / "run").exists()
+
+
+def test_two_processes_refuse_in_a_line_each(model: Path, tiny_dataset: Path, tmp_path: Path):
+    theirs = shutil.copytree(model, tmp_path / "theirs")
+    weights_file(theirs).write_bytes(weights_file(theirs).read_bytes()[:-100])
+    done = launch_two(command(tiny_dataset, tmp_path / "run", "--start_from", str(theirs), *SHORT))
+    first, second = done.stderr.splitlines()
+    assert done.returncode == 2 and first == second and first.startswith(f"train.train_gan: --start_from {theirs}: ")
     assert not (tmp_path / "run").exists()
 
 

@@ -3,6 +3,8 @@
 import argparse
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -63,6 +65,21 @@ def start(args: argparse.Namespace, recipe: Recipe) -> Accelerator:
     return accelerator
 
 
+@contextmanager
+def first_on_each_machine(accelerator: Accelerator) -> Iterator[None]:
+    """Let one process of each machine go first, and the others follow also where it fails: they fail as it does.
+
+    Accelerate's own leaves them waiting for one that is gone, and the user with a traceback of theirs.
+    """
+    if not accelerator.is_local_main_process:
+        accelerator.wait_for_everyone()
+    try:
+        yield
+    finally:
+        if accelerator.is_local_main_process:
+            accelerator.wait_for_everyone()
+
+
 def open_start(args: argparse.Namespace, recipe: Recipe, accelerator: Accelerator) -> tuple[Start | None, Recipe]:
     """Return the model that the run begins with, None for none, and the recipe without what that has learned.
 
@@ -70,7 +87,7 @@ def open_start(args: argparse.Namespace, recipe: Recipe, accelerator: Accelerato
         UserError: as `find_start`; or there is no discriminator whose layers could be frozen.
     """
     before = RunFolder(args.output_dir).previous_config() if args.output_dir else {}
-    with accelerator.local_main_process_first():  # which downloads it
+    with first_on_each_machine(accelerator):  # which downloads it
         start, recipe = find_start(args, recipe, before)
     if args.freeze_discriminator and not (start and start.told["discriminator"]):
         raise UserError(f"--freeze_discriminator: {args.start_from} brings no discriminator")
@@ -88,7 +105,7 @@ def build_networks(
     Raises:
         UserError: the dataset has no genres, the networks cannot be built, or the other run's cannot be taken.
     """
-    with accelerator.local_main_process_first():
+    with first_on_each_machine(accelerator):
         source = (args.dataset_name, args.streaming, args.dataset_config_name, args.label_column)
         genres = genres_to_learn(*source) if recipe.class_conditional else []
     make = build_painter if recipe.phases else build
@@ -135,7 +152,7 @@ def open_run(
     push = None
     if args.push_to_hub and accelerator.is_main_process:  # first, because a large dataset takes hours to decode
         push = Push(args.output_dir, args.hub_model_id, args.hub_private_repo, say)
-    with accelerator.local_main_process_first():
+    with first_on_each_machine(accelerator):
         source = (args.dataset_name, recipe, args.streaming, args.dataset_config_name, args.label_column)
         covers, held_out = open_covers(*source)
     if isinstance(gan, GAN):

@@ -216,6 +216,8 @@ def _arguments(network: Any) -> dict[str, Any]:
 
 def _check_sizes(model: str, part: str, theirs: ModelMixin, ours: ModelMixin) -> None:
     """Raise UserError where two networks differ in more than in what can be asked of them."""
+    if type(theirs) is not type(ours):
+        raise UserError(f"--start_from {model}: its {part} is {type(theirs).__name__}, not {type(ours).__name__}")
     wanted, there = (_arguments(network) for network in (ours, theirs))
     different = [name for name in wanted if _plain(wanted[name]) != _plain(there[name])]
     if not different:

@@ -28,10 +28,14 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "clone"
     losses.copy_files(folder, None)
     for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "before"]):
-        identity = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"]
-        subprocess.run(["git", *identity, *command], cwd=folder, check=True)
+        git(folder, *command)
     monkeypatch.setattr(losses, "ROOT", folder)
     return folder
+
+
+def git(folder: Path, *command: str) -> None:
+    identity = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", *identity, *command], cwd=folder, check=True)
 
 
 def test_a_change_of_what_is_computed_is_seen_at_its_step(clone, tiny_dataset, monkeypatch, capsys):
@@ -90,6 +94,15 @@ def test_mistakes_are_one_line(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(losses, "ROOT", tmp_path)
     with pytest.raises(UserError, match="not a git repository"):
         lines(monkeypatch, capsys, "--against", "HEAD")
+
+
+def test_a_revision_without_the_recipe_is_told_before_anything_is_trained(clone, tiny_dataset, monkeypatch, capsys):
+    git(clone, "rm", "-q", "train/configs/tiny.yaml")
+    git(clone, "commit", "-q", "-m", "without")
+    monkeypatch.setattr(losses, "losses_of", None)
+    with pytest.raises(UserError, match=r"^--against HEAD: has no recipe tiny; it has dcgan-64, ") as told:
+        lines(monkeypatch, capsys, "--against", "HEAD", "--steps", 3, "--dataset_name", tiny_dataset)
+    assert told.value.code == 2
 
 
 def test_a_revision_that_cannot_train_is_named(clone, tiny_dataset, monkeypatch, capsys):

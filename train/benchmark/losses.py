@@ -53,6 +53,8 @@ def main(args: argparse.Namespace) -> str:
         folder = Path(scratch)
         copy_files(folder / "here", None)
         copy_files(folder / "there", commit)
+        if (left := find_recipes(folder / "there")) and not Path(args.config).is_file() and args.config not in left:
+            raise UserError(f"--against {args.against}: has no recipe {args.config}; it has {', '.join(left)}")
         covers = args.dataset_name or str(prepare_drawn_covers(folder, recipe.resolution))
         covers = str(Path(covers).absolute()) if Path(covers).is_dir() else covers
         here = losses_of(folder / "here", covers, args, "the working tree")
@@ -93,6 +95,11 @@ def copy_files(folder: Path, commit: str | None) -> None:
         text = file.read_text()
         if LOG_EVERY.search(text):
             file.write_text(LOG_EVERY.sub("LOG_STEPS = 1", text))
+
+
+def find_recipes(tree: Path) -> list[str]:
+    """Return the names of the recipes that a copy of the project holds, in order."""
+    return sorted(file.stem for file in (tree / "train" / "configs").glob("*.yaml"))
 
 
 def prepare_drawn_covers(folder: Path, resolution: int) -> Path:

@@ -96,6 +96,15 @@ def test_the_bytes_do_not_depend_on_the_number_of_workers(pile, tmp_path, monkey
         assert {path.name: path.read_bytes() for path in (folder / "data").iterdir()} == expected
 
 
+def test_covers_of_many_parts_lie_in_the_order_of_their_files_and_the_first_of_equals_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr(parts, "PART_FILES", 3)
+    pile = {f"{number:02d}.png": encode(draw_cover(number % 9), "PNG") for number in range(11)}
+    covers = write_files(tmp_path / "pile", pile)
+    assert program(covers, "--output_dir", tmp_path / "out", "--resolution", 32, "--validation_fraction", 0)[0] == 0
+    assert rows_of(tmp_path / "out")["source"] == [f"pile/{number:02d}.png" for number in range(9)]
+    assert refusals(tmp_path / "out") == {"pile/09.png": "duplicate", "pile/10.png": "duplicate"}
+
+
 def test_covers_keep_their_split_when_the_pile_grows(tmp_path, monkeypatch):
     monkeypatch.setattr(shards, "SHARD_BYTES", 3000)
     monkeypatch.setattr(shards, "GROUP_ROWS", 4)

@@ -66,17 +66,17 @@ def start(args: argparse.Namespace, recipe: Recipe) -> Accelerator:
 
 
 @contextmanager
-def first_on_each_machine(accelerator: Accelerator) -> Iterator[None]:
-    """Let one process of each machine go first, and the others follow also where it fails: they fail as it does.
+def one_goes_first(accelerator: Accelerator, is_first: bool) -> Iterator[None]:
+    """Let one process go first, and the others follow also where it fails: they fail as it does, each in its line.
 
-    Accelerate's own leaves them waiting for one that is gone, and the user with a traceback of theirs.
+    Accelerate's own leaves them waiting for one that is gone, and the user with their tracebacks.
     """
-    if not accelerator.is_local_main_process:
+    if not is_first:
         accelerator.wait_for_everyone()
     try:
         yield
     finally:
-        if accelerator.is_local_main_process:
+        if is_first:
             accelerator.wait_for_everyone()
 
 
@@ -87,7 +87,7 @@ def open_start(args: argparse.Namespace, recipe: Recipe, accelerator: Accelerato
         UserError: as `find_start`; or there is no discriminator whose layers could be frozen.
     """
     before = RunFolder(args.output_dir).previous_config() if args.output_dir else {}
-    with first_on_each_machine(accelerator):  # which downloads it
+    with one_goes_first(accelerator, accelerator.is_local_main_process):  # which downloads it
         start, recipe = find_start(args, recipe, before)
     if args.freeze_discriminator and not (start and start.told["discriminator"]):
         raise UserError(f"--freeze_discriminator: {args.start_from} brings no discriminator")
@@ -105,7 +105,7 @@ def build_networks(
     Raises:
         UserError: the dataset has no genres, the networks cannot be built, or the other run's cannot be taken.
     """
-    with first_on_each_machine(accelerator):
+    with one_goes_first(accelerator, accelerator.is_local_main_process):
         source = (args.dataset_name, args.streaming, args.dataset_config_name, args.label_column)
         genres = genres_to_learn(*source) if recipe.class_conditional else []
     make = build_painter if recipe.phases else build
@@ -152,7 +152,7 @@ def open_run(
     push = None
     if args.push_to_hub and accelerator.is_main_process:  # first, because a large dataset takes hours to decode
         push = Push(args.output_dir, args.hub_model_id, args.hub_private_repo, say)
-    with first_on_each_machine(accelerator):
+    with one_goes_first(accelerator, accelerator.is_local_main_process):
         source = (args.dataset_name, recipe, args.streaming, args.dataset_config_name, args.label_column)
         covers, held_out = open_covers(*source)
     if isinstance(gan, GAN):
@@ -240,7 +240,7 @@ def restore(
     """
     accelerator.wait_for_everyone()
     sees_no_run = not (folder.folder / "config.json").exists()
-    with accelerator.main_process_first():  # which puts a damaged checkpoint aside
+    with one_goes_first(accelerator, accelerator.is_main_process):  # which puts a damaged checkpoint aside
         images, seconds = folder.checkpoints.load(gan, args.resume_from_checkpoint, accelerator.device)
     if len(set(gather_object([images]))) > 1 or any(gather_object([sees_no_run])):
         raise UserError(f"--output_dir {args.output_dir} must be on a disk that all machines share")

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import zip_longest
 from pathlib import Path
 
 import torch
@@ -84,4 +85,4 @@ def assert_same_run(a: Path, b: Path) -> None:
         [{k: v for k, v in json.loads(line).items() if "second" not in k} for line in metrics.read_text().splitlines()]
         for metrics in (a / "metrics.jsonl", b / "metrics.jsonl")
     ]
-    assert lines[0] == lines[1]
+    assert lines[0] == lines[1], [pair for pair in zip_longest(*lines) if pair[0] != pair[1]]

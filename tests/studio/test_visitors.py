@@ -10,8 +10,8 @@ STORE = """async () => {
   await (await caches.open('x')).put('/x', new Response('x'));
   await new Promise(done => { indexedDB.open('x').onsuccess = done; });
 }"""
-STORED = """async () => [
-  localStorage.length, sessionStorage.length, document.cookie.length, (await caches.keys()).length,
+STORED = """async () => [  // what the page itself stores comes when it likes
+  Number('x' in localStorage), Number('x' in sessionStorage), document.cookie.length, (await caches.keys()).length,
   (await indexedDB.databases()).length,
   Number((await navigator.permissions.query({name: 'geolocation'})).state === 'granted'),
 ]"""

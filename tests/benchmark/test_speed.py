@@ -106,7 +106,7 @@ def test_busy_shows_how_threads_wait_alone_and_beside_others(monkeypatch, capsys
 
     monkeypatch.setattr(speed, "subprocess", SimpleNamespace(run=run, Popen=subprocess.Popen))
     monkeypatch.setattr(sys, "argv", ["train.benchmark", "speed", "--busy", "--steps", "1", "--config", "tiny"])
-    assert "wait passively" in benchmark.main()
+    assert "spin a little" in benchmark.main()
     heading, *rows = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"covers/s +alone +beside [2-9]\d* others +slower", heading)
     assert [row.split("  ")[0] for row in rows] == ["tiny, one thread"]

@@ -1,4 +1,4 @@
-"""Threads sleep while they wait, in every program here: set before torch is loaded, which reads it once."""
+"""Threads soon sleep while they wait, in every program here: set before torch is loaded, which reads it once."""
 
 import os
 import subprocess
@@ -12,11 +12,12 @@ import pytest
 @pytest.mark.parametrize(
     ("code", "settings", "spins"),
     [
-        ("import train, torch", {}, "0"),
-        ("import gan, torch", {}, "0"),
-        ("import app, sys; assert 'torch' not in sys.modules; import gan.pipeline_folder", {}, "0"),
+        ("import train, torch", {}, "10000"),
+        ("import gan, torch", {}, "10000"),
+        ("import app, sys; assert 'torch' not in sys.modules; import gan.pipeline_folder", {}, "10000"),
         ("import torch", {}, "300000"),  # what libgomp does by itself
         ("import train, torch", {"GOMP_SPINCOUNT": "7"}, "7"),
+        ("import train, torch", {"OMP_WAIT_POLICY": "PASSIVE"}, "0"),
     ],
 )
 def test_what_openmp_is_told(code: str, settings: dict[str, str], spins: str) -> None:

@@ -66,7 +66,8 @@ LOAD = 4  # other programs on each core of a busy machine
 # How threads wait for each other's share of a convolution. The first is what libgomp does where nobody says anything.
 WAYS = {
     "all threads, spinning": {"GOMP_SPINCOUNT": "300000"},
-    "all threads, passive": {"OMP_WAIT_POLICY": "PASSIVE"},
+    "all threads, spinning a little": {},  # as gan says, see there
+    "all threads, asleep at once": {"OMP_WAIT_POLICY": "PASSIVE"},
     "one thread": {"OMP_NUM_THREADS": "1"},
 }
 
@@ -145,7 +146,7 @@ def busy(args: argparse.Namespace) -> str:
                 beside = speed_in_a_process(config, args, settings)
             print(f"{f'{config}, {name}':<40}{alone:>10.1f}{beside:>20.1f}{alone / beside:>9.1f}x", flush=True)
     return (
-        f"medians of {args.steps} steps of the whole loop; these programs wait passively unless OMP_WAIT_POLICY is set"
+        f"medians of {args.steps} steps of the whole loop; these programs spin a little unless OMP_WAIT_POLICY is set"
     )
 
 

@@ -68,7 +68,7 @@ class Composing:
     heads_weight: float = 0.5
     painted: PaintedJudge | None = None
     painted_every: int = 4
-    painted_weight: float = 0.5
+    painted_weight: float = 0.05  # with 0.5 its gradient drowns those of the others, which then win every pair
     waits: bool = False
     _shown: dict[str, torch.Tensor] = field(default_factory=dict)
 

@@ -11,7 +11,7 @@ No layer here leaves a lattice: sizes double by bilinear interpolation, which is
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import torch
 import torch.nn.functional as F
@@ -203,10 +203,11 @@ class Composer(nn.Module):
     def forward(self, condition: torch.Tensor) -> torch.Tensor:
         """Map (N, condition_dim) to (N, latent_channels, positions, positions) latents of about unit variance."""
         x = self.first(condition).unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
+        blocks = iter(self.blocks)
         for k, size in enumerate(self.sizes):
             if k:
                 x = self.twice(self.narrowings[k - 1](x))
-            for block in self.blocks[k * self.depth : (k + 1) * self.depth]:
+            for block in islice(blocks, self.depth):
                 x = block(x, condition)
             if str(size) in self.attentions:
                 x = self.attentions[str(size)](x)

@@ -1,6 +1,8 @@
 """What the page's tests share that need no browser."""
 
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import httpx
@@ -36,3 +38,27 @@ def visitor(page) -> Iterator[httpx.Client]:
     """A client at the door of the running page."""
     with launched(page) as address, httpx.Client(base_url=address, timeout=30, trust_env=False) as client:
         yield client
+
+
+@pytest.fixture
+def elsewhere():
+    """A server of somebody else's: its address, and what was asked of it."""
+    asked = []
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"x" * 1000)
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", asked
+    server.shutdown()
+    server.server_close()

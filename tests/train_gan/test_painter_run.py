@@ -295,13 +295,15 @@ def test_two_processes_learn_what_one_does(whole: Painter, tmp_path: Path):
     in_two_processes(trained_by_two, tmp_path)
     shared = new_trainer()
     Checkpoints(tmp_path).load(shared.gan, "latest", torch.device("cpu"))
+    begun = new_trainer().gan
     for name in ("encoder", "student", "discriminator", "heads", "generator"):
-        one, two = (
-            torch.cat([weight.flatten() for weight in getattr(painter, name).parameters()])
-            for painter in (whole, shared.gan)
+        one, two, start = (
+            torch.cat([weight.detach().flatten() for weight in getattr(painter, name).parameters()])
+            for painter in (whole, shared.gan, begun)
         )
-        # Adam turns the rounding of a gradient near zero into whole steps; most weights agree closely
-        assert (one - two).abs().median() < 1e-6, name
+        moved = (one - start).abs().median()
+        # Adam turns the rounding of a gradient near zero into whole steps; most weights agree to a share of their way
+        assert moved > 0 and (one - two).abs().median() < 0.01 * moved, name
 
 
 def test_encoded_covers_have_unit_variance_and_are_kept(tmp_path: Path):

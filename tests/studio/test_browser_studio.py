@@ -15,7 +15,7 @@ from gan.studio import build_page
 from gan.studio.address import from_png
 from gan.studio.files import cover_png
 from gan.studio.tabs import finish
-from tests.helpers.drawn import draw_cover
+from tests.helpers.drawn import bad_files, draw_cover, encode
 from tests.helpers.serving import launched
 from tests.helpers.visiting import SMALL
 
@@ -178,6 +178,37 @@ def test_a_fader_moves_the_cover_and_undo_brings_it_back(visit):
     expect(fader).to_have_value("0")
 
 
+def test_a_burst_of_keys_on_a_fader_is_one_step_back(visit):
+    page = visit()
+    open_breed(page)
+    first, before = shown(page, "breed"), page.evaluate("history.length")
+    fader, other = page.locator("#breed .fader input").nth(1), page.locator("#breed .fader input").nth(3)
+    fader.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+        page.wait_for_timeout(150)
+    expect(fader).to_have_value("0.1")
+    second = wait_for_another(page, "breed", first)
+    page.wait_for_function("address => decodeURIComponent(location.search).includes(address)", arg=second[:40])
+    page.wait_for_function("place.cover === document.querySelector('#breed .stand').dataset.address")
+    assert page.evaluate("history.length") == before + 1
+    second = shown(page, "breed")
+    other.press("End")  # another fader is another step
+    third = wait_for_another(page, "breed", second)
+    page.wait_for_function("address => place.cover === address", arg=third)
+    assert page.evaluate("history.length") == before + 2
+    page.go_back()
+    assert wait_for_another(page, "breed", third) == second
+    expect(fader).to_have_value("0.1")
+    expect(other).to_have_value("0")
+    page.click("#breed .undo")
+    assert wait_for_another(page, "breed", second) == first
+    expect(fader).to_have_value("0")
+    expect(page.locator("#breed .undo")).to_be_disabled()
+    fader.press("ArrowRight")  # at once, but after something else: a step of its own
+    expect(page.locator("#breed .undo")).to_be_enabled()
+
+
 def test_a_cover_is_finished_and_opens_again(visit, tmp_path: Path):
     page = visit()
     page.click("#crate [data-send=finish]")
@@ -304,9 +335,13 @@ def test_what_is_no_picture_is_told_where_it_was_dropped_and_nothing_else_stays_
     draw_cover(3, 200).save(tmp_path / "mine.png")
     (tmp_path / "mine.svg").write_text("<svg/>")
     (tmp_path / "broken.png").write_bytes(b"broken")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "mine.png").read_bytes()[:-100])
+    (tmp_path / "moving.webp").write_bytes(bad_files()["moving.webp"][0])  # a browser shows it
     for name, sentence in (
         ("mine.svg", "A picture is a PNG, JPEG or WebP file."),
-        ("broken.png", "This is not a PNG, JPEG or WebP picture."),
+        ("broken.png", "A picture is a PNG, JPEG or WebP file."),
+        ("cut.png", "This picture is damaged and cannot be read."),
+        ("moving.webp", "This picture is damaged and cannot be read."),
     ):
         page.set_input_files("#yours input[type=file]", tmp_path / "mine.png")
         expect(page.locator("#yours .stand")).to_have_attribute("data-address", re.compile("latents="))
@@ -314,7 +349,7 @@ def test_what_is_no_picture_is_told_where_it_was_dropped_and_nothing_else_stays_
         expect(page.locator("#yours .drop .wrong")).to_have_text(sentence)
         assert page.locator("#yours .found img").get_attribute("src") is None
         assert page.locator("#yours .stand").get_attribute("data-address") is None
-        expect(page.locator("#yours .stop")).to_be_hidden()
+        expect(page.locator("#yours .actions button:visible")).to_have_count(0)
 
 
 def test_a_photograph_dropped_anywhere_is_offered_to_yours(visit, tmp_path: Path):
@@ -325,9 +360,24 @@ def test_a_photograph_dropped_anywhere_is_offered_to_yours(visit, tmp_path: Path
     page.locator(".toast.shown button").first.click()
     expect(page.get_by_role("tab", name="Yours")).to_have_attribute("aria-selected", "true")
     expect(page.locator("#yours .state")).to_have_text("The nearest cover", timeout=60_000)
-    film = base64.b64encode(b"GIF89a").decode()
-    page.evaluate(DROP, [film, "film.gif", "image/gif"])  # nothing that can be looked for
-    expect(page.locator(".toast.shown span")).to_have_text("A picture is a PNG, JPEG or WebP file.")
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "sentence"),
+    (
+        (b"GIF89a", "image/gif", "A picture is a PNG, JPEG or WebP file."),
+        (b"no picture", "image/png", "A picture is a PNG, JPEG or WebP file."),
+        (encode(draw_cover(3, 200), "PNG")[:-100], "image/png", "This picture is damaged and cannot be read."),
+        (encode(draw_cover(3, 200), "JPEG")[:-100], "image/jpeg", "This picture is damaged and cannot be read."),
+        (encode(draw_cover(3, 200), "JPEG") + bytes(8_000_000), "image/jpeg", "A picture has at most 8 MB."),
+    ),
+)
+def test_a_broken_file_says_so_where_it_was_dropped_and_offers_nothing(visit, data: bytes, kind: str, sentence: str):
+    page = visit()
+    page.evaluate(DROP, [base64.b64encode(data).decode(), "mine", kind])
+    toast = page.locator(".toast.shown")
+    expect(toast.locator("span")).to_have_text(sentence)
+    expect(toast.locator("button:visible")).to_have_count(1)  # to close it
 
 
 def test_is_it_a_copy(visit):

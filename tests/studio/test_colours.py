@@ -97,6 +97,36 @@ def test_the_page_opens_on_the_chosen_cover_and_finds_others_by_colour(visitors,
     expect(found.nth(1)).to_have_attribute("aria-pressed", "true")
 
 
+def test_what_was_found_by_colour_is_in_the_address(visitors, address: str, known: Survey) -> None:
+    page = visitors.arrive().new_page()
+    page.goto(f"{address}?seed=1&find=red-nope-red-blue")
+    found, pressed = (
+        page.locator("#by_colour .of-colours button"),
+        page.locator("#by_colour .swatches [aria-pressed=true]"),
+    )
+    expect(found).to_have_count(12)
+    expect(pressed).to_have_count(2)
+    page.click("#by_colour .more")
+    expect(found).to_have_count(24)
+    seeds = [one.get_attribute("title") for one in found.all()]
+    assert seeds == [f"Seed {seed}" for seed in known.find(["red", "blue"])[:24]]
+    found.nth(20).focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#crate .details")).to_contain_text(seeds[20])
+    expect(found.nth(20)).to_be_focused()
+    page.reload()
+    expect(found).to_have_count(24)
+    expect(found.nth(20)).to_have_attribute("aria-pressed", "true")
+    page.go_back()
+    expect(page.locator("#crate .details")).to_contain_text("Seed 1,")
+    page.get_by_role("button", name="red", exact=True).click()
+    expect(found.first).to_have_attribute("title", f"Seed {known.find(['blue'])[0]}")
+    page.wait_for_url("**find=blue")
+    page.go_back()
+    expect(found.first).to_have_attribute("title", seeds[0])
+    expect(pressed).to_have_count(2)
+
+
 def test_faders_have_names(visitors, address: str) -> None:
     page = visitors.arrive().new_page()
     page.goto(f"{address}?seed=1&tab=breed")

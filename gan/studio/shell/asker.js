@@ -52,7 +52,9 @@ function covers(row, covers, chosen, choose, none) {
     return button;
   });
   if (!buttons.length && none) buttons.push(make('p', {className: 'aside', textContent: none}));
+  const focused = [...row.children].indexOf(document.activeElement);
   row.replaceChildren(...buttons);
+  if (focused >= 0) buttons[Math.min(focused, buttons.length - 1)].focus({preventScroll: true});
 }
 
 // Pictures of covers by their addresses, those that this generator can draw: [{address, src, name}, ...]. Without a

@@ -43,6 +43,27 @@ window.inBase64 = async file => {
   return btoa(parts.join(""));
 };
 
+// The first bytes of a file, a letter each; of a folder there are none.
+window.headOf = async file => {
+  try {
+    return String.fromCharCode(...new Uint8Array(await file.slice(0, 12).arrayBuffer()));
+  } catch {
+    return "";
+  }
+};
+
+// A picture that a visitor gives, {bitmap}, or {wrong}: the sentence that says why it is none, as far as a browser can tell.
+const LARGEST_FILE = 8_000_000;  // bytes, as uploads.py has it
+window.pictureOf = async file => {
+  if (!/^(\x89PNG|\xff\xd8\xff|RIFF[^]{4}WEBP)/.test(await headOf(file))) return {wrong: word("not-a-picture")};
+  if (file.size > LARGEST_FILE) return {wrong: word("too-large")};
+  try {
+    return {bitmap: await createImageBitmap(file)};
+  } catch {
+    return {wrong: word("damaged")};
+  }
+};
+
 // Shows a cover in the sleeve (sleeve.html) inside of `stand`.
 window.putInSleeve = (stand, cover, details) => {
   const name = nameOf(cover.address), query = new URLSearchParams(cover.address);
@@ -74,7 +95,7 @@ window.listen = (name, act) => {
 
 const TABS = ["crate", "breed", "walk", "finish", "yours", "learn"];
 const COVER = ["seed", "latents", "truncation", "genre", "kind", "colours", "model", "revision", "weights"];
-const MORE = {breed: ["line"], walk: ["film", "to", "frames", "speed", "compare"], finish: ["artist", "title", "layout", "font", "ink", "position"], learn: ["learn", "talk"]};
+const MORE = {crate: ["find"], breed: ["line"], walk: ["film", "to", "frames", "speed", "compare"], finish: ["artist", "title", "layout", "font", "ink", "position"], learn: ["learn", "talk"]};
 const ownerOf = key => key.startsWith("learn-") ? "learn" : Object.keys(MORE).find(tab => MORE[tab].includes(key));
 
 window.place = history.state?.place ?? readPlace();

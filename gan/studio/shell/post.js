@@ -16,22 +16,16 @@ document.addEventListener('drop', async event => {
   const file = event.dataTransfer.files[0];
   if (!file || event.target.closest('[data-takes-files], .upload-container, input')) return;
   event.preventDefault();
-  const offer = text => say('tell', {text, does: word('find-it'), act: () => { move({tab: 'yours'}); say('yours', file); }});
-  if (['image/jpeg', 'image/webp'].includes(file.type)) return offer(word('offer-yours'));
-  if (file.type && file.type !== 'image/png') return complain(word('not-a-picture'));
-  let head, answer;
-  try {
-    head = await inBase64(file.slice(0, 65536));
-  } catch {
-    return complain(word('not-a-picture'));  // a folder
+  let text = word('offer-yours');
+  if ((await headOf(file)).startsWith('\x89PNG')) {
+    const head = await inBase64(file.slice(0, 65536));
+    const answer = await arrived(server.restore(head)).catch(() => void complain(word('unreachable')));
+    if (!answer?.refused) return answer && move({tab: 'crate', cover: answer.address});
+    text = refusal(answer);
   }
-  try {
-    answer = await arrived(server.restore(head));
-  } catch {
-    return complain(word('unreachable'));
-  }
-  if (!answer.refused) return move({tab: 'crate', cover: answer.address});
-  file.type ? offer(refusal(answer)) : complain(refusal(answer));
+  const {wrong} = await pictureOf(file);
+  if (wrong) return complain(wrong);
+  say('tell', {text, does: word('find-it'), act: () => { move({tab: 'yours'}); say('yours', file); }});
 });
 
 // A cover as a larger file: data-file="png" or "jpeg" on a button. One file for one press.

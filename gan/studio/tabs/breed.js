@@ -107,6 +107,7 @@ function family(address) {
 }
 
 function refresh() {
+  hand.fader = -1;  // whatever is moved from here on begins a step
   describe();
   showFaders();
   showMates();
@@ -153,6 +154,18 @@ listen('shelved', async shelved => {
 
 // ---- faders
 
+// A drag of one fader is one step back, and so is a burst of keys on it. `hand` is what moves a fader, or did last.
+const PAUSE = 1000;  // milliseconds between two keys of a burst, at most
+let hand = {fader: -1, since: 0, held: false, last: 0};
+
+function take(fader) {
+  const goesOn = hand.fader === fader && (hand.held || performance.now() - hand.last < PAUSE);
+  if (!goesOn) past.push({...current, amounts: [...current.amounts]});
+  hand = {fader, since: goesOn ? hand.since : Date.now(), held: true, last: 0};
+}
+
+function letGo() { Object.assign(hand, {held: false, last: performance.now()}); }
+
 const fade = asker(
   ends => {
     asked.fade = current.base;
@@ -169,7 +182,7 @@ const fade = asker(
     answer.ends.forEach((src, n) => { $('.faders').querySelectorAll('img')[n].src = src; });
     if ($('.litter').dataset.of !== address) litter();
     showFamily();
-    if (changed && place.tab === 'breed') settle({by: 'fader'});
+    if (place.tab === 'breed' && place.cover !== address) settle(hand.fader < 0 ? {instead: true} : {by: `fader ${hand.since}`});
   });
 
 function showFaders() {
@@ -193,13 +206,12 @@ function fader(n) {
     return button;
   };
   const moved = () => {
-    if (!input.dataset.held) past.push({...current, amounts: [...current.amounts]});
-    input.dataset.held = 'yes';
+    take(n);
     current.amounts = current.amounts.map((amount, other) => other === n ? Number(input.value) : amount);
     middle.disabled = !current.amounts[n];
     fade(false);
   };
-  const settled = () => { delete input.dataset.held; fade(true); };
+  const settled = () => { letGo(); fade(true); };
   input.addEventListener('input', moved);
   input.addEventListener('change', settled);
   const middle = make('button', {type: 'button', className: 'middle', textContent: '○', title: word('fader-middle')});

@@ -4,6 +4,7 @@ const canvas = $('canvas'), pen = canvas.getContext('2d'), stand = $('.stand'), 
 const genreBox = $('#genre');  // seen only where the generator has genres
 const calm = matchMedia('(prefers-reduced-motion: reduce)');
 const MOST_KEPT = 800, ASIDE = 4;  // tiles in the browser's memory; tiles of one question while moving
+const SMALL = 128;  // pixels a side of a picture of whose colours the server is asked
 const mod = n => ((n % props.side) + props.side) % props.side;
 const seedAt = (i, j) => mod(i) + props.side * mod(j);
 
@@ -400,6 +401,15 @@ async function inColoursOf(question) {
   if (answer.colours !== undefined) steer({colours: answer.colours});
 }
 
+// Colours need few pixels: what is sent is small, whatever a camera made.
+async function inColoursOfPicture(file) {
+  const {wrong, bitmap} = await pictureOf(file);
+  if (wrong) return complain(wrong);
+  const canvas = make('canvas', {width: SMALL, height: SMALL}), side = Math.min(bitmap.width, bitmap.height);
+  canvas.getContext('2d').drawImage(bitmap, (bitmap.width - side) / 2, (bitmap.height - side) / 2, side, side, 0, 0, SMALL, SMALL);
+  await inColoursOf({file: canvas.toDataURL('image/png').split(',')[1]});
+}
+
 function swatch([name, rgb]) {
   const button = make('button', {type: 'button', className: 'swatch', value: name, title: word(`colour-${name}`)});
   button.setAttribute('aria-label', word(`colour-${name}`));
@@ -421,8 +431,7 @@ $('#colours .its').addEventListener('click', () => inColoursOf({cover: stand.dat
 $('#colours .swatches').append(...Object.entries(props.colours).map(swatch));
 $('#colours input').addEventListener('change', async event => {
   const [file] = event.target.files;
-  if (file?.size > props.largest_file) complain(word('too-large'));
-  else if (file) await inColoursOf({file: await inBase64(file)});
+  if (file) await inColoursOfPicture(file);
   event.target.value = '';
 });
 for (const [button, panel] of [['#kind', '#kinds'], ['#colour', '#colours']]) $(panel).addEventListener('keydown', event => {

@@ -16,7 +16,7 @@ from gan.studio.address import Address
 from gan.studio.files import data_uri, still_webp
 from gan.studio.model import Model
 from gan.studio.shell.controls import part, tab
-from gan.studio.uploads import LARGEST_FILE, from_base64, read_picture
+from gan.studio.uploads import from_base64, read_picture
 
 
 SIDE = 65_536  # seeds along each side of the plane before it begins again: 2**32 in all
@@ -148,7 +148,6 @@ def crate_tab(crate: Crate) -> None:
             genres=model.genres,
             kinds=model.kinds,
             colours={name: COLOURS[name] for name in model.colours},
-            largest_file=LARGEST_FILE,
         )
         if model.survey is not None:
             swatches = {name: "#{:02x}{:02x}{:02x}".format(*colour) for name, colour in COLOURS.items()}

@@ -4,10 +4,14 @@ let file = null, searching = false, sources = [], shelf = [], chosen = '';
 
 // ---- the picture and its search
 
-function take(picked) {
+let taken = null;  // the newest file
+
+async function take(picked) {
   if (!picked) return;
-  if (!['image/png', 'image/jpeg', 'image/webp'].includes(picked.type)) return wrong(word('not-a-picture'));
-  if (picked.size > props.largest) return wrong(word('too-large'));
+  taken = picked;
+  const picture = await pictureOf(picked);
+  if (taken !== picked) return;
+  if (picture.wrong) return wrong(picture.wrong);
   if (searching) stop();
   file = picked;
   drop.querySelector('img').src = URL.createObjectURL(picked);

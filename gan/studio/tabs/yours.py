@@ -15,7 +15,7 @@ from gan.studio.address import Address
 from gan.studio.files import data_uri, still_webp
 from gan.studio.model import Model
 from gan.studio.shell.controls import answers, messenger, part, tab
-from gan.studio.uploads import LARGEST_FILE, from_base64, read_picture
+from gan.studio.uploads import from_base64, read_picture
 
 
 SECONDS = 20.0  # of a search, at most
@@ -109,7 +109,6 @@ def yours_tab(yours: Yours) -> None:
             "tabs/yours",
             functions=[yours.check, yours.model.portraits],
             indexed=0 if yours.index is None else len(yours.index),
-            largest=LARGEST_FILE,
             paints=yours.model.pipeline.encoder is not None,
         )
         found = messenger("found")

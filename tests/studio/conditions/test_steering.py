@@ -6,6 +6,7 @@ import shutil
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
@@ -174,12 +175,14 @@ def test_a_visitor_steers_by_colours(visit, model: Model, tmp_path: Path):
     assert shown(page) == cover_png(model.draw([address])[0], address)
     page.get_by_role("button", name="red", exact=True).click()
     details(page, "Seed 7, black, daring 1")
-    Image.new("RGB", (64, 64), COLOURS["blue"]).save(tmp_path / "blue.png")
+    loud = np.random.default_rng(0).integers(0, 40, (300, 300, 3)) + np.array((0, 0, 200))  # 200 kB, mostly blue
+    Image.fromarray(loud.clip(0, 255).astype(np.uint8)).save(tmp_path / "blue.png")
+    assert (tmp_path / "blue.png").stat().st_size > 150_000
     page.locator("#colours input[type=file]").set_input_files(tmp_path / "blue.png")
     details(page, "Seed 7, blue, daring 1")
     (tmp_path / "bad.png").write_bytes(b"no picture")
     page.locator("#colours input[type=file]").set_input_files(tmp_path / "bad.png")
-    expect(page.locator(".toast span")).to_contain_text("This is not a PNG, JPEG or WebP picture.")
+    expect(page.locator(".toast span")).to_contain_text("A picture is a PNG, JPEG or WebP file.")
     page.get_by_role("button", name="Any colours").click()
     details(page, "Seed 7, daring 1")
     page.get_by_role("button", name="This cover's colours").click()

@@ -241,7 +241,7 @@ def test_a_foreign_links_warning_stays_until_it_is_answered(visit):
     page.get_by_role("button", name="Close").click()
     expect(page.locator(".toast.shown")).to_have_count(0)
     page.evaluate(DROP, [base64.b64encode(b"<svg/>").decode(), "other.png"])
-    expect(warning).to_contain_text("not a PNG that can be read")
+    expect(warning).to_contain_text("A picture is a PNG, JPEG or WebP file.")
     expect(page.locator(".toast.shown")).to_have_count(0)
 
 
@@ -264,7 +264,7 @@ def test_a_downloaded_cover_dropped_on_the_page_opens_again(visit, tmp_path: Pat
 
     other = io.BytesIO()
     Image.new("RGB", (8, 8)).save(other, "PNG")
-    for file, sentence in ((other.getvalue(), "holds no address"), (b"<svg/>", "not a PNG that can be read")):
+    for file, sentence in ((other.getvalue(), "holds no address"), (b"<svg/>", "is a PNG, JPEG or WebP file.")):
         page.evaluate(DROP, [base64.b64encode(file).decode(), "../../other.png"])
         expect(page.locator(".toast span")).to_contain_text(sentence)
 

@@ -3,7 +3,6 @@
 import copy
 import hashlib
 import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -16,6 +15,7 @@ from gan.pipeline import AlbumCoverPipeline, latents_from_seeds
 from gan.studio import checks
 from gan.studio.address import LARGEST_LATENT, Address
 from gan.studio.checks import Refused
+from gan.studio.drawing import Drawing
 from gan.studio.files import cover_uri
 from gan.survey import Survey
 
@@ -60,8 +60,7 @@ class Model:
         self.survey = survey
         self.name = name
         self.revision = revision
-        # See `share_the_cpu`. Whoever asks first is served first: a lock would let some visitors wait for seconds.
-        self._two_at_a_time = ThreadPoolExecutor(2, "draw")
+        self._drawing = Drawing(pipeline)
         if spaces:
             # A Space with a lent GPU stops when no function asks for one; anywhere else this changes nothing.
             vars(self)["_draw_many"] = spaces.GPU(duration=10)(self._draw_many)
@@ -211,6 +210,8 @@ class Model:
 
     def draw(self, addresses: list[Address]) -> list[Image.Image]:
         """Return one cover for each of `addresses`, in one batch; they must have passed `check`."""
+        if len(addresses) == 1 and not _wanted(addresses):
+            return [self._drawing.cover(self.points_of(addresses))]
         return self.draw_with(self.pipeline, addresses)
 
     def draw_with(self, pipeline: AlbumCoverPipeline, addresses: list[Address]) -> list[Image.Image]:
@@ -219,8 +220,7 @@ class Model:
         for start in range(0, len(addresses), MOST_AT_ONCE):  # others come in between
             some = addresses[start : start + MOST_AT_ONCE]
             points, wanted = self.points_of(some), _wanted(some)
-            drawn = self._two_at_a_time.submit(_drawn, pipeline, points, batch_size=len(some), **wanted)
-            images += drawn.result()
+            images += self._drawing.run(_drawn, pipeline, points, batch_size=len(some), **wanted)
         return images
 
     def likely_kind(self, cover: Address) -> int:
@@ -242,7 +242,7 @@ class Model:
     def show(self, addresses: list[Address]) -> list[dict[str, str]]:
         """Draw covers, in one batch, as scripts take them: each `{"src": data address of a PNG, "address": query}`.
 
-        A cover that is shown large is drawn alone in its batch, so that its pixels are always the same.
+        A cover that is shown large is asked for alone, so that its pixels are always the same.
         """
         images = self.draw(addresses) if addresses else []
         pairs = zip(images, addresses, strict=True)

@@ -4,11 +4,12 @@ import ctypes
 import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from train.cli import LAUNCHED, UserError
 
@@ -20,6 +21,7 @@ except ImportError:  # Windows
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc's malloc.h
 LARGEST = 2**31 - 1
+SMALL = 100_000  # weights; 17,536 learn in `tiny`, a million in the next larger recipe, `r3gan-cpu`
 
 
 def keep_freed_memory() -> None:
@@ -49,14 +51,24 @@ def half_precision(device: torch.device, enabled: bool) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=enabled, cache_enabled=False)
 
 
-def cpu_threads() -> int:
-    """Return how many threads each process here should use: as OMP_NUM_THREADS says, else its share of the cores.
+def asked_threads() -> int | None:
+    """Return how many threads the user's OMP_NUM_THREADS says, None where it says none.
 
     A 1 there says nothing where a launcher has started the process: all of them set it when nobody else did.
     """
     asked = os.environ.get("OMP_NUM_THREADS", "")
     if asked.isdecimal() and (int(asked) > 1 or not {LAUNCHED, "LOCAL_WORLD_SIZE"} & os.environ.keys()):
         return max(1, int(asked))
+    return None
+
+
+def cpu_threads() -> int:
+    """Return how many threads each process here should use: as OMP_NUM_THREADS says, else its share of the cores."""
+    return asked_threads() or share_of_cores()
+
+
+def share_of_cores() -> int:
+    """Return how many of the cores that this machine or container may use each process here has, at least 1."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, round(min(cores, cpu_quota())) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
@@ -82,6 +94,19 @@ def use_whole_device(device: torch.device) -> None:
     if device.type == "cpu":
         torch.set_num_threads(cpu_threads())
         keep_freed_memory()
+
+
+def choose_threads(networks: Iterable[nn.Module]) -> None:
+    """Make a CPU train these networks with one thread where they are small, else with all its cores.
+
+    Several threads would wait for each other longer than they compute: `tiny` is quicker with one on a machine with
+    nothing else to do, and several times so beside other programs (`python -m train.benchmark speed --busy`). The
+    choice follows from the networks, not from a measurement, because each number of threads rounds in its own way.
+    """
+    weights = [weight for network in networks for weight in network.parameters()]
+    if weights[0].device.type == "cpu":
+        small = sum(weight.numel() for weight in weights) < SMALL and not asked_threads()
+        torch.set_num_threads(1 if small else cpu_threads())
 
 
 def device_name(device: torch.device) -> str:

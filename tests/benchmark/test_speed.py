@@ -99,14 +99,14 @@ def test_rounds_are_sums_of_laps():
 
 def test_busy_shows_how_threads_wait_alone_and_beside_others(monkeypatch, capsys):
     monkeypatch.setattr(speed, "LOAD", 1)
-    monkeypatch.setattr(speed, "WAYS", {"one thread": WAYS["one thread"]})  # each takes two programs
+    monkeypatch.setattr(speed, "WAYS", {"one thread": WAYS["one thread"]})  # each takes a program
 
     def run(command: list[str], env: dict[str, str], **_: bool) -> subprocess.CompletedProcess[str]:
         return programs.run(command, environment=env)  # or the others would compute while torch is imported
 
     monkeypatch.setattr(speed, "subprocess", SimpleNamespace(run=run, Popen=subprocess.Popen))
     monkeypatch.setattr(sys, "argv", ["train.benchmark", "speed", "--busy", "--steps", "1", "--config", "tiny"])
-    assert "spin a little" in benchmark.main()
+    assert "OMP_WAIT_POLICY choose" in benchmark.main()
     heading, *rows = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"covers/s +alone +beside [2-9]\d* others +slower", heading)
     assert [row.split("  ")[0] for row in rows] == ["tiny, one thread"]

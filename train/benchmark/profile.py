@@ -15,7 +15,7 @@ from torch.profiler import ProfilerActivity, profile, record_function
 from train.benchmark.speed import PICTURES
 from train.cli import UserError
 from train.covers import Covers
-from train.device import can_bf16, device_name, use_whole_device
+from train.device import can_bf16, choose_threads, device_name, use_whole_device
 from train.train_gan import loop
 from train.train_gan.data import Batches
 from train.train_gan.recipes import Recipe, load_recipe
@@ -74,6 +74,7 @@ def time_by_kind(recipe: Recipe, accelerator: Accelerator, bf16: bool, steps: in
     every = recipe.discriminator_steps  # whole rounds of the discriminator's steps and the generator's one
     recipe = dataclasses.replace(recipe, total_images=every * (steps + WARMING) * recipe.train_batch_size)
     trainer = Trainer(build(recipe, accelerator.device), recipe, accelerator, bf16)
+    choose_threads(trainer.gan.learning)
     pixels = Dataset.from_dict({"pixels": [os.urandom(3 * recipe.resolution**2) for _ in range(PICTURES)]})
     cuda = accelerator.device.type == "cuda"
     activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * cuda

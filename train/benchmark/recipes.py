@@ -24,7 +24,7 @@ from gan.augment import initial_probability
 from train.cli import UserError, check_output_dir
 from train.covers import Covers
 from train.covers_stream import StreamedCovers
-from train.device import can_bf16, device_name, use_whole_device
+from train.device import can_bf16, choose_threads, device_name, use_whole_device
 from train.metrics.evaluation import Evaluation
 from train.sheet import draw_sheet
 from train.train_gan.averages import Averages
@@ -98,6 +98,7 @@ def trained(text: str, recipe: Recipe, args: argparse.Namespace, accelerator: Ac
 
     def new_trainer(recipe: Recipe) -> Trainer:
         gan = build(recipe, device, genres)
+        choose_threads(gan.learning)
         gan.augmentation.probability = initial_probability(len(covers))
         return Trainer(gan, recipe, accelerator, bf16=can_bf16(device))
 

@@ -36,7 +36,7 @@ from gan.losses import LOSSES
 from train.benchmark.piles import draw_cover
 from train.cli import UserError
 from train.covers import Covers, to_float
-from train.device import can_bf16, cpu_threads, device_name, use_whole_device
+from train.device import can_bf16, choose_threads, device_name, share_of_cores, use_whole_device
 from train.train_gan import loop
 from train.train_gan.averages import Averages
 from train.train_gan.data import Batches
@@ -63,12 +63,14 @@ DRAWN = 16  # different pictures for the sprint's way
 FEW, MANY, ROW_SIDE = 5_000, 1_000_000, 32
 MATRIX = {"cpu": 2048, "cuda": 8192}  # side; large enough for the best
 LOAD = 4  # other programs on each core of a busy machine
-# How threads wait for each other's share of a convolution. The first is what libgomp does where nobody says anything.
+# How many threads there are, and how they wait for each other's share of a convolution.
+ALL = {"OMP_NUM_THREADS": str(share_of_cores())}
 WAYS = {
-    "all threads, spinning": {"GOMP_SPINCOUNT": "300000"},
-    "all threads, spinning a little": {},  # as gan says, see there
-    "all threads, asleep at once": {"OMP_WAIT_POLICY": "PASSIVE"},
+    "all threads, spinning": ALL | {"GOMP_SPINCOUNT": "300000"},  # as libgomp does where nobody says anything
+    "all threads, spinning a little": ALL,  # as gan says, see there
+    "all threads, asleep at once": ALL | {"OMP_WAIT_POLICY": "PASSIVE"},
     "one thread": {"OMP_NUM_THREADS": "1"},
+    "as the trainer does by itself": {},
 }
 
 
@@ -136,18 +138,14 @@ def busy(args: argparse.Namespace) -> str:
     """
     if sys.platform != "linux":
         raise UserError("--busy compares settings of Linux's OpenMP, libgomp; elsewhere there is another one")
-    others = LOAD * max(2, cpu_threads())
+    others = LOAD * max(2, share_of_cores())
     print(f"{'covers/s':<40}{'alone':>10}{f'beside {others} others':>20}{'slower':>10}")
     for config in args.config or ["tiny"]:
         load_recipe(config, {"train_batch_size": args.train_batch_size})  # a mistake is told at once
         for name, settings in WAYS.items():
-            alone = speed_in_a_process(config, args, settings)
-            with others_computing(others):
-                beside = speed_in_a_process(config, args, settings)
+            alone, beside = speeds_in_a_process(config, args, settings, others)
             print(f"{f'{config}, {name}':<40}{alone:>10.1f}{beside:>20.1f}{alone / beside:>9.1f}x", flush=True)
-    return (
-        f"medians of {args.steps} steps of the whole loop; these programs spin a little unless OMP_WAIT_POLICY is set"
-    )
+    return f"medians of {args.steps} steps of the whole loop; OMP_NUM_THREADS and OMP_WAIT_POLICY choose another way"
 
 
 @contextmanager
@@ -163,23 +161,31 @@ def others_computing(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
             process.wait()
 
 
-def speed_in_a_process(config: str, args: argparse.Namespace, settings: dict[str, str]) -> float:
-    """Return covers a second of a recipe's whole loop in a new process with these settings of OpenMP alone."""
+def speeds_in_a_process(
+    config: str, args: argparse.Namespace, settings: dict[str, str], others: int
+) -> tuple[float, float]:
+    """Return covers a second of a recipe's whole loop in a new process with these settings of OpenMP alone.
+
+    The first is measured as the machine is, the second beside so many other programs.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_", "KMP_"))}
     environment = kept | {"PYTHONPATH": str(Path(__file__).parents[2])} | settings
-    command = [sys.executable, "-m", "train.benchmark.speed", config, args.steps, args.train_batch_size or ""]
+    command = [sys.executable, "-m", "train.benchmark.speed", config, args.steps, args.train_batch_size or "", others]
     done = subprocess.run([*map(str, command)], env=environment, capture_output=True, text=True)
     if done.returncode:
         raise UserError(f"training failed: {(done.stderr.strip().splitlines() or [''])[-1]}", 1)
-    return float(done.stdout.split()[-1])
+    alone, beside = done.stdout.split()[-2:]
+    return float(alone), float(beside)
 
 
-def speed_of_this_process(config: str, steps: str, train_batch_size: str) -> float:
-    """Return covers a second of a recipe's whole loop, for `speed_in_a_process`."""
+def speeds_of_this_process(config: str, steps: str, train_batch_size: str, others: str) -> tuple[float, float]:
+    """Return covers a second of a recipe's whole loop alone and beside others, for `speeds_in_a_process`."""
     device = Accelerator(mixed_precision="no").device
     use_whole_device(device)
     recipe = load_recipe(config, {"train_batch_size": int(train_batch_size) if train_batch_size else None})
-    return paired_speeds(recipe, int(steps), can_bf16(device)).whole
+    alone = paired_speeds(recipe, int(steps), can_bf16(device)).whole
+    with others_computing(int(others)):
+        return alone, paired_speeds(recipe, int(steps), can_bf16(device)).whole
 
 
 def random_batch(trainer: Trainer) -> Batch:
@@ -242,6 +248,7 @@ def paired_speeds(recipe: Recipe, steps: int, bf16: bool) -> Timed:
     pixels = Dataset.from_dict({"pixels": [os.urandom(3 * recipe.resolution**2) for _ in range(PICTURES)]})
     covers = TimedCovers(pixels, recipe.resolution)
     trainer = Trainer(build(recipe, device), recipe, accelerator, bf16)
+    choose_threads(trainer.gan.learning)
     memory = peak_of_a_step(trainer) if device.type == "cuda" else 0
     without = dataclasses.replace(recipe, ema_sigma=[])
     bare = Trainer(build(without, device), without, accelerator, bf16)
@@ -473,4 +480,4 @@ def loader_seconds(count: int, size: int = 128, batches: int = 200) -> float:
 
 
 if __name__ == "__main__":
-    print(speed_of_this_process(*sys.argv[1:]))
+    print(*speeds_of_this_process(*sys.argv[1:]))

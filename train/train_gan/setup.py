@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from gan.augment import initial_probability
 from train.cli import UserError
 from train.covers import Covers
-from train.device import can_bf16, use_whole_device
+from train.device import can_bf16, choose_threads, use_whole_device
 from train.metrics.evaluation import EYE_SIDE, Evaluation
 from train.metrics.eyes import load_eyes
 from train.metrics.inception import features
@@ -110,6 +110,7 @@ def build_networks(
         genres = genres_to_learn(*source) if recipe.class_conditional else []
     make = build_painter if recipe.phases else build
     gan = make(recipe, accelerator.device, genres)
+    choose_threads(gan.learning)
     in_parts = args.gradient_accumulation_steps > 1
     if in_parts and accelerator.is_main_process and not equal_in_parts(*gan.learning):
         print(IN_PARTS, file=sys.stderr)

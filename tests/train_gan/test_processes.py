@@ -1,12 +1,15 @@
 """Several processes through the real launcher do what one does."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
+from gan.untrusted import LARGEST_METRICS
 from tests.helpers.runs import command, launch, launch_two, weights
+from tests.helpers.serving import free_port
 
 
 @pytest.mark.parametrize("config", ["tiny", "normalised"])
@@ -49,6 +52,31 @@ def test_begun_by_one_process_and_continued_by_two_it_is_nearly_the_same_run(
     }
     print(f"at most {max(farthest.values()):.1e} apart")
     assert 0 < max(farthest.values()) <= 1e-5, {key: gap for key, gap in farthest.items() if gap > 1e-5}
+
+
+@pytest.mark.parametrize(
+    ("mistake", "line"),
+    [
+        ("another recipe", "holds a run with seed 0, not 5"),
+        ("no Hub", "--push_to_hub: "),
+        ("hurt metrics", "metrics.jsonl"),
+    ],
+)
+def test_what_the_main_process_alone_refuses_both_end_with(
+    mistake: str, line: str, tiny_dataset: Path, straight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, more = shutil.copytree(straight, tmp_path / "run"), []
+    if mistake == "another recipe":
+        more = ["--seed", "5"]
+    elif mistake == "no Hub":
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{free_port()}")
+        more = ["--push_to_hub", "--hub_model_id", "somebody/covers"]
+    else:
+        (run / "metrics.jsonl").write_bytes(b" " * (LARGEST_METRICS + 1))
+    done = launch_two(command(tiny_dataset, run, *more, "--total_images", "1600"))
+    first, second = (said for said in done.stderr.splitlines() if "%|" not in said)  # the bar, where there is one
+    assert done.returncode == 2 and not done.stdout
+    assert first == second and first.startswith("train.train_gan: ") and line in first
 
 
 def test_processes_and_parts_of_a_batch_may_change_on_the_way(

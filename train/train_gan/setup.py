@@ -3,8 +3,6 @@
 import argparse
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -39,6 +37,7 @@ from train.train_gan.state import GAN, build
 from train.train_gan.steps import Trainer
 from train.train_gan.stop import Stop
 from train.train_gan.sync_batch_norm import equal_in_parts, synchronise
+from train.train_gan.together import one_goes_first, together
 from train.train_gan.trackers import start_tracker, tracker_options
 
 
@@ -63,21 +62,6 @@ def start(args: argparse.Namespace, recipe: Recipe) -> Accelerator:
     check_phases(args, recipe)
     use_whole_device(accelerator.device)
     return accelerator
-
-
-@contextmanager
-def one_goes_first(accelerator: Accelerator, is_first: bool) -> Iterator[None]:
-    """Let one process go first, and the others follow also where it fails: they fail as it does, each in its line.
-
-    Accelerate's own leaves them waiting for one that is gone, and the user with their tracebacks.
-    """
-    if not is_first:
-        accelerator.wait_for_everyone()
-    try:
-        yield
-    finally:
-        if is_first:
-            accelerator.wait_for_everyone()
 
 
 def open_start(args: argparse.Namespace, recipe: Recipe, accelerator: Accelerator) -> tuple[Start | None, Recipe]:
@@ -116,14 +100,15 @@ def build_networks(
         print(IN_PARTS, file=sys.stderr)
     before = RunFolder(args.output_dir).previous_config() if args.output_dir else {}
     grown_from = before.get("grown_from")  # a run that goes on needs the smaller one no more
-    if args.grow_from and not grown_from:
-        assert isinstance(gan, GAN)  # see check_phases
-        grown_from = grow(gan, args.grow_from)
-    if args.autoencoder and not before:
-        assert isinstance(gan, Painter)
-        take_autoencoder(gan, args.autoencoder)
-    taken = begin(gan, recipe, start) if start and start.pipeline else ""
-    freeze(gan.discriminator, args.freeze_discriminator)
+    with together(accelerator):
+        if args.grow_from and not grown_from:
+            assert isinstance(gan, GAN)  # see check_phases
+            grown_from = grow(gan, args.grow_from)
+        if args.autoencoder and not before:
+            assert isinstance(gan, Painter)
+            take_autoencoder(gan, args.autoencoder)
+        taken = begin(gan, recipe, start) if start and start.pipeline else ""
+        freeze(gan.discriminator, args.freeze_discriminator)
     if taken and accelerator.is_main_process:
         print(taken, file=sys.stderr)
     return gan, genres, grown_from
@@ -149,10 +134,11 @@ def open_run(
         UserError: anything that was asked for is not there, does not fit, or cannot be written.
     """
     gan, genres, grown_from = build_networks(args, recipe, accelerator, start)
-    frozen = load_features(recipe, accelerator.device)
     push = None
-    if args.push_to_hub and accelerator.is_main_process:  # first, because a large dataset takes hours to decode
-        push = Push(args.output_dir, args.hub_model_id, args.hub_private_repo, say)
+    with together(accelerator):
+        frozen = load_features(recipe, accelerator.device)
+        if args.push_to_hub and accelerator.is_main_process:  # first, because a large dataset takes hours to decode
+            push = Push(args.output_dir, args.hub_model_id, args.hub_private_repo, say)
     with one_goes_first(accelerator, accelerator.is_local_main_process):
         source = (args.dataset_name, recipe, args.streaming, args.dataset_config_name, args.label_column)
         covers, held_out = open_covers(*source)
@@ -180,13 +166,17 @@ def open_run(
         gradient_accumulation_steps=args.gradient_accumulation_steps,
         digest=covers.digest() if isinstance(covers, Covers) else None,
     )
-    if accelerator.is_main_process:
-        folder.open(config)
-        if grown_from and not before:
-            keep_sheets(args.grow_from, folder)
+    with together(accelerator):
+        if accelerator.is_main_process:
+            folder.open(config)
+            if grown_from and not before:
+                keep_sheets(args.grow_from, folder)
     images, seconds = restore(args, gan, folder, accelerator)
-    if accelerator.is_main_process and images < recipe.total_images:
-        folder.write_config(config)
+    begins = accelerator.is_main_process and images < recipe.total_images
+    with together(accelerator):
+        if begins:
+            folder.write_config(config)
+    if begins:
         measured = not (images or args.streaming or recipe.phases)  # of painters it was not
         if measured and (line := what_to_expect(len(covers), start is not None)):
             say(line)
@@ -206,29 +196,30 @@ def open_run(
         parts = args.gradient_accumulation_steps
         trainer = Trainer(gan, recipe, accelerator, bf16, parts, warm_up)
         batches = Batches(trainer, covers, held_out)
-    evaluation = None
-    if accelerator.is_main_process:
-        training = in_memory(covers)
-        eyes = load_eyes(accelerator.device) if recipe.resolution >= EYE_SIDE else None
-        evaluation = Evaluation(
-            training, held_out, features(args.inception, training, accelerator.device), accelerator.device, eyes=eyes
-        )
-    start_tracker(accelerator, args.output_dir, config.as_dict())
+    evaluation, device = None, accelerator.device
+    with together(accelerator):
+        if accelerator.is_main_process:
+            training = in_memory(covers)
+            eyes = load_eyes(device) if recipe.resolution >= EYE_SIDE else None
+            seen = features(args.inception, training, device)
+            evaluation = Evaluation(training, held_out, seen, device, eyes=eyes)
+        start_tracker(accelerator, args.output_dir, config.as_dict())
     stop = Stop(started_by)
-    return Run(
-        trainer,
-        batches,
-        folder,
-        Monitor(trainer, folder, images, seconds, stop),
-        Averages(gan.ema, recipe.ema_sigma),
-        stop,
-        evaluation,
-        args.evaluation_images or recipe.checkpointing_images,
-        push,
-        images,
-        draws_at_start=start is not None,
-        shares_discriminator=not args.no_discriminator,
-    )
+    with together(accelerator):  # what it cuts off of metrics.jsonl may be too large
+        return Run(
+            trainer,
+            batches,
+            folder,
+            Monitor(trainer, folder, images, seconds, stop),
+            Averages(gan.ema, recipe.ema_sigma),
+            stop,
+            evaluation,
+            args.evaluation_images or recipe.checkpointing_images,
+            push,
+            images,
+            draws_at_start=start is not None,
+            shares_discriminator=not args.no_discriminator,
+        )
 
 
 def restore(

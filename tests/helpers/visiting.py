@@ -16,6 +16,13 @@ PAINTED = """([i, j, across]) => {
   return [...canvas.getContext('2d').getImageData(at[0] - size / 4, at[1] - size / 4, size / 2, size / 2).data]
     .reduce((sum, value, n) => sum + value * (n % 97), 0);
 }"""
+# the middle of a tile as it is painted: its side in pixels, and their red, green, blue and opacity, row by row
+TILE = """([i, j, across]) => {
+  const canvas = document.querySelector('#crate canvas'), scale = canvas.width / canvas.clientWidth;
+  const size = Math.min(canvas.clientWidth, canvas.clientHeight) / across * scale, side = Math.floor(size / 2);
+  const [left, top] = [canvas.width / 2 + i * size, canvas.height / 2 + j * size].map(n => Math.round(n - side / 2));
+  return [side, [...canvas.getContext('2d').getImageData(left, top, side, side).data]];
+}"""
 CUT_OFF = """[...document.querySelectorAll('button, input, canvas, .sleeve img, .details')]
   .filter(element => element.offsetParent && !element.closest('.shelf'))  // a shelf is scrolled along
   .filter(element => element.getBoundingClientRect().right > innerWidth)

@@ -69,6 +69,17 @@ def test_copies_that_are_kept_are_on_one_side(tmp_path):
     assert len(json.loads((tmp_path / "out" / "report.json").read_text())["clusters"]) == 30
 
 
+def test_the_first_bytes_of_its_hash_say_on_which_side_a_cover_is(tmp_path):
+    pile = {f"{seed}.png": encode(draw_cover(seed, 80), "PNG") for seed in range(30)}
+    options = ("--resolution", SIDE, "--validation_fraction", 0.4)
+    assert program(write_files(tmp_path / "pile", pile), "--output_dir", tmp_path / "out", *options)[0] == 0
+    train, validation = (
+        [int(digest[:8], 16) / 2**32 for digest in rows_of(tmp_path / "out", split)["sha256"]]
+        for split in ("train", "validation")
+    )
+    assert max(validation) < 0.4 <= min(train) and len(train) + len(validation) == 30
+
+
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
 def test_a_picture_becomes_a_square_as_asked(tmp_path, fit):
     cover = draw_cover(5, 160)

@@ -1,10 +1,13 @@
 """What the page's tests share that need no browser."""
 
+import tempfile
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
+import gradio_client.client
 import httpx
 import pytest
 
@@ -13,6 +16,17 @@ from gan.pipeline import AlbumCoverPipeline
 from gan.studio import build_page
 from gan.studio.model import Model
 from tests.helpers.serving import launched
+
+
+@pytest.fixture(scope="session", autouse=True)
+def empty_folders_of_the_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep Gradio's client from leaving a folder for each download, empty, in the system's folder for such."""
+    folder = str(tmp_path_factory.mktemp("client"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            gradio_client.client, "tempfile", SimpleNamespace(**vars(tempfile) | {"gettempdir": lambda: folder})
+        )
+        yield
 
 
 @pytest.fixture(scope="module")

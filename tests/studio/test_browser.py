@@ -5,6 +5,7 @@ import io
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -13,8 +14,8 @@ from playwright.sync_api import expect
 from gan import load_pipeline
 from gan.studio.files import cover_png
 from gan.studio.model import Model
-from gan.studio.tabs.crate import address_at
-from tests.helpers.visiting import CUT_OFF, NAMELESS, PAINTED, details, shown
+from gan.studio.tabs.crate import SIDE, address_at
+from tests.helpers.visiting import CUT_OFF, NAMELESS, PAINTED, TILE, details, shown
 
 
 DROP = """([bytes, name]) => {
@@ -168,6 +169,28 @@ def test_zooming_out_fills_the_plane_with_covers(visit):
     page.wait_for_function(
         f"places => new Set(places.map(([i, j]) => ({PAINTED})([i, j, 8]))).size === places.length", arg=places
     )
+
+
+def test_a_tile_shows_the_cover_of_its_seed(visit, model: Model):
+    page = visit("?seed=0")
+    details(page, "Seed 0, daring 1")
+    places = {(1, 0): 1, (0, 1): SIDE, (-1, 0): SIDE - 1, (0, -1): SIDE * (SIDE - 1), (1, -1): SIDE * (SIDE - 1) + 1}
+    page.wait_for_function(
+        f"places => new Set(places.map(([i, j]) => ({PAINTED})([i, j, 3]))).size === places.length",
+        arg=[list(place) for place in places],
+    )
+    page.wait_for_timeout(500)  # they appear by and by
+    covers = {seed: np.asarray(middle_of(model.cover(seed, 1.0)), float) for seed in places.values()}
+    for (i, j), seed in places.items():
+        side, values = page.evaluate(TILE, [i, j, 3])
+        painted = Image.fromarray(np.array(values, np.uint8).reshape(side, side, 4)).convert("RGB").resize((8, 8))
+        gaps = {other: np.abs(np.asarray(painted, float) - cover).mean() for other, cover in covers.items()}
+        assert min(gaps, key=gaps.get) == seed and gaps[seed] < min(gaps[other] for other in gaps if other != seed) / 2
+
+
+def middle_of(cover: Image.Image) -> Image.Image:
+    quarter = cover.width / 4
+    return cover.convert("RGB").resize((8, 8), box=(quarter, quarter, 3 * quarter, 3 * quarter))
 
 
 def test_drifting_and_who_wants_no_motion(visit):

@@ -74,7 +74,7 @@ def test_what_the_main_process_alone_refuses_both_end_with(
     else:
         (run / "metrics.jsonl").write_bytes(b" " * (LARGEST_METRICS + 1))
     done = launch_two(command(tiny_dataset, run, *more, "--total_images", "1600"))
-    first, second = (said for said in done.stderr.splitlines() if "%|" not in said)  # the bar, where there is one
+    first, second = (said for said in done.stderr.splitlines() if said and "%|" not in said)  # which is the bar
     assert done.returncode == 2 and not done.stdout
     assert first == second and first.startswith("train.train_gan: ") and line in first
 

@@ -57,7 +57,7 @@ def read_share(rank: int | None, world_size: int | None, environment: Mapping[st
     if None in numbers:
         raise UserError("--rank and --world_size go together")
     if not all(str(number).isdecimal() for number in numbers):
-        raise UserError(f"{place}: must be whole numbers, not {numbers[0]} and {numbers[1]}")
+        raise UserError(f"{place}: must be whole numbers from 0 on, not {numbers[0]} and {numbers[1]}")
     share = Share(*map(int, numbers))
     if not (1 <= share.world_size <= LARGEST_WORLD and share.rank < share.world_size):
         raise UserError(f"{place}: {share.rank} of {share.world_size} is impossible; ranks count from 0")

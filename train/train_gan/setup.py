@@ -205,21 +205,26 @@ def open_run(
             evaluation = Evaluation(training, held_out, seen, device, eyes=eyes)
         start_tracker(accelerator, args.output_dir, config.as_dict())
     stop = Stop(started_by)
+    monitor = Monitor(trainer, folder, images, seconds, stop)
     with together(accelerator):  # what it cuts off of metrics.jsonl may be too large
-        return Run(
-            trainer,
-            batches,
-            folder,
-            Monitor(trainer, folder, images, seconds, stop),
-            Averages(gan.ema, recipe.ema_sigma),
-            stop,
-            evaluation,
-            args.evaluation_images or recipe.checkpointing_images,
-            push,
-            images,
-            draws_at_start=start is not None,
-            shares_discriminator=not args.no_discriminator,
-        )
+        try:
+            return Run(
+                trainer,
+                batches,
+                folder,
+                monitor,
+                Averages(gan.ema, recipe.ema_sigma),
+                stop,
+                evaluation,
+                args.evaluation_images or recipe.checkpointing_images,
+                push,
+                images,
+                draws_at_start=start is not None,
+                shares_discriminator=not args.no_discriminator,
+            )
+        except UserError:
+            monitor.bar.close()  # so that the refusal has a line of its own
+            raise
 
 
 def restore(

@@ -20,7 +20,7 @@ from gan.run_page.server import run_page
 from gan.studio.api import add_endpoints
 from gan.studio.locale import I18N
 from gan.studio.model import Model
-from gan.studio.shell.controls import LIVE, STUDIO, part, source, text
+from gan.studio.shell.controls import LIVE, STUDIO, TABS, part, source, text
 from gan.studio.shell.door import RUN
 from gan.studio.shell.front import Front
 from gan.studio.shell.housekeeping import housekeeping
@@ -78,7 +78,7 @@ def launch_options(runs: Runs | None = None) -> dict[str, Any]:
             button_primary_background_fill_hover_dark="*primary_600",
         ),
         "css_paths": STUDIO / "shell/style.css",
-        "head": f"<script>window.SPACE = {json.dumps(SPACE)};\n"
+        "head": f"<script>window.SPACE = {json.dumps(SPACE)}; window.TABS = {json.dumps(TABS)};\n"
         f"{source('shell/page.js')}{source('shell/queue.js')}</script>",
         "favicon_path": STUDIO / "shell/record.svg",
         "footer_links": ["api"],

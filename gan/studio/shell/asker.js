@@ -42,6 +42,15 @@ async function reached(question) {
   }
 }
 
+// Does what hides or shows buttons. Where the one with the focus is hidden, another of its row has it then, or of its part.
+function keepingFocus(act) {
+  const focused = document.activeElement, here = element.contains(focused);
+  act();
+  if (!here || focused.checkVisibility()) return;
+  const seen = within => [...within.querySelectorAll('button, input')].find(other => other.checkVisibility());
+  (seen(focused.parentElement) ?? seen(element))?.focus({preventScroll: true});
+}
+
 // A row of covers to choose from; `covers` are {address, src, name}, `chosen` the address that is.
 function covers(row, covers, chosen, choose, none) {
   const buttons = covers.map(({address, src, name}) => {

@@ -11,7 +11,7 @@ from gan.studio import checks
 
 
 STUDIO = Path(__file__).parent.parent
-SLEEVE = "<!-- sleeve -->"
+TABS = ("crate", "breed", "walk", "finish", "yours", "learn")  # in the order in which they stand on the page
 # Answered at once, without a place in the queue; while one is under way only the newest of the others is kept. Values
 # come as the browser sent them (`preprocess=False`), the handlers check them.
 LIVE = {
@@ -29,8 +29,15 @@ def source(name: str) -> str:
 
 
 def template(name: str) -> str:
-    """Return a template of the page; where it says `<!-- sleeve -->`, one cover is shown large (shell/sleeve.html)."""
-    return source(name).replace(SLEEVE, source("shell/sleeve.html"))
+    """Return a template of the page.
+
+    Where it says `<!-- sleeve -->` one cover is shown large (shell/sleeve.html), where it says `<!-- actions -->` is what
+    can be done with that cover (shell/actions.html).
+    """
+    whole = source(name)
+    for part_of_it in ("sleeve", "actions"):
+        whole = whole.replace(f"<!-- {part_of_it} -->", source(f"shell/{part_of_it}.html"))
+    return whole
 
 
 def part(
@@ -57,7 +64,7 @@ def part(
 
 
 def tab(name: str) -> gr.Column:
-    """Build what a tab holds, within `with`; shell/tabs.html has its button and shell/style.css shows it."""
+    """Build what a tab of `TABS` holds, within `with`; shell/tabs.js makes its button and shell/page.js shows it."""
     return gr.Column(elem_id=f"panel-{name}")
 
 

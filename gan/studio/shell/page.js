@@ -8,6 +8,12 @@ window.word = (key, values = {}) => {
   return (all[language][key] ?? all.en[key] ?? key).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 };
 
+// Makes a button deaf for a while, or until there is something to do. One that is `disabled` would lose the focus.
+window.dim = (button, on = true) => button.setAttribute("aria-disabled", on);
+document.addEventListener("click", event => {
+  if (event.target.closest?.('[aria-disabled="true"]')) event.stopImmediatePropagation(), event.preventDefault();
+}, true);
+
 // A number as the visitor's language writes it.
 window.inDigits = (number, digits) => Number(number).toLocaleString(document.documentElement.lang, digits === undefined
   ? {} : {minimumFractionDigits: digits, maximumFractionDigits: digits});
@@ -93,7 +99,6 @@ window.listen = (name, act) => {
 // It is in the address bar and in the browser's history, so that a reload, Back and a link find it again.
 // `place.more` are words that the address has while their tab is open, `place.kept` is for the history alone.
 
-const TABS = ["crate", "breed", "walk", "finish", "yours", "learn"];
 const COVER = ["seed", "latents", "truncation", "genre", "kind", "colours", "model", "revision", "weights"];
 const MORE = {crate: ["find"], breed: ["line"], walk: ["film", "to", "frames", "speed", "compare"], finish: ["artist", "title", "layout", "font", "ink", "position"], learn: ["learn", "talk"]};
 const ownerOf = key => key.startsWith("learn-") ? "learn" : Object.keys(MORE).find(tab => MORE[tab].includes(key));
@@ -127,12 +132,15 @@ window.move = (change, {by = "", instead = false} = {}) => {
 };
 
 function arrive() {
-  document.documentElement.dataset.tab = place.tab;
+  showPanel();
   say("place", place);
 }
 
 addEventListener("popstate", event => { window.place = event.state?.place ?? readPlace(); arrive(); });
-document.documentElement.dataset.tab = place.tab;
+
+const seen = document.head.appendChild(document.createElement("style"));  // of the panels only one is
+function showPanel() { seen.textContent = `.gradio-container #panel-${place.tab} { display: flex !important; }`; }
+showPanel();
 
 // Several covers in few letters, for the address: their seeds or latents, all of the generator that drew `like`.
 window.pack = queries => queries.map(query => {
@@ -162,8 +170,13 @@ ready(() => {
   toast.setAttribute("role", "alert");
   toast.append(sentence, does, close);
   document.body.append(toast);
-  let timer, act;
-  const hide = () => toast.classList.remove("shown");
+  let timer, act, from;  // from where the focus came to the toast; there it goes back
+  toast.addEventListener("focusin", event => { if (!toast.contains(event.relatedTarget)) from = event.relatedTarget; });
+  const hide = () => {
+    if (toast.contains(document.activeElement)) from?.isConnected ? from.focus({preventScroll: true}) : document.querySelector('[role="tab"][tabindex="0"]').focus({preventScroll: true});
+    toast.classList.remove("shown");
+  };
+  const fade = () => { toast.matches(":focus-within, :hover") ? timer = setTimeout(fade, 1000) : hide(); };
   close.onclick = hide;
   does.onclick = () => { hide(); act(); };
   for (const kind of ["complain", "tell"]) document.addEventListener(kind, event => {
@@ -177,7 +190,7 @@ ready(() => {
     toast.hidden = false;
     toast.classList.add("shown");
     clearTimeout(timer);
-    if (!stays) timer = setTimeout(hide, act ? 12000 : 7000);
+    if (!stays) timer = setTimeout(fade, act ? 20000 : 7000);
   });
 
   // a link to a cover goes to the clipboard where the browser lets it; the address bar has the cover in any case

@@ -32,7 +32,7 @@ document.addEventListener('drop', async event => {
 let saving = false;
 const busy = on => {
   saving = on;
-  for (const button of document.querySelectorAll('[data-file]')) button.disabled = on;
+  for (const button of document.querySelectorAll('[data-file]')) dim(button, on);
 };
 document.addEventListener('click', event => {
   const button = event.target.closest('[data-file]'), address = button?.closest('[data-address]')?.dataset.address;
@@ -48,14 +48,16 @@ document.addEventListener('saved', event => {
   make('a', {href: event.detail.file, download: event.detail.name}).click();
   say('tell', word('saved', {name: event.detail.name}));
 });
-// An error of the server's comes as one of Gradio's own messages, not to this script. That the server is lost Gradio says
-// in English alone; it asks until it is back, and then loads the page anew, which finds its place again.
-let lost = false;
+// An error of the server's comes as one of Gradio's own messages, not to a script: whoever waits for an answer is told by
+// `failed`. That the server is lost Gradio says in English alone; it asks until it is back, and then loads the page anew, which finds its place again.
+let lost = false, told = null;
+document.addEventListener('failed', () => { if (saving) busy(false); });
 new MutationObserver(() => {
   const message = document.querySelector('.toast-body.error');
-  if (saving && message) busy(false);
   const was = lost;
   lost = Boolean(message?.textContent.includes('Connection to the server was lost'));
+  if (message && (lost || message !== told)) say('failed');
+  told = message;
   if (lost) message.hidden = true;
   if (lost && !was) say('complain', {text: word('no-answer'), stays: true});
 }).observe(document.body, {childList: true, subtree: true});

@@ -100,7 +100,8 @@ function show() {
   element.querySelector('.hint').hidden = shelved.length > 0;
   for (const way of element.querySelectorAll('.full')) way.hidden = !shelved.length;
   list.replaceChildren(...shelved.map(card));
-  if (focused >= 0) list.children[Math.min(focused, shelved.length - 1)]?.querySelector(`.${kind || 'open'}`)?.focus({preventScroll: true});
+  if (focused >= 0 && !shelved.length) element.querySelector('.import').focus({preventScroll: true});
+  else if (focused >= 0) list.children[Math.min(focused, shelved.length - 1)]?.querySelector(`.${kind || 'open'}`)?.focus({preventScroll: true});
   mark();
   draw();
 }

@@ -1,12 +1,18 @@
-// The row of tabs. Which one is open is part of the place (page.js); style.css shows its panel.
-const tabs = [...element.querySelectorAll('[role=tab]')];
+// The row of tabs. Which one is open is part of the place (page.js), which shows its panel.
 const nameOfTab = tab => tab.id.slice('tab-'.length);
+const tabs = TABS.map(name => {
+  const tab = make('button', {type: 'button', id: `tab-${name}`, textContent: word(name)});
+  tab.setAttribute('role', 'tab');
+  tab.setAttribute('aria-controls', `panel-${name}`);
+  return tab;
+});
+element.querySelector('[role=tablist]').append(...tabs);
 
 function show() {
-  const names = tabs.map(nameOfTab), open = names.includes(place.tab) ? place.tab : 'crate';
-  document.documentElement.dataset.tab = open;
+  const left = document.activeElement?.closest('[id^=panel-]');
   for (const tab of tabs) {
-    const selected = nameOfTab(tab) === open;
+    const selected = nameOfTab(tab) === place.tab;
+    if (selected && left && left.id !== `panel-${place.tab}`) tab.focus();  // what was pressed is no longer seen
     tab.setAttribute('aria-selected', selected);
     tab.tabIndex = selected ? 0 : -1;
     if (selected) tab.parentElement.scrollTo({left: tab.offsetLeft - (tab.parentElement.clientWidth - tab.offsetWidth) / 2});

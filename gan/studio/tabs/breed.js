@@ -52,7 +52,7 @@ function putInStand(cover) {
   portraits.set(cover.address, cover.src);
   putInSleeve(stand, cover, titled(cover.address));
   stand.dataset.parents = (parentsOf.get(cover.address) ?? []).join(' ');
-  $('.undo').disabled = !past.length;
+  dim($('.undo'), !past.length);
 }
 
 function titled(address) {
@@ -189,7 +189,7 @@ function showFaders() {
   if (!$('.faders').childElementCount) $('.faders').append(...still().map((_, n) => fader(n)));
   $('.faders').querySelectorAll('input').forEach((input, n) => {
     input.value = current.amounts[n];
-    input.closest('.fader').querySelector('.middle').disabled = !current.amounts[n];
+    dim(input.closest('.fader').querySelector('.middle'), !current.amounts[n]);
   });
 }
 
@@ -208,7 +208,7 @@ function fader(n) {
   const moved = () => {
     take(n);
     current.amounts = current.amounts.map((amount, other) => other === n ? Number(input.value) : amount);
-    middle.disabled = !current.amounts[n];
+    dim(middle, !current.amounts[n]);
     fade(false);
   };
   const settled = () => { letGo(); fade(true); };
@@ -216,7 +216,7 @@ function fader(n) {
   input.addEventListener('change', settled);
   const middle = make('button', {type: 'button', className: 'middle', textContent: '○', title: word('fader-middle')});
   middle.setAttribute('aria-label', `${name}: ${word('fader-middle')}`);
-  middle.onclick = () => { input.value = 0; moved(); settled(); };
+  middle.onclick = () => { input.value = 0; input.focus({preventScroll: true}); moved(); settled(); };  // it hides itself
   const head = make('span', {className: 'name'}), between = make('span', {className: 'between'});
   head.append(make('span', {className: 'called', textContent: low ? `${low} – ${high}` : name}), middle);
   between.append(head, input);
@@ -254,7 +254,9 @@ async function showFamily() {
     button.onclick = () => { if (address !== current.address) mate = null, go(address); };
     inner.append(button);
   }
+  const focused = tree.firstElementChild?.contains(document.activeElement);
   tree.replaceChildren(inner);
+  if (focused) inner.querySelector('[aria-current=true]').focus({preventScroll: true});
   tree.scrollLeft = tree.scrollWidth;
 }
 

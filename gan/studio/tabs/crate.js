@@ -122,8 +122,8 @@ function drift(on) {
 
 function zoom(to) {
   across = Math.min(8, Math.max(2, to));
-  $('#in').disabled = across === 2;
-  $('#out').disabled = across === 8;
+  dim($('#in'), across === 2);
+  dim($('#out'), across === 8);
   dirty = true;
   ask();
 }

@@ -105,7 +105,7 @@ element.addEventListener('click', event => {
 });
 function busy(on, button) {
   saving = on;
-  element.querySelectorAll('[data-save]').forEach(other => { other.disabled = on; });
+  element.querySelectorAll('[data-save]').forEach(other => { dim(other, on); });
   if (on) $('.details').textContent = word(['mp4', 'webp'].includes(button.dataset.save) ? 'looping' : 'printing');
 }
 document.addEventListener('press', event => {
@@ -115,14 +115,12 @@ document.addEventListener('press', event => {
   make('a', {href: event.detail.file, download: event.detail.name}).click();
   $('.details').textContent = word('printed', {name: event.detail.name, n: inDigits(event.detail.megabytes, 1)});
 });
-// an error of the server's comes as one of Gradio's own messages, not to this script
-new MutationObserver(() => {
-  if (!saving || !document.querySelector('.toast-body.error')) return;
+document.addEventListener('failed', () => {
+  if (!saving) return;
   busy(false);
   $('.details').textContent = '';
   preview();
-})
-  .observe(document.body, {childList: true, subtree: true});
+});
 
 showLayouts(props.layouts.map(name => [name, '']));
 showWhich();

@@ -43,14 +43,14 @@ function tick(now) {
 }
 
 $('.draw').addEventListener('click', async event => {
-  event.target.disabled = true;
+  dim(event.currentTarget);
   const answer = await reached(server.show(''));
-  event.target.disabled = false;
+  dim($('.draw'), false);
   if (!answer.frames?.length) return;
   frames = answer.frames;
   scrub.max = frames.length - 1;
   $('.film').hidden = false;
-  event.target.parentElement.hidden = true;
+  $('.draw').parentElement.hidden = true;
   at = matchMedia('(prefers-reduced-motion: reduce)').matches ? frames.length - 1 : 0;
   setPlaying(at === 0);
   show();

@@ -5,8 +5,10 @@ let frames = [], address = '', at = 0, playing = false, working = false, film = 
 
 function busy(on) {
   working = on;
-  for (const [part, seen] of [[bar, on], [$('.stop'), on], [$('.draw'), !on]]) part.hidden = !seen;
-  for (const save of saves) save.hidden = on || !frames.length;
+  keepingFocus(() => {
+    for (const [part, seen] of [[bar, on], [$('.stop'), on], [$('.draw'), !on]]) part.hidden = !seen;
+    for (const save of saves) save.hidden = on || !frames.length;
+  });
 }
 
 function draw() {
@@ -83,9 +85,7 @@ document.addEventListener('snapshots', event => {
   setPlaying(at === 0);
   show();
 });
-// an error of the server's comes as one of Gradio's own messages, not to this script
-new MutationObserver(() => { if (working && document.querySelector('.toast-body.error')) failed(); })
-  .observe(document.body, {childList: true, subtree: true});
+document.addEventListener('failed', () => { if (working) failed(); });
 
 $('.draw').addEventListener('click', draw);
 $('.stop').addEventListener('click', stop);

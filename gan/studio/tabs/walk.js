@@ -113,12 +113,10 @@ document.addEventListener('reel', async event => {
 let saving = false;
 function busy(on) {
   saving = on;
-  element.querySelectorAll('[data-save]').forEach(button => { button.disabled = on; });
+  element.querySelectorAll('[data-save]').forEach(button => { dim(button, on); });
   element.querySelector('.saving').textContent = on ? word('looping') : '';
 }
-// an error of the server's comes as one of Gradio's own messages, not to this script
-new MutationObserver(() => { if (saving && document.querySelector('.toast-body.error')) busy(false); })
-  .observe(document.body, {childList: true, subtree: true});
+document.addEventListener('failed', () => { if (saving) busy(false); });
 
 play.addEventListener('click', () => setPlaying(!playing));
 scrub.addEventListener('input', () => { setPlaying(false); at = Number(scrub.value); paint(); describe(); });

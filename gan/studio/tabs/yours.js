@@ -48,9 +48,11 @@ function show(on, progress) {
   searching = on;
   bar.value = progress;
   bar.hidden = !on;
-  $('.stop').hidden = !on;
-  $('.search').hidden = on || !file;
-  element.querySelectorAll('[data-send], [data-file]').forEach(button => { button.hidden = on || !stand.dataset.address; });
+  keepingFocus(() => {
+    $('.stop').hidden = !on;
+    $('.search').hidden = on || !file;
+    element.querySelectorAll('[data-send], [data-file]').forEach(button => { button.hidden = on || !stand.dataset.address; });
+  });
 }
 
 function stop() {
@@ -113,13 +115,12 @@ document.addEventListener('found', event => {
   show(!finished, finished ? 0 : found.progress);
   if (finished) done();
 });
-// an error of the server's comes as one of Gradio's own messages, not to this script
-new MutationObserver(() => {
-  if (!running || !document.querySelector('.toast-body.error')) return;
+document.addEventListener('failed', () => {
+  if (!running) return;
   const seen = !ended;
   over();
   if (seen) show(false, 0), state.textContent = word('found-here');
-}).observe(document.body, {childList: true, subtree: true});
+});
 
 input.addEventListener('change', () => { take(input.files[0]); input.value = ''; });
 for (const kind of ['dragover', 'dragleave', 'drop']) drop.addEventListener(kind, event => {

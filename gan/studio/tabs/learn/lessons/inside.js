@@ -42,7 +42,7 @@ export default {
           el('div', {class: 'channels'}, ...told.tiles.map((src, n) => el('button', {type: 'button', 'data-channel': n, 'aria-pressed': muted.has(n), 'aria-label': t('channel-n', {n: n + 1}), onclick: () => toggle(n)}, el('img', {src, alt: ''})))));
         shown.querySelector(`[data-channel="${focused}"]`)?.focus();
         note.replaceChildren(el('span', {}, t('map', {size: told.size, of: told.of, shown: told.tiles.length})), el('span', {'data-number': 'changed'}, `${t('changed')} `, el('b', {}, String(told.changed))),
-          muted.size ? el('button', {type: 'button', class: 'quiet', onclick: () => change({muted: ''})}, t('unmute')) : '');
+          muted.size ? el('button', {type: 'button', class: 'quiet', onclick: () => { change({muted: ''}); shown.querySelector('[data-channel]').focus({preventScroll: true}); }}, t('unmute')) : '');
       },
       truncation(told) {
         shown.replaceChildren(el('div', {class: 'eight'}, ...told.covers.map((src, n) => cover(src, t('seed-n', {n: state.seed + n})))));

@@ -81,6 +81,7 @@ export async function start(root, {base, server, props, language, words: coming,
     const stage = el('div', {class: `stage ${name}`}), number = lessons.indexOf(name);
     const steps = text.steps.map(({say}, n) => el('li', {}, el('p', {html: say}),
       Object.keys(lesson.steps[n] ?? {}).length ? el('button', {type: 'button', class: 'quiet', onclick: () => goTo(n, true)}, ui('show-me')) : ''));
+    const here = page_.contains(document.activeElement);
     page_.replaceChildren(
       el('header', {}, el('h2', {tabindex: '-1'}, text.title), el('p', {class: 'lead', html: text.lead})),
       el('div', {class: 'board'}, stage, el('section', {class: 'said'},
@@ -95,6 +96,7 @@ export async function start(root, {base, server, props, language, words: coming,
     const tools = {cover: page.cover ?? (() => null), t, server: asked, props, change, copy, link, base, calm: () => calm.matches, talking: () => talk !== null, complain: page.complain};
     figure = lesson.open(stage, tools, state);
     figure.show(state);
+    if (here) page_.querySelector('h2').focus({preventScroll: true});  // "Next" is gone
     mark();
     remember(how);
     performance.mark(`lesson-${name}`);

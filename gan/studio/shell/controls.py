@@ -31,7 +31,7 @@ def source(name: str) -> str:
 def template(name: str) -> str:
     """Return a template of the page.
 
-    Where it says `<!-- sleeve -->` one cover is shown large (shell/sleeve.html), where it says `<!-- actions -->` is what
+    Where it says `<!-- sleeve -->` one cover is shown large (shell/sleeve.html), where `<!-- actions -->` is what
     can be done with that cover (shell/actions.html).
     """
     whole = source(name)

@@ -176,7 +176,7 @@ ready(() => {
     if (toast.contains(document.activeElement)) from?.isConnected ? from.focus({preventScroll: true}) : document.querySelector('[role="tab"][tabindex="0"]').focus({preventScroll: true});
     toast.classList.remove("shown");
   };
-  const fade = () => { toast.matches(":focus-within, :hover") ? timer = setTimeout(fade, 1000) : hide(); };
+  const fade = () => { toast.matches(":focus-within") ? timer = setTimeout(fade, 1000) : hide(); };
   close.onclick = hide;
   does.onclick = () => { hide(); act(); };
   for (const kind of ["complain", "tell"]) document.addEventListener(kind, event => {

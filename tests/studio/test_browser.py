@@ -316,9 +316,12 @@ def test_on_a_telephone(visit):
     assert plane["y"] + plane["height"] - cover["y"] < 650
 
 
-def test_a_swipe_up_scrolls_past_the_crate(visit, context):
-    page = visit("?seed=4", width=390, height=844)
+@pytest.mark.parametrize(("width", "height"), ((390, 844), (844, 390)))
+def test_a_swipe_up_scrolls_past_the_crate(visit, context, width: int, height: int):
+    page = visit("?seed=4", width=width, height=height)
     details(page, "Seed 4, daring 1")
+    page.locator("#crate canvas").scroll_into_view_if_needed()
+    before = page.evaluate("scrollY")
     box = page.locator("#crate canvas").bounding_box()
     session, x, y = context.new_cdp_session(page), box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
@@ -329,7 +332,7 @@ def test_a_swipe_up_scrolls_past_the_crate(visit, context):
     for step in range(1, 13):
         touch("touchMove", (x, y - 10 * step))
     touch("touchEnd")
-    page.wait_for_function("scrollY > 50")
+    page.wait_for_function("before => scrollY > before + 50", arg=before)
     details(page, "Seed 4, daring 1")
 
 

@@ -93,6 +93,7 @@ def test_in_german_numbers_and_the_foot_are_german(browser, address: str) -> Non
     expect(page.locator("[data-number=js] b")).to_have_text("0,693", timeout=WAIT)
     foot = page.locator("footer:not(.colophon)")  # Gradio's own
     expect(foot).to_contain_text("API")
+    expect(foot).to_have_attribute("aria-label", "Für Programme")  # which only a screen reader says
     expect(foot).not_to_contain_text("Use via")
     page.context.close()
 

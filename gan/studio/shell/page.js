@@ -131,6 +131,11 @@ window.move = (change, {by = "", instead = false} = {}) => {
   arrive();
 };
 
+// Gradio names its foot in English alone, for screen readers.
+document.addEventListener("place", () => {
+  document.querySelector('footer[aria-label^="Gradio"]')?.setAttribute("aria-label", word("foot"));
+});
+
 function arrive() {
   showPanel();
   say("place", place);

@@ -227,6 +227,7 @@ def test_the_game_has_frames_enough_to_be_a_film(visit):
             page.get_by_label(box).check()
             page.click("[data-do=play]")
             page.wait_for_timeout(3000)
+        expect(page.locator("[data-number=fps] b")).not_to_have_text("–", timeout=WAIT)  # counted
         frames = page.locator("[data-number=fps] b").inner_text()
         print(f"{kind}: {frames} frames a second")
         assert int(frames) >= 5

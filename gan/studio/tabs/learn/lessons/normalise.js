@@ -67,7 +67,8 @@ export default {
       pen.fillStyle = look.quiet;
       pen.font = '12px ui-sans-serif, system-ui, sans-serif';
       pen.textAlign = 'center';
-      for (const value of [-Math.round(most * 0.8), -1, 0, 1, Math.round(most * 0.8)]) pen.fillText(digits(value), (value / most + 1) / 2 * width, height - 5);
+      const far = Math.round(most * 0.8), one = width / most / 2 > 24 ? [-1, 1] : [];  // where it does not touch the 0
+      for (const value of [-far, 0, ...one, far]) pen.fillText(digits(value), (value / most + 1) / 2 * width, height - 5);
     }
 
     return {show(next) { state = next; for (const [name, dial] of Object.entries(dials)) dial.set(state[name]); refresh(); }};

@@ -63,6 +63,7 @@ DISCRIMINATORS = {
     "student": (LatentFeatures,),
     "patch_critic": (PatchDiscriminator,),
 }
+LARGE_WEIGHT, LARGEST_WEIGHT = 1e3, 1e9  # of a number; what was trained has none above 100, but for its statistics
 PARTS = (GENERATOR, ENCODER, *DISCRIMINATORS)
 
 
@@ -234,7 +235,8 @@ def load_pipeline(folder_or_id: str | Path | None = None, revision: str | None =
         The pipeline on the CPU, in evaluation mode, in float32.
 
     Raises:
-        PipelineError: nothing is there, it is no pipeline of ours, or its weights are missing, strange or not finite.
+        PipelineError: nothing is there, it is no pipeline of ours, or its weights are missing, strange, or numbers
+        that draw no picture.
     """
     name, folder = str(folder_or_id or PRETRAINED), find_pipeline(folder_or_id, revision)
     return _read_whole(folder, name, _read_pipeline)
@@ -283,7 +285,27 @@ def _read_pipeline(folder: Path, name: str) -> AlbumCoverPipeline:
             f"{name}: its encoder makes {made} numbers of each part of a cover, "
             f"and its generator paints from {channels or 'no such numbers'}"
         )
-    return AlbumCoverPipeline(generator, encoder)
+    pipeline = AlbumCoverPipeline(generator, encoder)
+    _check_first_cover(pipeline, name)
+    return pipeline
+
+
+def _check_first_cover(pipeline: AlbumCoverPipeline, name: str) -> None:
+    """Raise PipelineError where the cover of seed 0 is no picture, because of weights that no training gives.
+
+    What a network draws before it has learned anything, grey or noise, is a picture.
+    """
+    try:
+        latents, asked = pipeline.prepare_latents(0), pipeline.prepare_conditions(1)
+        with torch.no_grad():
+            cover = pipeline.synthesis(latents, **asked)
+            encoded = pipeline.encode(cover.clamp(-1, 1)) if pipeline.encoder else latents
+    except Exception as error:
+        raise PipelineError(f"{name}: cannot draw a cover: {first_line(error, lines=2)}") from error
+    if not torch.isfinite(cover).all() or not torch.isfinite(encoded).all():
+        raise PipelineError(f"{name}: its weights are too large: the first cover holds numbers that are not finite")
+    if cover.abs().min() >= 1 and any(weight.abs().max() > LARGE_WEIGHT for weight in pipeline.synthesis.parameters()):
+        raise PipelineError(f"{name}: its weights are too large: the first cover is black, white and nothing between")
 
 
 def _read_discriminators(folder: Path, name: str) -> dict[str, torch.nn.Module]:
@@ -324,8 +346,9 @@ def _read_network(folder: Path, part: str, network: type[torch.nn.Module], name:
         what = "generator" if part == GENERATOR else part
         raise PipelineError(f"{name}: cannot load the {what}: {first_line(error, lines=2)}") from error
     for key, value in made.state_dict().items():
-        if value.is_floating_point() and not torch.isfinite(value).all():
-            raise PipelineError(f"{name}: the weight {key} holds numbers that are not finite")
+        if value.is_floating_point() and not (value.abs() <= LARGEST_WEIGHT).all():  # nor is any if it is no number
+            what = "not finite" if not torch.isfinite(value).all() else f"larger than {LARGEST_WEIGHT:,.0f}"
+            raise PipelineError(f"{name}: the weight {key} holds numbers that are {what}")
     return made.float().eval().requires_grad_(False)
 
 

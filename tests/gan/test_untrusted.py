@@ -21,7 +21,7 @@ from gan.pipeline import AlbumCoverPipeline
 from gan.pipeline_folder import COVERS_INDEX, DISCRIMINATORS, GENERATORS
 from gan.untrusted import BOUNDS, check_arguments
 from tests.helpers.drawn import draw_cover
-from tests.helpers.tiny import tiny_pipeline
+from tests.helpers.tiny import TINY, tiny_pipeline
 from train.train_gan.recipes import CONFIGS, load_recipe
 
 
@@ -110,6 +110,16 @@ def circle(folder: Path) -> None:
     (folder / "synthesis").symlink_to("synthesis")
 
 
+def weights(factor: float, of: str = "") -> Callable[[Path], None]:
+    """Make every weight whose name begins like this as large as that, with its own sign."""
+
+    def change(folder: Path) -> None:
+        found = load_file(folder / WEIGHTS)
+        save_file({k: v.sign() * factor if k.startswith(of) else v for k, v in found.items()}, folder / WEIGHTS)
+
+    return change
+
+
 SHAPE = b'{"basis": {"dtype": "F32", "shape": %b, "data_offsets": [0, 16]}}'
 ATTACKS = {
     "a thousand million blocks": (says(blocks=10**9), "blocks in its config is 1,000,000,000, not 1 to 16"),
@@ -174,6 +184,12 @@ ATTACKS = {
     "too many files": (many_files, "its weights lie in more than 250 files"),
     "empty tensors": (empty_tensors, "its files hold more than 10,000 weights"),
     "a weight twice": (a_weight_twice, "the weight basis is in two files"),
+    "enormous weights": (weights(3e38), "holds numbers that are larger than 1,000,000,000"),
+    "weights whose covers are infinite": (weights(9e8), "first cover holds numbers that are not"),
+    "weights whose covers are black and white": (
+        weights(9e8, "to_rgb"),
+        "cover is black, white and nothing betwe",
+    ),
     "numbers of eight bits": (eight_bits, "is of the kind F8_E4M3"),
 }
 
@@ -199,7 +215,13 @@ def indexed(encoder: object) -> Callable[[Path], None]:
     )
 
 
+def encodes_nothing(folder: Path) -> None:
+    file = folder / "encoder/diffusion_pytorch_model.safetensors"
+    save_file({k: v.sign() * 9e8 for k, v in load_file(file).items()}, file)
+
+
 ENCODERS = {
+    "of enormous weights": (encodes_nothing, "first cover holds numbers that are not finite"),
     "wide": (encoder_says(width=257), "cannot load the encoder: width in its config is 257, not 1 to 256"),
     "of no channels": (encoder_says(latent_channels=0), "latent_channels in its config is 0, not 1 to 64"),
     "of other weights": (encoder_says(width=3), "cannot load the encoder: the weight layers.0.bias is [2] in its"),
@@ -243,6 +265,17 @@ def test_files_that_say_where_other_files_are_are_not_read(folder: Path) -> None
     text("synthesis/diffusion_pytorch_model.safetensors.index.json", json.dumps(there))(folder)
     fifo("synthesis/other.index.json")(folder)
     assert torch.equal(gan.load_pipeline(folder)(seeds=[1], output_type="pt").images, before)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_a_network_that_has_learned_nothing_loads(tmp_path: Path, name: str) -> None:
+    network = NETWORKS[name][0](**{"resolution": 16} | TINY[name])
+    for change in (None, torch.nn.init.zeros_):  # all grey is a picture, too
+        if change:
+            for weight in network.parameters():
+                change(weight)
+        gan.save_pipeline(AlbumCoverPipeline(network.eval()), tmp_path / name, for_strangers=False)
+        gan.load_pipeline(tmp_path / name)
 
 
 def test_bfloat16_weights_load(folder: Path) -> None:

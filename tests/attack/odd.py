@@ -1,10 +1,14 @@
 """What nobody expects: good bytes that are changed at random, and values of any kind."""
 
+import contextlib
 import random
 from collections.abc import Callable
 
+import psutil
 
-SECONDS = 40  # that one attack may take on a busy machine
+
+SECONDS = 40  # of processor time that one attack may take: others on the machine do not count
+PATIENCE = 10 * SECONDS  # by the clock: what waits for ever takes no processor
 SIZES = (0, 1, -1, 2**15, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1)
 ODD = (
     None,
@@ -26,6 +30,20 @@ META = {"meta": {"_type": "gradio.FileData"}}
 
 # It raises whatever went wrong.
 Attack = Callable[[random.Random], None]
+
+
+def family() -> list[psutil.Process]:
+    """Return this process and those that it started, the page among them."""
+    return [own := psutil.Process(), *own.children(recursive=True)]
+
+
+def spent(processes: list[psutil.Process]) -> float:
+    """Return the seconds of processor time of some processes, and of those of theirs that have ended."""
+    total = 0.0
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += sum(process.cpu_times()[:4])
+    return total
 
 
 def changed(content: bytes, draws: random.Random) -> bytes:

@@ -16,6 +16,7 @@ from gan.networks.painter import Decoder, Encoder, PainterGenerator
 from gan.networks.patch import PatchDiscriminator
 from gan.networks.projected import ProjectedDiscriminator
 from train.train_gan.compose import Composing, shifted
+from train.train_gan.conditions import Kinds
 from train.train_gan.distil import Distilling, disturbed
 from train.train_gan.paint import Painting
 from train.train_gan.tune import PaintedJudge
@@ -188,9 +189,29 @@ def test_its_verdict_alone_can_lead_a_composer():
     losses = [judge.teach(real, fake.detach(), draw, 3e-3)["loss_painted"] for _ in range(20)]
     assert losses[-1] < losses[0] and fake.grad is None
     heads.eval()
-    first, optimizer = judge.verdict(fake, draw).item(), torch.optim.Adam([fake], 0.1)
+    first, optimizer = judge.verdict(fake, draw)[0].item(), torch.optim.Adam([fake], 0.1)
     for _ in range(5):
         optimizer.zero_grad()
-        (-judge.verdict(fake, draw)).backward()
+        (-judge.verdict(fake, draw)[0]).backward()
         optimizer.step()
-    assert judge.verdict(fake, draw) > first
+    assert judge.verdict(fake, draw)[0] > first
+
+
+def test_the_kind_asked_for_leads_a_composer_and_any_kind_does_not():
+    paint = freeze(compose(False).generator).paint
+    heads = ProjectedDiscriminator((24, 40, 112, 320), (32, 16, 8, 4), width=0.1)
+    centres = torch.nn.functional.normalize(torch.randn(3, 1280), dim=1)
+    judge = PaintedJudge(paint, teacher(), freeze(heads), adam(nn.Linear(1, 1)), nullcontext, ALONE)
+    judge.kinds = Kinds(centres, torch.zeros(1280), torch.ones(1280))
+    draw = draw_augmentation(4, 0.0, torch.Generator().manual_seed(0))
+    fake, asked = torch.randn(4, 4, 16, 16, requires_grad=True), torch.tensor([0, 2, 3, 3])  # 3: any
+    optimizer, surprises = torch.optim.Adam([fake], 0.1), []
+    for _ in range(6):
+        optimizer.zero_grad()
+        surprise = judge.verdict(fake, draw, asked)[1]
+        surprise.backward()
+        assert fake.grad is not None and fake.grad[:2].any() and not fake.grad[2:].any()
+        surprises.append(surprise.item())
+        optimizer.step()
+    assert surprises[-1] < surprises[0]
+    assert judge.verdict(fake, draw)[1] == judge.verdict(fake, draw, torch.full((4,), 3))[1] == 0

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 
 from gan.networks.efficientnet_lite import load_efficientnet_lite
@@ -22,6 +21,7 @@ from gan.pipeline_folder import PipelineError, load_pipeline
 from gan.studio.model import Model
 from train.cli import UserError
 from train.covers import to_float, to_uint8
+from train.train_gan.conditions import Kinds
 
 
 AT_ONCE = 64  # covers
@@ -43,9 +43,9 @@ def main(args: argparse.Namespace) -> str:
     try:
         pipeline = load_pipeline(args.model or args.run / "pipeline")
         with safe_open(args.run / "encoded.safetensors", "pt") as encoded:
-            centres, mean, deviation = (encoded.get_tensor(name) for name in SCALE)
+            kinds = Kinds(*(encoded.get_tensor(name) for name in SCALE))
             known = encoded.get_tensor("palettes")
-            sizes = torch.bincount(encoded.get_tensor("clusters"), minlength=len(centres))
+            sizes = torch.bincount(encoded.get_tensor("clusters"), minlength=len(kinds.centres))
     except (PipelineError, OSError, SafetensorError) as error:
         raise UserError(f"{args.run}: not a painter's run with a pipeline and its latents ({error})") from error
     if not pipeline.clusters and not pipeline.colours:
@@ -62,9 +62,9 @@ def main(args: argparse.Namespace) -> str:
 
     def kinds_of(covers: torch.Tensor) -> torch.Tensor:
         seen = torch.cat([features.pooled(to_float(part)) for part in covers.split(AT_ONCE)])
-        return (F.normalize((seen - mean) / deviation, dim=1) @ centres.T).argmax(1)
+        return kinds.likeness(seen).argmax(1)
 
-    count = len(centres)
+    count = len(kinds.centres)
     asked = torch.arange(max(args.num_images, count)) % count
     got = kinds_of(draw(pipeline, len(asked), clusters=asked.tolist()))
     free = kinds_of(draw(pipeline, len(asked)))

@@ -50,6 +50,7 @@ class Composing:
         painted: looks at what is painted from the latents, while tuning; None: nobody does.
         painted_every: so many covers a batch for each one that it sees: a painted one costs as much as five composed.
         painted_weight: of its verdict.
+        kinds_weight: of how much the kinds of painted covers surprise, where kinds were asked for.
         waits: whether the composer learns nothing yet, because those who judge it are new.
     """
 
@@ -69,6 +70,7 @@ class Composing:
     painted: PaintedJudge | None = None
     painted_every: int = 4
     painted_weight: float = 0.05  # with 0.5 its gradient drowns those of the others, which then win every pair
+    kinds_weight: float = 0.1
     waits: bool = False
     _shown: dict[str, torch.Tensor] = field(default_factory=dict)
 
@@ -161,9 +163,11 @@ class Composing:
                 self._shown["loss_g_heads"] = -judged.detach()
                 self.heads.requires_grad_(True)
         if self.painted is not None and draw is not None:
-            judged = self.painted.verdict(fake[:: self.painted_every], draw)
-            loss = loss - self.painted_weight * judged
-            self._shown["loss_g_painted"] = -judged.detach()
+            some = slice(None, None, self.painted_every)
+            clusters = conditions.get("clusters")
+            judged, surprise = self.painted.verdict(fake[some], draw, None if clusters is None else clusters[some])
+            loss = loss - self.painted_weight * judged + self.kinds_weight * surprise
+            self._shown |= {"loss_g_painted": -judged.detach(), "loss_g_kinds": surprise.detach()}
         self.optimizer.zero_grad()
         loss.backward()
         self.critic.requires_grad_(True)

@@ -4,11 +4,43 @@ They are clusters of what a frozen network sees (Sage et al. 2018, "Logo Synthes
 Generative Adversarial Networks", section 3.2).
 """
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 
 
 ITERATIONS = 30
+SHARPNESS = 10.0  # of the softmax over likenesses: two covers of one cluster have about 0.5, any two about 0
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """Hold what tells which cluster a cover falls into.
+
+    Args:
+        centres: (K, D) of unit length, see `find_clusters`.
+        mean, deviation: (D,) of the features of the covers that the clusters were found in.
+    """
+
+    centres: torch.Tensor
+    mean: torch.Tensor
+    deviation: torch.Tensor
+
+    def likeness(self, features: torch.Tensor) -> torch.Tensor:
+        """Map (N, D) features of covers to (N, K), the cosine of the angle to each centre; the largest decides."""
+        return F.normalize((features - self.mean) / self.deviation, dim=1) @ self.centres.T
+
+    def surprise(self, features: torch.Tensor, asked: torch.Tensor) -> torch.Tensor:
+        """Return the cross-entropy of the kinds that covers show, for those asked for, on average.
+
+        Args:
+            features: (N, D) of covers.
+            asked: (N,) int64; K asks for any kind, and is never surprised.
+        """
+        any_kind = len(self.centres)
+        logits = SHARPNESS * self.likeness(features)
+        return F.cross_entropy(logits, asked, ignore_index=any_kind, reduction="sum") / len(asked)
 
 
 def find_clusters(features: torch.Tensor, count: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:

@@ -20,7 +20,7 @@ from gan.untrusted import named_in_utf8
 from train.cli import full_disk_in_one_line
 from train.covers import Covers, seeded, to_float
 from train.files import write_atomically
-from train.train_gan.conditions import find_clusters
+from train.train_gan.conditions import Kinds, find_clusters
 from train.train_gan.painter import Painter
 
 
@@ -61,6 +61,10 @@ class Encoded:
             generator.latent_deviation.copy_(self.deviation)
         if len(self.map_means):
             painter.student.set_scales(self.map_means, self.map_deviations)
+
+    def kinds(self, device: torch.device) -> Kinds:
+        """Return what tells which cluster a cover falls into."""
+        return Kinds(*(tensor.to(device) for tensor in (self.centres, self.seen_mean, self.seen_deviation)))
 
 
 @torch.no_grad()

@@ -286,6 +286,9 @@ class PhaseBatches:
                 if self.cache is not None and trainer.accelerator.is_main_process:
                     write(self.encoded, self.cache, digest)
         self.encoded.tell(trainer.gan)
+        tune = trainer.phases.get("tune")
+        if isinstance(tune, Composing) and tune.painted is not None and self.config.clusters:
+            tune.painted.kinds = self.encoded.kinds(self.device)
 
     def _random(self, stream: int, images: int) -> torch.Generator:
         return seeded(self.recipe.seed, stream, images)

@@ -3,6 +3,11 @@
 It stands on the frozen network itself (Sauer et al. 2021), of which the student before saw half: figures become
 clearer within minutes. Alone it forgets colours as quickly; beside the discriminator of latents, which knows them, it
 does not.
+
+The same network found the clusters of covers, so it sees of which kind a painted cover is, too, and leads the composer
+to the kind that was asked for (guidance by a frozen classifier: Sauer et al. 2022, "StyleGAN-XL"). The projection in
+the discriminator of latents alone taught no kinds: of 512 real covers it preferred the true kind to another one 52
+times of 100, and 2.7% of what was drawn was of the kind asked for, which chance does better.
 """
 
 from collections.abc import Callable
@@ -16,6 +21,7 @@ from gan.augment import Augmentation, augment
 from gan.losses import hinge_discriminator_loss
 from gan.networks.efficientnet_lite import EfficientNetLite
 from gan.networks.projected import ProjectedDiscriminator
+from train.train_gan.conditions import Kinds
 from train.train_gan.updates import LARGEST_NORM, update
 
 
@@ -33,6 +39,7 @@ class PaintedJudge:
         optimizer: of the heads.
         autocast: the context in which networks compute.
         accelerator: the processes that share a batch.
+        kinds: which clusters covers fall into; None where none can be asked for.
     """
 
     paint: Callable[[torch.Tensor], torch.Tensor]
@@ -41,6 +48,7 @@ class PaintedJudge:
     optimizer: torch.optim.Optimizer
     autocast: Callable[..., Any]
     accelerator: Accelerator
+    kinds: Kinds | None = None
 
     def teach(
         self, real: torch.Tensor, fake: torch.Tensor, draw: Augmentation, learning_rate: float
@@ -56,14 +64,27 @@ class PaintedJudge:
         update(self.optimizer, learning_rate, self.accelerator, LARGEST_NORM)
         return {"loss_painted": loss.detach()}
 
-    def verdict(self, latents: torch.Tensor, draw: Augmentation) -> torch.Tensor:
-        """Return the mean logit of latents, above zero for "real"; gradients reach the latents alone."""
+    def verdict(
+        self, latents: torch.Tensor, draw: Augmentation, asked: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Judge N latents; gradients reach them alone.
+
+        Args:
+            latents: (N, C, positions, positions).
+            draw: how to augment what is painted from them.
+            asked: (N,) int64, the kinds asked for.
+
+        Returns:
+            The mean logit, above zero for "real"; and by how much their kinds surprise (`Kinds.surprise`).
+        """
         self.heads.requires_grad_(False)
         maps = self._look(latents, draw)
         with self.autocast():
             judged = self.heads(maps).mean()
         self.heads.requires_grad_(True)
-        return judged
+        if self.kinds is None or asked is None:
+            return judged, judged.new_zeros(())
+        return judged, self.kinds.surprise(self.features.pool(maps[-1]), asked)
 
     def _look(self, latents: torch.Tensor, draw: Augmentation) -> list[torch.Tensor]:
         with self.autocast():

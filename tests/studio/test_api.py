@@ -183,6 +183,7 @@ def test_a_loop_has_no_seam(client: Client, pipeline: AlbumCoverPipeline, seed_b
         ("/film", [["seed=1"] * 20, 12], "A film has at least as many frames as covers."),
         ("/film", [["seed=1", "seed=2"], 12, False, 0], "Frames a second is a whole number"),
         ("/film", [["seed=1", "seed=2"], 12, False, 20, "exe"], "Films are made as webp"),
+        ("/film", [["seed=1", "seed=2"], 12, False, 20, ["gif"]], "Films are made as webp"),
     ),
 )
 def test_bad_values_are_refused_in_words(client: Client, caplog, capfd, endpoint: str, values: list, sentence: str):

@@ -82,7 +82,7 @@ class Order:
             raise checks.Refused("a film has at least as many frames as covers", self.frames)
         self.speed = checks.whole(asked.get("speed", FRAMES_PER_SECOND), "frames a second", 1, 50)
         self.kind = asked.get("kind", "webp")
-        if self.kind not in KINDS:
+        if not isinstance(self.kind, str) or self.kind not in KINDS:
             raise checks.Refused("films are made as webp, mp4 or gif", self.kind)
         self.straight = bool(asked.get("straight"))
         self.compare = bool(asked.get("compare"))

@@ -253,6 +253,7 @@ def test_no_visitor_takes_all_previews_of_finish_from_the_others(page, visitor: 
 def test_files_do_not_wait_behind_covers(pipeline: AlbumCoverPipeline):
     """Whoever waits for a cover holds a thread; with 40 of them, as Gradio has, everybody else waits for one, too."""
     go = threading.Event()
+    go.set()
 
     class Waiting:
         def __getattr__(self, name: str) -> object:
@@ -262,7 +263,7 @@ def test_files_do_not_wait_behind_covers(pipeline: AlbumCoverPipeline):
             go.wait(120)
             return pipeline(**asked)
 
-    page = build_page(pipeline, "user/covers")
+    page = build_page(Waiting(), "user/covers")
     crate = next(block for block in page.blocks.values() if block.elem_id == "crate")
     place = {"x": 1, "y": 0, "truncation": 1}
     asked = {"component_id": crate._id, "fn_name": "look", "session_hash": "a", "data": place}
@@ -272,7 +273,7 @@ def test_files_do_not_wait_behind_covers(pipeline: AlbumCoverPipeline):
         ThreadPoolExecutor(60) as many,
     ):
         file = visitor.post("gradio_api/upload", files={"files": ("a.bin", b"x")}).json()[0]
-        page.front_model.pipeline = Waiting()
+        go.clear()
         waiting = [many.submit(visitor.post, "gradio_api/component_server", json=asked) for _ in range(60)]
         time.sleep(2)
         try:

@@ -1,7 +1,6 @@
 """Covers are drawn two at a time; of many that wait, several in one go, where that changes none of their bits."""
 
 import threading
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
@@ -34,7 +33,7 @@ class Drawing:
     def __init__(self, pipeline: AlbumCoverPipeline):
         self._pipeline = pipeline
         self._threads = ThreadPoolExecutor(2, "draw")
-        self._waiting: deque[tuple[torch.Tensor, Future[Image.Image]]] = deque()
+        self._waiting: dict[Future[Image.Image], torch.Tensor] = {}  # the points of covers that nobody draws yet
         self._lock = threading.Lock()
         self._differs: dict[int, bool] = {}  # whether a batch of so many draws other bits
 
@@ -46,18 +45,25 @@ class Drawing:
         """Return the cover of `point`, (1, latent_dim), for which nothing else is asked: the one drawn alone."""
         cover: Future[Image.Image] = Future()
         with self._lock:
-            self._waiting.append((point, cover))
-        self._threads.submit(self._draw_waiting)
+            self._waiting[cover] = point
+        self._threads.submit(self._draw_with_others, cover)
         return cover.result()
 
-    def _draw_waiting(self) -> None:
-        """Draw the covers that wait longest, as many as go together."""
+    def _draw_with_others(self, own: Future[Image.Image]) -> None:
+        """Draw a cover and those that wait longest, as many as go together.
+
+        Where another's turn has drawn it, this turn is over: if it drew those that came later, rows of covers, which
+        wait for a turn of their own, would wait for ever behind them.
+        """
         with self._lock:
+            if own not in self._waiting:
+                return
             most = len(self._waiting)
-            size = next((n for n in TOGETHER if n <= most and not self._differs.get(n)), min(1, most))
-            crowd = [self._waiting.popleft() for _ in range(size)]  # none, if others have drawn them
+            size = next((n for n in TOGETHER if n <= most and not self._differs.get(n)), 1)
+            others = [cover for cover in self._waiting if cover is not own]
+            crowd = [(self._waiting.pop(cover), cover) for cover in [own, *others][:size]]
         try:
-            covers = self._drawn([point for point, _ in crowd]) if crowd else []
+            covers = self._drawn([point for point, _ in crowd])
         except Exception as error:
             self._draw_each(crowd, error)
         else:

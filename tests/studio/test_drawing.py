@@ -89,3 +89,35 @@ def test_one_cover_that_cannot_be_drawn_is_nobody_elses_trouble():
     covers = crowd(Drawing(pipeline), range(CROWD), pipeline)
     assert isinstance(covers.pop(5), MemoryError)
     assert all(not isinstance(cover, BaseException) for cover in covers)
+
+
+def test_whoever_comes_later_is_not_drawn_before_a_row_that_waits():
+    pipeline = tiny_pipeline("dcgan")
+    pipeline.synthesis.register_forward_hook(lambda network, given, drawn: drawn * 0 + given[0][:, :3, None, None])
+    drawing = Drawing(pipeline)
+    crowd(drawing, range(4), pipeline)  # the first one is drawn both ways
+    one, other, rows = threading.Event(), threading.Event(), []
+    with ThreadPoolExecutor(20) as visitors, counted(pipeline) as sizes:
+
+        def ask(seeds: range) -> list:
+            asked = [visitors.submit(drawing.cover, pipeline.prepare_latents(seed)) for seed in seeds]
+            time.sleep(0.2)
+            return asked
+
+        busy = [visitors.submit(drawing.run, event.wait) for event in (one, other)]
+        asked = ask(range(4))
+        row = visitors.submit(drawing.run, lambda: rows.append(sum(sizes)))
+        time.sleep(0.2)
+        later = []
+
+        def come(network: torch.nn.Module, given: tuple[torch.Tensor]) -> None:
+            if not later:
+                later.extend(ask(range(4, 8)))
+
+        hook = pipeline.synthesis.register_forward_pre_hook(come)
+        one.set()  # from now on a single thread draws
+        row.result(30)
+        hook.remove()
+        other.set()
+        assert all(cover.result(30) for cover in [*asked, *later]) and all(turn.result(30) for turn in busy)
+    assert rows == [4]

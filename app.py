@@ -94,7 +94,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gc.disable()  # of what imports make nothing is thrown away, and to look for rubbish among it takes a second
     import logging
 
+    import httpx
+
     from gan import PipelineError
+    from gan.errors import first_line
     from gan.studio import build_page, launch_options
     from gan.studio.model import share_the_cpu
 
@@ -108,6 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PipelineError as error:
         return _say(f"{error}; name a generator with --model", 1)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as on Ctrl+C, so that Gradio clears its files away
+    ask_itself_directly(args.host)
     try:
         _, local, public = page.launch(
             server_name=args.host,
@@ -121,6 +125,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except OSError as error:
         return _say(f"cannot listen at {args.host}: {error}; choose another --port or --host", 2)
+    except (ValueError, httpx.HTTPError) as error:  # Gradio asks the page whether it is there
+        return _say(f"the page at {args.host} does not answer itself: {first_line(error)}", 1)
     gc.freeze()  # nor is it looked through again and again while visitors wait
     try:
         tell(f"Album Cover GAN is at {public or local} (Ctrl+C stops it)")
@@ -132,6 +138,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         page.close(verbose=False)
         raise
     return 0
+
+
+def ask_itself_directly(host: str) -> None:
+    """Let no proxy stand between the page and itself: Gradio asks it whether it is there before anybody may come."""
+    for name in ("no_proxy", "NO_PROXY"):
+        known = [os.environ[name]] if os.environ.get(name) else []
+        os.environ[name] = ",".join([*known, "localhost", "127.0.0.1", host])
 
 
 def watch(args: argparse.Namespace) -> int:

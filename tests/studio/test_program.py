@@ -1,11 +1,13 @@
 """The program: its arguments, what it says, and what it does when the model cannot be loaded."""
 
 import json
+import os
 import re
 import shutil
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -110,3 +112,26 @@ def test_browsers_keep_the_scripts_of_gradio_and_no_page(running_app: tuple[str,
             assert answer.status_code == 200 and "immutable" in answer.headers["cache-control"]
         for other in (page, client.get("config"), client.get("assets/nothing-12345678.js")):
             assert "cache-control" not in other.headers, other.url
+
+
+def test_a_proxy_does_not_stand_between_the_page_and_itself(tmp_path: Path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    proxies = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
+    environment = {k: v for k, v in os.environ.items() if k.lower() != "no_proxy"} | proxies
+    command = [sys.executable, "app.py", "--port", str(port)]
+    with (tmp_path / "said").open("w") as said:
+        page = subprocess.Popen(command, cwd=Path(app.__file__).parent, env=environment, stdout=said, stderr=said)
+    try:
+        for _ in range(600):
+            if page.poll() is not None or "Ctrl+C" in (tmp_path / "said").read_text():
+                break
+            time.sleep(0.1)
+        said = (tmp_path / "said").read_text()
+        assert "Album Cover GAN is at " in said and "Traceback" not in said, said
+        with httpx.Client(trust_env=False, timeout=60) as visitor:
+            assert visitor.head(f"http://127.0.0.1:{port}/").status_code == 200
+            assert "Album Cover GAN" in visitor.get(f"http://127.0.0.1:{port}/").text
+    finally:
+        page.terminate()
+        page.wait(30)

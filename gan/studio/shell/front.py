@@ -59,6 +59,12 @@ class Front:
         if scope["method"] == "GET" and path == PREVIEW:
             picture = await to_thread.run_sync(_picture, model, request.url.query, limiter=page.limiter)
             return await picture(scope, receive, send)
+        if scope["method"] == "HEAD" and path in PAGES:
+            # Gradio would build the whole page, and itself asks so whether the page is there: on a busy machine that
+            # took longer than the three seconds that it waits, and no page started
+            there = Response(media_type="text/html")
+            del there.headers["Content-Length"]  # the page has another
+            return await there(scope, receive, send)
         if scope["method"] != "GET" or path not in PAGES:
             return await self.app(scope, receive, send)
         root = get_root_url(request, PAGES[path], scope["app"].root_path or scope.get("root_path"))

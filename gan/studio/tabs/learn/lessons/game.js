@@ -217,9 +217,9 @@ export default {
     function paint() {
       const look = colours();
       if (state.all) small.forEach(({canvas: one, told, kind}, n) => {
-        if (!games[n]) return;
+        if (!games[n] || seen[n] && playing && (frame + n) % 3) return;  // while playing, two of the six a frame in turn
         picture(one, games[n], {heat: 20, points: 90}, look);
-        if (seen[n] && playing && frame % 15 !== 1) return;
+        if (seen[n] && playing && frame % 15 > 2) return;
         seen[n] = measure(games[n].game, randomFrom(9), 96);
         told.replaceChildren(el('b', {}, t(`kind-${kind.loss}-${kind.penalty}`)), el('span', {}, t('found-short', {n: percent(seen[n].recall)})));
       });

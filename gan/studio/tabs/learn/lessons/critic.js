@@ -1,6 +1,6 @@
 // Lesson 6, what does the critic see? The visitor and a discriminator judge the same pictures; then where its verdict hangs.
 
-import {colours, curves, el, percent, slider} from './drawing.js';
+import {colours, curves, el, percent, short, slider} from './drawing.js';
 
 const SIDE = 32, MOST_OWN = 8;
 
@@ -85,7 +85,7 @@ export default {
       detail.replaceChildren(
         el('div', {class: 'three'}, figure(picture.src, t('before'), 'small'), figure(found.map, t('map'), 'small'), figure(found.after, t('after'), 'small')),
         el('p', {class: 'numbers'}, el('span', {'data-number': 'first'}, `${t('before')} `, el('b', {}, percent(found.says[0]))), el('span', {'data-number': 'last'}, `${t('after')} `, el('b', {}, percent(found.says.at(-1)))),
-          el('span', {'data-number': 'moved'}, `${t('moved')} `, el('b', {}, String(found.moved)))), chart);
+          el('span', {'data-number': 'moved'}, `${t('moved')} `, el('b', {}, short(found.moved)))), chart);
       requestAnimationFrame(() => curves(chart, [{values: found.says.map((says, step) => [step, says * 100]), colour: colours().real}], {low: 0, high: 100, from: 0, to: found.says.length - 1}));
     }
 

@@ -1,6 +1,6 @@
 // Lesson 7, inside the generator: mute a channel, truncate, two ways between covers, directions.
 
-import {choice, curves, colours, el, legend, slider} from './drawing.js';
+import {choice, curves, colours, el, legend, short, slider} from './drawing.js';
 
 const PARTS = ['channels', 'truncation', 'ways', 'directions'];
 
@@ -41,12 +41,12 @@ export default {
           el('div', {class: 'two'}, el('figure', {}, cover(told.plain, t('whole')), el('figcaption', {}, t('whole'))), el('figure', {}, cover(told.cover, t('muted')), el('figcaption', {}, t('muted')))),
           el('div', {class: 'channels'}, ...told.tiles.map((src, n) => el('button', {type: 'button', 'data-channel': n, 'aria-pressed': muted.has(n), 'aria-label': t('channel-n', {n: n + 1}), onclick: () => toggle(n)}, el('img', {src, alt: ''})))));
         shown.querySelector(`[data-channel="${focused}"]`)?.focus();
-        note.replaceChildren(el('span', {}, t('map', {size: told.size, of: told.of, shown: told.tiles.length})), el('span', {'data-number': 'changed'}, `${t('changed')} `, el('b', {}, String(told.changed))),
+        note.replaceChildren(el('span', {}, t('map', {size: told.size, of: told.of, shown: told.tiles.length})), el('span', {'data-number': 'changed'}, `${t('changed')} `, el('b', {}, short(told.changed))),
           muted.size ? el('button', {type: 'button', class: 'quiet', onclick: () => { change({muted: ''}); shown.querySelector('[data-channel]').focus({preventScroll: true}); }}, t('unmute')) : '');
       },
       truncation(told) {
         shown.replaceChildren(el('div', {class: 'eight'}, ...told.covers.map((src, n) => cover(src, t('seed-n', {n: state.seed + n})))));
-        note.replaceChildren(el('span', {'data-number': 'spread'}, `${t('spread')} `, el('b', {}, String(told.spread))));
+        note.replaceChildren(el('span', {'data-number': 'spread'}, `${t('spread')} `, el('b', {}, short(told.spread))));
       },
       ways(told) {
         const chart = el('canvas', {class: 'chart', role: 'img', 'aria-label': t('lengths')});
@@ -54,7 +54,7 @@ export default {
           el('figure', {}, chart, legend([['fake', t('straight')], ['real', t('round')]])));
         const look = colours(), line = way => told[way].lengths.map((length, n) => [n, length]);
         requestAnimationFrame(() => curves(chart, [{values: line('straight'), colour: look.fake}, {values: line('round'), colour: look.real}], {low: 0, high: Math.max(...told.round.lengths) * 1.1}));
-        note.replaceChildren(el('span', {'data-number': 'shortest'}, `${t('shortest')} `, el('b', {}, String(Math.min(...told.straight.lengths)))));
+        note.replaceChildren(el('span', {'data-number': 'shortest'}, `${t('shortest')} `, el('b', {}, short(Math.min(...told.straight.lengths)))));
       },
       directions(told) {
         shown.replaceChildren(el('figure', {}, el('div', {class: 'seven'}, ...told.covers.map((src, n) => cover(src, t('cover-n', {n: n + 1})))), el('figcaption', {}, t('pushed'))));

@@ -34,6 +34,7 @@ from gan.studio.tabs.learned import Learned
 from gan.studio.tabs.training import Training
 from gan.studio.tabs.walk import Walk, walk_tab
 from gan.studio.tabs.yours import Yours, yours_tab
+from gan.studio.uploads import LARGEST_FILE
 from gan.survey import Survey
 
 
@@ -79,6 +80,7 @@ def launch_options(runs: Runs | None = None) -> dict[str, Any]:
         ),
         "css_paths": STUDIO / "shell/style.css",
         "head": f"<script>window.SPACE = {json.dumps(SPACE)}; window.TABS = {json.dumps(TABS)};\n"
+        f"window.LARGEST_FILE = {LARGEST_FILE};\n"
         f"{source('shell/page.js')}{source('shell/queue.js')}</script>",
         "favicon_path": STUDIO / "shell/record.svg",
         "footer_links": ["api"],

@@ -62,24 +62,21 @@ class Drawing:
             size = next((n for n in TOGETHER if n <= most and not self._differs.get(n)), 1)
             others = [cover for cover in self._waiting if cover is not own]
             crowd = [(self._waiting.pop(cover), cover) for cover in [own, *others][:size]]
-        try:
-            covers = self._drawn([point for point, _ in crowd])
-        except Exception as error:
-            self._draw_each(crowd, error)
-        else:
-            for (_, cover), image in zip(crowd, covers, strict=True):
-                cover.set_result(image)
+        self._draw(crowd)
 
-    def _draw_each(self, crowd: list[tuple[torch.Tensor, Future[Image.Image]]], error: Exception) -> None:
-        """Draw covers alone after their batch has failed: one cover's trouble is not its neighbours'."""
-        for point, cover in crowd:
-            try:
-                if len(crowd) == 1:
-                    raise error
-                (image,) = self._drawn([point])
+    def _draw(self, crowd: list[tuple[torch.Tensor, Future[Image.Image]]]) -> None:
+        """Draw covers in one go, or each alone where that fails: one cover's trouble is not its neighbours'."""
+        try:
+            images = self._drawn([point for point, _ in crowd])
+        except Exception as error:
+            if len(crowd) == 1:
+                crowd[0][1].set_exception(error)
+            else:
+                for one in crowd:
+                    self._draw([one])
+        else:
+            for (_, cover), image in zip(crowd, images, strict=True):
                 cover.set_result(image)
-            except Exception as own:
-                cover.set_exception(own)
 
     def _drawn(self, points: list[torch.Tensor]) -> list[Image.Image]:
         batch, size = self._batch(points), len(points)
@@ -87,11 +84,8 @@ class Drawing:
             alone = torch.cat([self._batch([point]) for point in points])
             self._differs[size] = not torch.equal(batch, alone)
             batch = alone
-        return self._images(batch)
+        processor = self._pipeline.image_processor
+        return processor.numpy_to_pil(processor.pt_to_numpy(batch))
 
     def _batch(self, points: list[torch.Tensor]) -> torch.Tensor:
         return self._pipeline(latents=torch.cat(points), batch_size=len(points), output_type="pt").images
-
-    def _images(self, batch: torch.Tensor) -> list[Image.Image]:
-        processor = self._pipeline.image_processor
-        return processor.numpy_to_pil(processor.pt_to_numpy(batch))

@@ -12,9 +12,11 @@ import httpx
 import pytest
 
 from gan import load_pipeline
+from gan.nearest import build_index
 from gan.pipeline import AlbumCoverPipeline
 from gan.studio import build_page
 from gan.studio.model import Model
+from tests.helpers.drawn import draw_cover
 from tests.helpers.serving import launched
 
 
@@ -45,6 +47,15 @@ def model(pipeline: AlbumCoverPipeline) -> Model:
 def page(pipeline: AlbumCoverPipeline):
     """The page, built."""
     return build_page(pipeline, "user/covers", "v1")
+
+
+@pytest.fixture(scope="module")
+def page_with_index(pipeline: AlbumCoverPipeline) -> Iterator[str]:
+    """Where a page is that knows what its generator learned from; it knows seed 1 by heart."""
+    covers = [*(draw_cover(seed, 32) for seed in range(40)), pipeline(seeds=[1]).images[0]]
+    index = build_index((cover, f"{n:064x}") for n, cover in enumerate(covers))
+    with launched(build_page(pipeline, "user/covers", index=index)) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

@@ -75,6 +75,7 @@ class PhaseTrainer:
     warm_up: int = 0
     started: bool = False
     learning: str = field(default="", init=False)  # the phase whose networks may learn
+    painted: PaintedJudge | None = field(default=None, init=False)  # judges while tuning
 
     def __post_init__(self) -> None:
         p, each = self.gan, (self.autocast, self.accelerator)
@@ -104,9 +105,9 @@ class PhaseTrainer:
         }
         if self.features is not None:
             paint = p.generator.paint
-            judge = PaintedJudge(paint, self.features, p.painted_heads, p.painted_optimizer, *each)
+            self.painted = PaintedJudge(paint, self.features, p.painted_heads, p.painted_optimizer, *each)
             self.phases["distil"] = Distilling(p.student, self.features, paint, p.student_optimizer, *each)
-            self.phases["tune"] = replace(composing, painted=judge)
+            self.phases["tune"] = replace(composing, painted=self.painted)
 
     def step(self, batch: PhaseBatch, images: int) -> dict[str, torch.Tensor]:
         """Let the networks of a phase learn.
@@ -286,9 +287,8 @@ class PhaseBatches:
                 if self.cache is not None and trainer.accelerator.is_main_process:
                     write(self.encoded, self.cache, digest)
         self.encoded.tell(trainer.gan)
-        tune = trainer.phases.get("tune")
-        if isinstance(tune, Composing) and tune.painted is not None and self.config.clusters:
-            tune.painted.kinds = self.encoded.kinds(self.device)
+        if trainer.painted is not None and self.config.clusters:
+            trainer.painted.kinds = self.encoded.kinds(self.device)
 
     def _random(self, stream: int, images: int) -> torch.Generator:
         return seeded(self.recipe.seed, stream, images)

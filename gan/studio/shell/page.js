@@ -59,7 +59,6 @@ window.headOf = async file => {
 };
 
 // A picture that a visitor gives, {bitmap}, or {wrong}: the sentence that says why it is none, as far as a browser can tell.
-const LARGEST_FILE = 8_000_000;  // bytes, as uploads.py has it
 window.pictureOf = async file => {
   if (!/^(\x89PNG|\xff\xd8\xff|RIFF[^]{4}WEBP)/.test(await headOf(file))) return {wrong: word("not-a-picture")};
   if (file.size > LARGEST_FILE) return {wrong: word("too-large")};

@@ -68,6 +68,8 @@ def test_tab_reaches_every_control_of_every_tab(visit, width: int) -> None:
         if tab == "breed":
             expect(page.locator("#breed .child")).to_have_count(12, timeout=WAIT)
             page.wait_for_function("document.querySelectorAll('.fader img[src]').length === 12")
+        if tab == "finish":
+            expect(page.locator("#finish .which button")).to_have_count(1, timeout=WAIT)
         walk_by_tab(page, f"{tab} at {width}", in_order=width < 760)
     for lesson in LESSONS:
         page.evaluate(f"move({{tab: 'learn', more: {{learn: '{lesson}'}}}})")

@@ -61,12 +61,14 @@ def test_it_teaches_what_pytorchs_own_does(discriminator: nn.Module, penalty: st
 
 
 def test_in_bfloat16_too(discriminator: nn.Module) -> None:
+    """Not against PyTorch's own in bfloat16, which torch 2.13 computes wrongly on processors with AMX."""
     covers = torch.randn(4, 3, 16, 16).to(memory_format=torch.channels_last)
+    exact = taught(discriminator, covers, "zero-centred", False)
     with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
-        slow, fast = (taught(discriminator, covers, "zero-centred", fast) for fast in (False, True))
+        rounded = taught(discriminator, covers, "zero-centred", True)
         with FastDoubleBackward():
             assert F.conv2d(covers, torch.zeros(8, 3, 3, 3)).dtype == torch.bfloat16
-    assert_alike(slow, fast, 0.02)
+    assert_alike(exact, rounded, 0.15)  # 0.05 to 0.08 where it is right, 0.5 to 1.1 where it is not
 
 
 def test_the_first_derivative_is_that_of_the_input_alone() -> None:

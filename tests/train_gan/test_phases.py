@@ -186,15 +186,16 @@ def test_its_verdict_alone_can_lead_a_composer():
     judge = PaintedJudge(paint, teacher(), heads, adam(heads), nullcontext, ALONE)
     draw = draw_augmentation(4, 0.5, torch.Generator().manual_seed(0))
     real, fake = torch.randn(4, 4, 16, 16), torch.zeros(4, 4, 16, 16, requires_grad=True)
-    losses = [judge.teach(real, fake.detach(), draw, 3e-3)["loss_painted"] for _ in range(20)]
+    maps = judge.look(real, draw), judge.look(fake, draw)
+    losses = [judge.teach(*maps, 3e-3)["loss_painted"] for _ in range(20)]
     assert losses[-1] < losses[0] and fake.grad is None
     heads.eval()
-    first, optimizer = judge.verdict(fake, draw)[0].item(), torch.optim.Adam([fake], 0.1)
+    first, optimizer = judge.verdict(judge.look(fake, draw))[0].item(), torch.optim.Adam([fake], 0.1)
     for _ in range(5):
         optimizer.zero_grad()
-        (-judge.verdict(fake, draw)[0]).backward()
+        (-judge.verdict(judge.look(fake, draw))[0]).backward()
         optimizer.step()
-    assert judge.verdict(fake, draw)[0] > first
+    assert judge.verdict(judge.look(fake, draw))[0] > first
 
 
 def test_the_kind_asked_for_leads_a_composer_and_any_kind_does_not():
@@ -208,10 +209,11 @@ def test_the_kind_asked_for_leads_a_composer_and_any_kind_does_not():
     optimizer, surprises = torch.optim.Adam([fake], 0.1), []
     for _ in range(6):
         optimizer.zero_grad()
-        surprise = judge.verdict(fake, draw, asked)[1]
+        surprise = judge.verdict(judge.look(fake, draw), asked)[1]
         surprise.backward()
         assert fake.grad is not None and fake.grad[:2].any() and not fake.grad[2:].any()
         surprises.append(surprise.item())
         optimizer.step()
     assert surprises[-1] < surprises[0]
-    assert judge.verdict(fake, draw)[1] == judge.verdict(fake, draw, torch.full((4,), 3))[1] == 0
+    maps = judge.look(fake, draw)
+    assert judge.verdict(maps)[1] == judge.verdict(maps, torch.full((4,), 3))[1] == 0

@@ -6,7 +6,7 @@ latents: it knows figures, faces, lettering. The first alone leaves soft abstrac
 While tuning, a third looks at painted covers (tune.py).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,48 +94,64 @@ class Composing:
         Returns:
             What `metrics.jsonl` shows: the losses, the penalty, the share of pairs told apart.
         """
-        with self.autocast(), torch.set_grad_enabled(not self.waits):
-            fake = self.generator.compose(latents, **conditions).float()
+        # what is composed is looked at once: by those who learn from it, and then by those who judge it
+        with torch.set_grad_enabled(not self.waits):
+            with self.autocast():
+                fake = self.generator.compose(latents, **conditions).float()
+            maps = self._look(fake, shifts)
+            painted = self._look_at_painted(fake, draw)
         self._shown = {}
         self._teach_critic(real, fake.detach(), conditions)
-        if self.heads is not None:
-            self._teach_heads(real, fake.detach(), shifts)
+        if maps:
+            self._teach_heads(real, maps, shifts)
         if self.painted is not None:
-            assert draw is not None
-            some = slice(None, None, self.painted_every)
-            self._shown |= self.painted.teach(real[some], fake.detach()[some], draw, self.learning_rate / 2)
+            with torch.no_grad():
+                real_painted = self._look_at_painted(real, draw)
+            self._shown |= self.painted.teach(real_painted, painted, self.learning_rate / 2)
         if not self.waits:
-            self._teach_composer(real, fake, shifts, conditions, draw)
+            self._teach_composer(real, fake, maps, painted, conditions)
         return self._shown
 
+    def _look(self, latents: torch.Tensor, shifts: tuple[int, int]) -> list[torch.Tensor]:
+        if self.features is None:
+            return []
+        with self.autocast():
+            return self.features(shifted(latents, *shifts))
+
+    def _look_at_painted(self, latents: torch.Tensor, draw: Augmentation | None) -> list[torch.Tensor]:
+        if self.painted is None:
+            return []
+        assert draw is not None
+        return self.painted.look(latents[:: self.painted_every], draw)
+
     def _teach_critic(self, real: torch.Tensor, fake: torch.Tensor, conditions: Conditions) -> None:
-        logits, penalty = [], torch.zeros((), device=real.device)
-        for kind in (real, fake):
-            # at one cover in so many, the same ones however the processes share a batch
-            rows = kind.unflatten(0, (-1, self.penalty_every))
-            asked = {name: value.unflatten(0, (-1, self.penalty_every)) for name, value in conditions.items()}
-            first = rows[:, 0].clone(memory_format=torch.channels_last).requires_grad_()
-            with FastDoubleBackward(), self.autocast():
-                judged = self.critic(first, **{name: value[:, 0] for name, value in asked.items()})
-            penalty = penalty + zero_centred_penalty(judged, first)
-            others = {name: value[:, 1:].flatten(0, 1) for name, value in asked.items()}
-            rest = rows[:, 1:].flatten(0, 1).contiguous(memory_format=torch.channels_last)
-            with self.autocast():
-                logits.append(torch.cat((judged, self.critic(rest, **others))))
-        loss = relativistic_discriminator_loss(*logits)
+        both = torch.cat((real, fake))  # in one pass: in the critic no cover sees another
+        asked = {name: torch.cat((value, value)) for name, value in conditions.items()}
+        # the penalty at one cover in so many, the same ones however the processes share a batch
+        penalised = torch.arange(len(both), device=both.device) % self.penalty_every == 0
+        logits = both.new_empty(len(both))
+        first = both[penalised].contiguous(memory_format=torch.channels_last).requires_grad_()
+        with FastDoubleBackward(), self.autocast():
+            logits[penalised] = judged = self.critic(first, **{name: value[penalised] for name, value in asked.items()})
+        rest = both[~penalised].contiguous(memory_format=torch.channels_last)
+        with self.autocast():
+            logits[~penalised] = self.critic(rest, **{name: value[~penalised] for name, value in asked.items()})
+        penalty = 2 * zero_centred_penalty(judged, first)  # a mean of both, where R1 and R2 are a sum
+        real_logits, fake_logits = logits.chunk(2)
+        loss = relativistic_discriminator_loss(real_logits, fake_logits)
         self.critic_optimizer.zero_grad()
         (loss + self.penalty_weight * penalty).backward()
         norm = update(self.critic_optimizer, self.learning_rate, self.accelerator, LARGEST_NORM)
-        told = (logits[0] > logits[1]).float().mean()
+        told = (real_logits > fake_logits).float().mean()
         self._shown |= {"loss_d": loss.detach(), "gradient_penalty": penalty.detach(), "pair_accuracy": told}
         self._shown["gradient_norm_d"] = norm
 
-    def _teach_heads(self, real: torch.Tensor, fake: torch.Tensor, shifts: tuple[int, int]) -> None:
-        assert self.features is not None and self.heads is not None and self.heads_optimizer is not None
+    def _teach_heads(self, real: torch.Tensor, maps: Sequence[torch.Tensor], shifts: tuple[int, int]) -> None:
+        assert self.heads is not None and self.heads_optimizer is not None
+        with torch.no_grad():
+            real_maps = self._look(real, shifts)
         with self.autocast():
-            with torch.no_grad():
-                maps = [self.features(shifted(kind, *shifts)) for kind in (real, fake)]
-            real_logits, fake_logits = (self.heads(found) for found in maps)
+            real_logits, fake_logits = self.heads(real_maps), self.heads([found.detach() for found in maps])
         loss = hinge_discriminator_loss(real_logits, fake_logits)
         self.heads_optimizer.zero_grad()
         loss.backward()
@@ -146,9 +162,9 @@ class Composing:
         self,
         real: torch.Tensor,
         fake: torch.Tensor,
-        shifts: tuple[int, int],
+        maps: Sequence[torch.Tensor],
+        painted: Sequence[torch.Tensor],
         conditions: Conditions,
-        draw: Augmentation | None,
     ) -> None:
         self.critic.requires_grad_(False)  # gradients pass through it; its own are not computed
         with self.autocast():
@@ -156,16 +172,16 @@ class Composing:
                 real_logits = self.critic(real, **conditions)
             loss = relativistic_generator_loss(real_logits, self.critic(fake, **conditions))
             self._shown["loss_g"] = loss.detach()
-            if self.heads is not None and self.features is not None:
+            if self.heads is not None:
                 self.heads.requires_grad_(False)
-                judged = self.heads(self.features(shifted(fake, *shifts))).mean()
+                judged = self.heads(maps).mean()
                 loss = loss - self.heads_weight * judged
                 self._shown["loss_g_heads"] = -judged.detach()
                 self.heads.requires_grad_(True)
-        if self.painted is not None and draw is not None:
-            some = slice(None, None, self.painted_every)
+        if self.painted is not None:
             clusters = conditions.get("clusters")
-            judged, surprise = self.painted.verdict(fake[some], draw, None if clusters is None else clusters[some])
+            asked = None if clusters is None else clusters[:: self.painted_every]
+            judged, surprise = self.painted.verdict(painted, asked)
             loss = loss - self.painted_weight * judged + self.kinds_weight * surprise
             self._shown |= {"loss_g_painted": -judged.detach(), "loss_g_kinds": surprise.detach()}
         self.optimizer.zero_grad()

@@ -10,7 +10,7 @@ the discriminator of latents alone taught no kinds: of 512 real covers it prefer
 times of 100, and 2.7% of what was drawn was of the kind asked for, which chance does better.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,14 +50,23 @@ class PaintedJudge:
     accelerator: Accelerator
     kinds: Kinds | None = None
 
-    def teach(
-        self, real: torch.Tensor, fake: torch.Tensor, draw: Augmentation, learning_rate: float
-    ) -> dict[str, torch.Tensor]:
-        """Let the heads learn to tell encoded (N, C, positions, positions) latents from composed ones."""
-        with torch.no_grad():
-            maps = [self._look(latents, draw) for latents in (real, fake)]
+    def look(self, latents: torch.Tensor, draw: Augmentation) -> list[torch.Tensor]:
+        """Return the frozen network's maps of what is painted from (N, C, positions, positions) latents.
+
+        Args:
+            latents: gradients reach them alone.
+            draw: how to augment what is painted from them.
+        """
         with self.autocast():
-            logits = [self.heads(found) for found in maps]
+            covers = self.paint(latents)
+        return self.features(augment(covers.float(), draw).contiguous(memory_format=torch.channels_last))
+
+    def teach(
+        self, real: Sequence[torch.Tensor], fake: Sequence[torch.Tensor], learning_rate: float
+    ) -> dict[str, torch.Tensor]:
+        """Let the heads learn to tell maps of encoded covers from maps of composed ones."""
+        with self.autocast():
+            logits = [self.heads([found.detach() for found in maps]) for maps in (real, fake)]
         loss = hinge_discriminator_loss(*logits)
         self.optimizer.zero_grad()
         loss.backward()
@@ -65,28 +74,21 @@ class PaintedJudge:
         return {"loss_painted": loss.detach()}
 
     def verdict(
-        self, latents: torch.Tensor, draw: Augmentation, asked: torch.Tensor | None = None
+        self, maps: Sequence[torch.Tensor], asked: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Judge N latents; gradients reach them alone.
+        """Judge the maps of N composed covers.
 
         Args:
-            latents: (N, C, positions, positions).
-            draw: how to augment what is painted from them.
+            maps: what `look` found.
             asked: (N,) int64, the kinds asked for.
 
         Returns:
             The mean logit, above zero for "real"; and by how much their kinds surprise (`Kinds.surprise`).
         """
         self.heads.requires_grad_(False)
-        maps = self._look(latents, draw)
         with self.autocast():
             judged = self.heads(maps).mean()
         self.heads.requires_grad_(True)
         if self.kinds is None or asked is None:
             return judged, judged.new_zeros(())
         return judged, self.kinds.surprise(self.features.pool(maps[-1]), asked)
-
-    def _look(self, latents: torch.Tensor, draw: Augmentation) -> list[torch.Tensor]:
-        with self.autocast():
-            covers = self.paint(latents)
-        return self.features(augment(covers.float(), draw).contiguous(memory_format=torch.channels_last))

@@ -51,19 +51,22 @@ function keepingFocus(act) {
   (seen(focused.parentElement) ?? seen(element))?.focus({preventScroll: true});
 }
 
-// A row of covers to choose from; `covers` are {address, src, name}, `chosen` the address that is.
+// A row of covers to choose from; `covers` are {address, src, name}, `chosen` the address that is. A cover that stays keeps
+// its button: who walks along the row meets each one once, also while others come.
 function covers(row, covers, chosen, choose, none) {
+  const before = [...row.children], focused = before.indexOf(document.activeElement);
   const buttons = covers.map(({address, src, name}) => {
-    const button = make('button', {type: 'button', title: name});
+    const button = before.find(one => one.address === address) ?? make('button', {type: 'button', address});
+    Object.assign(button, {title: name, onclick: () => choose(address)});
     button.setAttribute('aria-pressed', address === chosen);
-    button.append(make('img', {src, alt: word('cover-of', {name})}));
-    button.onclick = () => choose(address);
+    button.replaceChildren(make('img', {src, alt: word('cover-of', {name})}));
     return button;
   });
   if (!buttons.length && none) buttons.push(make('p', {className: 'aside', textContent: none}));
-  const focused = [...row.children].indexOf(document.activeElement);
   row.replaceChildren(...buttons);
-  if (focused >= 0) buttons[Math.min(focused, buttons.length - 1)].focus({preventScroll: true});
+  if (focused < 0) return;
+  const stays = buttons.includes(before[focused]) ? before[focused] : buttons[Math.min(focused, buttons.length - 1)];
+  stays?.focus({preventScroll: true});
 }
 
 // Pictures of covers by their addresses, those that this generator can draw: [{address, src, name}, ...]. Without a

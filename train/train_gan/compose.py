@@ -132,7 +132,9 @@ class Composing:
         logits = both.new_empty(len(both))
         first = both[penalised].contiguous(memory_format=torch.channels_last).requires_grad_()
         with FastDoubleBackward(), self.autocast():
-            logits[penalised] = judged = self.critic(first, **{name: value[penalised] for name, value in asked.items()})
+            logits[penalised] = judged = self.critic(
+                first, **{name: value[penalised] for name, value in asked.items()}
+            )
         rest = both[~penalised].contiguous(memory_format=torch.channels_last)
         with self.autocast():
             logits[~penalised] = self.critic(rest, **{name: value[~penalised] for name, value in asked.items()})

@@ -156,7 +156,7 @@ class Attention(nn.Module):
         parts = self.to_query_key_value(self.norm(x)).view(count, 3, self.heads, -1, height * width)
         query, key, value = (part.transpose(2, 3) for part in parts.unbind(1))  # (N, heads, positions, channels)
         # by hand: on a CPU torch's own takes three times as long for so few positions and so many covers
-        attention = (query @ key.transpose(2, 3) / math.sqrt(key.shape[3])).softmax(3)
+        attention = (query / math.sqrt(query.shape[3]) @ key.transpose(2, 3)).softmax(3)
         y = attention.to(value.dtype) @ value
         return x + self.to_output(y.transpose(2, 3).reshape(count, channels, height, width))
 

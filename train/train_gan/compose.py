@@ -66,7 +66,7 @@ class Composing:
     learning_rate: float = 2e-4
     penalty_weight: float = 1.0
     penalty_every: int = 4
-    heads_weight: float = 0.15  # with 0.5 covers were softer, by eye and by all numbers but one
+    heads_weight: float = 0.15  # with 0.5 covers were softer by eye
     painted: PaintedJudge | None = None
     painted_every: int = 4
     painted_weight: float = 0.05  # with 0.5 its gradient drowns those of the others, which then win every pair
@@ -102,7 +102,7 @@ class Composing:
             painted = self._look_at_painted(fake, draw)
         self._shown = {}
         self._teach_critic(real, fake.detach(), conditions)
-        if maps:
+        if self.heads is not None:
             self._teach_heads(real, maps, shifts)
         if self.painted is not None:
             with torch.no_grad():

@@ -25,10 +25,16 @@ def palettes(covers: torch.Tensor) -> torch.Tensor:
 
     Each row sums to 0, and zeros mean "any colours", as where nothing is asked.
     """
-    small = F.interpolate(covers.permute(0, 3, 1, 2).float(), SIDE, mode="area").flatten(2).transpose(1, 2)
-    named = torch.tensor(list(COLOURS.values())).float()
-    shares = torch.softmax(-(torch.cdist(small, named.expand(len(small), -1, -1)) / SOFTNESS).square(), 2).mean(1)
-    return shares - 1 / len(COLOURS)
+    return colour_shares(covers.permute(0, 3, 1, 2).float())
+
+
+def colour_shares(covers: torch.Tensor) -> torch.Tensor:
+    """Do what `palettes` does of (N, 3, H, W) covers in 0..255, whose gradients pass."""
+    small = F.interpolate(covers, SIDE, mode="area").flatten(2).transpose(1, 2)
+    named = torch.tensor(list(COLOURS.values()), device=covers.device).float()
+    # not torch.cdist, whose gradient at a distance of 0 is none
+    apart = (small[:, :, None] - named).square().sum(3)
+    return torch.softmax(-apart / SOFTNESS**2, 2).mean(1) - 1 / len(COLOURS)
 
 
 def colours_of(picture: Image.Image) -> str:

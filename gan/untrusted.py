@@ -49,6 +49,7 @@ BOUNDS: dict[str, dict[str, Any]] = {
         "latent_channels": LATENT_CHANNELS,
         "latent_dim": LATENTS,
         "attention": (0, 64),
+        "sketch_width": (0, CHANNELS[1]),
         "clusters": CLUSTERS,
         "palette": PALETTE,
     },
@@ -177,7 +178,8 @@ def check_arguments(network: str, config: object) -> dict[str, object]:
         if not least <= value <= most:
             shown = f"{value:,}" if abs(value) < 10**12 else f"{'-' * (value < 0)}10**12 or more"
             raise ValueError(f"{name} in its config is {shown}, not {least:,} to {most:,}")
-    if arguments.get("resolution", 64) ** 2 * arguments.get("width", 64) > LARGEST_MAP:
+    widest = max(arguments.get("width", 64), arguments.get("sketch_width", 0))
+    if arguments.get("resolution", 64) ** 2 * widest > LARGEST_MAP:
         raise ValueError(
             f"resolution and width in its config ask for feature maps of more than {LARGEST_MAP:,} values"
         )

@@ -5,8 +5,9 @@ https://arxiv.org/abs/2012.09841), so it has learned from covers themselves how 
 generator of a GAN whose pictures are that autoencoder's latents (Hyun et al. 2025, "Scalable GANs with Transformers"):
 they have a sixty-fourth of the positions, so ten times as many can be shown in the same time.
 
-No layer here leaves a lattice: sizes double by bilinear interpolation, which is the [1, 3, 3, 1] filter (Odena et al.
-2016, "Deconvolution and Checkerboard Artifacts"; Zhang 2019, "Making Convolutional Networks Shift-Invariant Again").
+No layer that paints leaves a lattice: sizes double by bilinear interpolation, which is the [1, 3, 3, 1] filter (Odena
+et al. 2016, "Deconvolution and Checkerboard Artifacts"; Zhang 2019, "Making Convolutional Networks Shift-Invariant
+Again").
 """
 
 import math
@@ -19,8 +20,11 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import nn
 
+from gan.networks.dcgan import DCGANGenerator
+
 
 SCALE = 8  # pixels a side for each position of the latents
+ENCODER_DEPTH = 2  # of recipes; with 1, reconstructions keep a quarter less of what tells covers apart
 
 
 def conv(
@@ -216,6 +220,89 @@ class Composer(nn.Module):
         return self.to_latents(F.leaky_relu(self.norm(x, condition), 0.2))
 
 
+class SubPixel(nn.Module):
+    """Double the size, drawing each of four new pixels with 2x2 kernels of its own (sub-pixel convolution: Shi et al.
+    2016, "Real-Time Single Image and Video Super-Resolution", section 3.2).
+
+    It can draw whatever a transposed convolution of 4x4 and stride 2 can, its grid of single pixels, too. So it only
+    sketches: what looks at the sketch has learned from covers without a grid, and tells nothing of it.
+    """
+
+    def __init__(self, inputs: int, outputs: int, bias: bool = False):
+        super().__init__()
+        self.convolution = nn.Conv2d(inputs, 4 * outputs, 2, padding=1, bias=bias)
+        nn.init.normal_(self.convolution.weight, 0.0, 0.02)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        height, width = x.shape[2:]
+        drawn = self.convolution(x).unflatten(1, (-1, 4)).unbind(2)  # one row and one column too many of each
+        parts = [part[:, :, k // 2 : k // 2 + height, k % 2 : k % 2 + width] for k, part in enumerate(drawn)]
+        return F.pixel_shuffle(torch.stack(parts, 2).flatten(1, 2), 2)
+
+
+class SketchedComposer(nn.Module):
+    """Map a condition to latents: sketch a cover as DCGAN's generator does (Radford et al. 2016), and read the sketch
+    as the encoder reads covers.
+
+    It can begin as a DCGAN that has learned and an encoder that has (train/train_gan/start.py): then it composes from
+    the first moment what that one draws, to be painted anew. From nothing `Composer` learns better.
+
+    Args:
+        resolution: height and width of the sketch in pixels.
+        width: channels of the sketch's last hidden layer, at half of that size; doubled at each halving, down to 4x4.
+        condition_dim: length of the condition.
+        latent_channels: as in `Encoder`.
+    """
+
+    def __init__(self, resolution: int, width: int, condition_dim: int, latent_channels: int):
+        super().__init__()
+        stages = resolution.bit_length() - 3
+        channels = [width * 2**stage for stage in reversed(range(stages))]
+        self.first = nn.Linear(condition_dim, 16 * channels[0], bias=False)
+        nn.init.normal_(self.first.weight, 0.0, 0.02)
+        layers: list[nn.Module] = []
+        for above, below in pairwise([*channels, 3]):
+            layers += [nn.BatchNorm2d(above), nn.ReLU(True), SubPixel(above, below, bias=below == 3)]
+        self.sketch = nn.Sequential(*layers, nn.Tanh())
+        self.reader = Encoder(latent_channels=latent_channels, depth=ENCODER_DEPTH)
+
+    def forward(self, condition: torch.Tensor) -> torch.Tensor:
+        """Map (N, condition_dim) to (N, latent_channels, positions, positions) latents of about unit variance."""
+        x = self.first(condition).unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
+        return self.reader(self.sketch(x))
+
+    @torch.no_grad()
+    def sketch_as(self, theirs: DCGANGenerator) -> None:
+        """Let the sketch be what a DCGAN of the same resolution, width and latents draws.
+
+        Raises:
+            RuntimeError, ValueError: it is of other sizes.
+        """
+        first, *layers = theirs.layers
+        self.first.load_state_dict({"weight": first.state_dict()["weight"].flatten(1).T})
+        for ours, layer in zip(self.sketch, layers, strict=True):
+            state = layer.state_dict()
+            if isinstance(ours, SubPixel):
+                # at 2i a kernel k gives x[i-1] k[3] + x[i] k[1], at 2i + 1 it gives x[i] k[2] + x[i+1] k[0]
+                kernels = state["weight"].transpose(0, 1)[:, :, [3, 1, 2, 0]][..., [3, 1, 2, 0]]
+                kernels = kernels.unflatten(3, (2, 2)).unflatten(2, (2, 2))  # outputs, inputs, row, its, column, its
+                state["weight"] = kernels.permute(0, 2, 4, 1, 3, 5).flatten(0, 2)
+                if "bias" in state:
+                    state["bias"] = state["bias"].repeat_interleave(4)
+                ours.convolution.load_state_dict(state)
+            else:
+                ours.load_state_dict(state)
+
+    @torch.no_grad()
+    def read_as(self, encoder: Encoder, mean: torch.Tensor, deviation: torch.Tensor) -> None:
+        """Let the sketch be read as an encoder reads covers, whose latents have that mean and deviation."""
+        self.reader.load_state_dict(encoder.state_dict())
+        last = self.reader.layers[-1]
+        assert isinstance(last, nn.Conv2d) and last.bias is not None
+        last.bias.sub_(mean).div_(deviation)
+        last.weight.div_(deviation[:, None, None, None])
+
+
 class PainterGenerator(ModelMixin, ConfigMixin):
     """Map latent vectors to covers, by way of a condition, a composer and a painter.
 
@@ -227,6 +314,7 @@ class PainterGenerator(ModelMixin, ConfigMixin):
         latent_channels: of the autoencoder's latents.
         latent_dim: length of a latent vector.
         attention: see `Composer`.
+        sketch_width: `width` of a `SketchedComposer`, which then takes the place of a `Composer`; 0: it does not.
         genres: names of what can be asked for, or none.
         clusters: kinds of covers that can be asked for, found without labels (Sage et al. 2018, "Logo Synthesis and
             Manipulation with Clustered Generative Adversarial Networks", section 3).
@@ -244,6 +332,7 @@ class PainterGenerator(ModelMixin, ConfigMixin):
         latent_channels: int = 8,
         latent_dim: int = 128,
         attention: int = 0,
+        sketch_width: int = 0,
         genres: Sequence[str] = (),
         clusters: int = 0,
         palette: int = 0,
@@ -251,10 +340,12 @@ class PainterGenerator(ModelMixin, ConfigMixin):
         super().__init__()
         if resolution < 4 * SCALE or resolution & (resolution - 1):
             raise ValueError(f"resolution must be a power of two from {4 * SCALE} on, not {resolution}")
-        positions = resolution // SCALE
-        self.composer = Composer(
-            positions, composer_width, composer_max_width, composer_depth, latent_dim, latent_channels, attention
-        )
+        self.composer: Composer | SketchedComposer
+        if sketch_width:
+            self.composer = SketchedComposer(resolution, sketch_width, latent_dim, latent_channels)
+        else:
+            widths = composer_width, composer_max_width, composer_depth
+            self.composer = Composer(resolution // SCALE, *widths, latent_dim, latent_channels, attention)
         self.decoder = Decoder(width, latent_channels)
         # Where each kind of condition has its vector; all begin at zero, the last of each is "any" and stays there.
         self.genre_embedding = embedding(len(genres), latent_dim) if genres else None
@@ -288,6 +379,16 @@ class PainterGenerator(ModelMixin, ConfigMixin):
         palette: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Do the first half of `forward`, to (N, latent_channels, positions, positions) of about unit variance."""
+        return self.composer(self.condition(latents, labels, clusters, palette))
+
+    def condition(
+        self,
+        latents: torch.Tensor,
+        labels: torch.Tensor | None = None,
+        clusters: torch.Tensor | None = None,
+        palette: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Add to (N, latent_dim) latents the vectors of what is asked for: what the composer begins with."""
         condition = latents
         if self.genre_embedding is not None and labels is not None:
             condition = condition + self.genre_embedding(labels)
@@ -295,7 +396,12 @@ class PainterGenerator(ModelMixin, ConfigMixin):
             condition = condition + self.cluster_embedding(clusters)
         if self.palette_embedding is not None and palette is not None:
             condition = condition + self.palette_embedding(palette)
-        return self.composer(condition)
+        return condition
+
+    @property
+    def steering(self) -> list[nn.Module]:
+        """Return what gives the vectors of kinds and of colours, as far as they can be asked for."""
+        return [asked for asked in (self.cluster_embedding, self.palette_embedding) if asked is not None]
 
     def normalise(self, latents: torch.Tensor) -> torch.Tensor:
         """Bring an encoder's (N, latent_channels, positions, positions) latents to the scale that `compose` gives."""

@@ -259,6 +259,22 @@ def test_an_encoder_of_another_generator_is_refused(tmp_path: Path, name: str, m
         gan.load_pipeline(tmp_path / "pipeline")
 
 
+@pytest.mark.parametrize(
+    ("sizes", "line"),
+    [
+        ({"sketch_width": 2049}, "sketch_width in its config is 2,049, not 0 to 2,048"),
+        ({"sketch_width": 128, "resolution": 1024}, "feature maps of more than 67,108,864 values"),
+        ({"sketch_width": 2}, "by its config"),
+    ],
+)
+def test_a_sketch_is_bounded_as_all_else(tmp_path: Path, sizes: dict[str, int], line: str) -> None:
+    folder = tmp_path / "pipeline"
+    gan.save_pipeline(tiny_pipeline("painter"), folder, for_strangers=False)
+    says(**sizes)(folder)
+    with pytest.raises(gan.PipelineError, match=line):
+        gan.load_pipeline(folder)
+
+
 def test_files_that_say_where_other_files_are_are_not_read(folder: Path) -> None:
     before = gan.load_pipeline(folder)(seeds=[1], output_type="pt").images
     there = {"metadata": {}, "weight_map": {"basis": "../../../etc/passwd", "scale.weight": "/dev/zero"}}

@@ -46,6 +46,7 @@ class Composing:
         accelerator: the processes that share a batch.
         learning_rate: of all three.
         penalty_weight: gamma of R1 and R2, taken at one cover in `penalty_every`.
+        composer_share: of the learning rate, for the composer.
         heads_weight: of the heads' verdict against the critic's.
         painted: looks at what is painted from the latents, while tuning; None: nobody does.
         painted_every: so many covers a batch for each one that it sees: a painted one costs as much as five composed.
@@ -66,6 +67,7 @@ class Composing:
     learning_rate: float = 2e-4
     penalty_weight: float = 1.0
     penalty_every: int = 4
+    composer_share: float = 1.0
     heads_weight: float = 0.15  # with 0.5 covers were softer by eye
     painted: PaintedJudge | None = None
     painted_every: int = 4
@@ -189,7 +191,8 @@ class Composing:
         self.optimizer.zero_grad()
         loss.backward()
         self.critic.requires_grad_(True)
-        self._shown["gradient_norm_g"] = update(self.optimizer, self.learning_rate, self.accelerator, LARGEST_NORM)
+        rate = self.composer_share * self.learning_rate
+        self._shown["gradient_norm_g"] = update(self.optimizer, rate, self.accelerator, LARGEST_NORM)
 
 
 def shifted(latents: torch.Tensor, down: int, right: int) -> torch.Tensor:

@@ -8,6 +8,9 @@ from train.train_gan.recipes import names
 from train.train_gan.trackers import TRACKERS
 
 
+ONE_THING = "--start_from: a run begins with one thing, so not with another run's networks, too"
+
+
 def options() -> argparse.Namespace:
     """Read the command line; a value that was left out is None where the recipe has it.
 
@@ -114,8 +117,8 @@ def _check(args: argparse.Namespace) -> None:
         if args.revision or args.freeze_discriminator:
             flag = "revision" if args.revision else "freeze_discriminator"
             raise UserError(f"--{flag} is for --start_from, which is missing")
-    elif args.grow_from or args.autoencoder or args.resume_from_checkpoint != "latest":
-        raise UserError("--start_from: a run begins with one thing, so not with another run's networks, too")
+    elif args.grow_from or args.resume_from_checkpoint != "latest":
+        raise UserError(ONE_THING)
     if args.freeze_discriminator < 0:
         raise UserError(f"--freeze_discriminator must be at least 0, not {args.freeze_discriminator}")
     if args.resume_from_checkpoint != "latest" and not Path(args.resume_from_checkpoint).is_file():

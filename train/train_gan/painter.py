@@ -10,7 +10,7 @@ from torch import nn
 
 from gan.networks.efficientnet_lite import TAPS
 from gan.networks.latents import LatentDiscriminator, LatentFeatures
-from gan.networks.painter import SCALE, Encoder, PainterGenerator
+from gan.networks.painter import ENCODER_DEPTH, SCALE, Encoder, PainterGenerator
 from gan.networks.patch import PatchDiscriminator
 from gan.networks.projected import ProjectedDiscriminator
 from train.cli import UserError
@@ -18,7 +18,6 @@ from train.covers import mixed_seed
 from train.train_gan.recipes import Recipe
 
 
-ENCODER_DEPTH = 2  # with 1, reconstructions keep a quarter less of what tells covers apart
 STUDENT_WIDTH = 80  # channels of the student, where the recipe does not say
 INITIALISATION = 2  # stream of random numbers, see data.py
 

@@ -1,7 +1,7 @@
-"""The four phases of a painter in one run: which is at work after so many covers, and on what.
+"""The phases of a painter in one run: which is at work after so many covers, and on what.
 
-paint -> latents of all covers -> distil -> compose -> tune. Whatever a step is computed from is a function of (seed,
-covers shown), and whatever it changes is in `Painter`, so a run goes on exactly where it stopped, in any phase.
+paint -> latents of all covers -> distil -> compose -> tune -> steer. Whatever a step is computed from is a function of
+(seed, covers shown), and whatever it changes is in `Painter`, so a run goes on exactly where it stopped, in any phase.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from accelerate import Accelerator
 
 from gan.augment import draw_augmentation
 from gan.networks.efficientnet_lite import EfficientNetLite, load_efficientnet_lite
-from gan.networks.painter import SCALE, PainterGenerator
+from gan.networks.painter import SCALE, PainterGenerator, SketchedComposer
 from train.cli import UserError
 from train.covers import Covers, seeded, send, to_float, to_uint8
 from train.device import half_precision
@@ -26,6 +26,7 @@ from train.train_gan.encoded import Encoded, digest_of, encode, read, write
 from train.train_gan.paint import Painting
 from train.train_gan.painter import Painter
 from train.train_gan.recipes import Recipe
+from train.train_gan.steer import Steering
 from train.train_gan.steps import LOOKED_AT
 from train.train_gan.tune import PaintedJudge
 
@@ -34,12 +35,16 @@ PART = 64  # pixels a side of what the autoencoder learns from
 SHIFT = 2  # positions by which what the heads see is moved, at most
 # share of covers whose kind, or colours, are told; "any" learns from the rest
 KEPT = {"clusters": 0.5, "palette": 0.3}
+STEERED = {"clusters": 0.6, "palette": 0.6}  # while nothing else learns
 LEARNING = {  # in each phase; those of the phases before judge or paint as they are
     "paint": ("encoder", "patch_critic"),
     "distil": ("student",),
     "compose": ("generator", "discriminator", "heads"),
     "tune": ("generator", "discriminator", "heads", "painted_heads"),
+    "steer": (),  # what is asked for alone, see `_let_learn`
 }
+# how a composer that began with a sketch goes on, where it does: it has learned already
+GENTLY: dict[str, Any] = {"composer_share": 0.2, "heads_weight": 0.05}
 AUGMENTATION = 0.5  # probability of each transformation of what is judged by its painting
 # Streams of random numbers, beside those of data.py and encoded.py.
 LATENTS, PARTS, NOISE, DISTURBANCES, SHIFTS, DROPPED, AUGMENTED = range(10, 17)
@@ -90,8 +95,9 @@ class PhaseTrainer:
             p.heads_optimizer if sees else None,
             *each,
             penalty_every=self.recipe.gradient_penalty_every,
+            **(GENTLY if p.generator.config.sketch_width else {}),
         )
-        self.phases: dict[str, Painting | Distilling | Composing] = {
+        self.phases: dict[str, Painting | Distilling | Composing | Steering] = {
             "paint": Painting(
                 p.encoder,
                 p.generator.decoder,
@@ -102,6 +108,7 @@ class PhaseTrainer:
                 *each,
             ),
             "compose": composing,
+            "steer": Steering(p.generator, self.features, p.generator_optimizer, *each),
         }
         if self.features is not None:
             paint = p.generator.paint
@@ -122,6 +129,8 @@ class PhaseTrainer:
         recipe = self.recipe
         self._let_learn(batch.phase)
         composed = images - recipe.before_composing
+        if 0 <= composed < recipe.train_batch_size and not self.started:
+            self._read_sketch()
         for phase in self.phases.values():
             if isinstance(phase, Composing):
                 phase.learning_rate = recipe.at("learning_rate", images)
@@ -130,7 +139,20 @@ class PhaseTrainer:
         measured = self.phases[batch.phase].step(**batch.arguments)
         if batch.phase in ("compose", "tune") and composed >= self.warm_up:
             update_averages(self.gan.ema, self.gan.generator, recipe, composed)
+        if batch.phase == "steer":
+            for average in self.gan.ema:  # which steer as was learned
+                assert isinstance(average, PainterGenerator)
+                for learned, mine in zip(self.gan.generator.steering, average.steering, strict=True):
+                    mine.load_state_dict(learned.state_dict())
         return measured
+
+    def _read_sketch(self) -> None:
+        """Let a sketch be read as covers are, now that the autoencoder and the scale of its latents are known."""
+        p = self.gan
+        if isinstance(p.generator.composer, SketchedComposer):
+            p.generator.composer.read_as(p.encoder, p.generator.latent_mean, p.generator.latent_deviation)
+            for average in p.ema:
+                average.load_state_dict(p.generator.state_dict())
 
     def _let_learn(self, phase: str) -> None:
         if phase == self.learning:
@@ -140,6 +162,9 @@ class PhaseTrainer:
         for name in LEARNING[phase]:
             getattr(self.gan, name).train().requires_grad_(True)
         self.gan.generator.decoder.requires_grad_(phase == "paint")
+        if phase == "steer":
+            for asked in self.gan.generator.steering:
+                asked.requires_grad_(True)
         if phase == "compose":
             for average in self.gan.ema:  # each paints as was learned
                 assert isinstance(average, PainterGenerator)
@@ -212,7 +237,7 @@ class PhaseBatches:
         phase, _, done = self.recipe.phase(images)
         indices = self.covers.indices(images, self.batch_size)
         arguments: dict[str, Any] = getattr(self, f"_{phase}")(images, indices)
-        return PhaseBatch(phase, arguments | ({"done": done} if phase in ("paint", "distil") else {}))
+        return PhaseBatch(phase, arguments | ({"done": done} if phase in ("paint", "distil", "steer") else {}))
 
     def _paint(self, images: int, indices: torch.Tensor) -> dict[str, object]:
         """Cut a random part out of each cover, and draw noise for its latents."""
@@ -237,16 +262,19 @@ class PhaseBatches:
             "latents": self._normal(images),
             "real": self._send(self._latents(indices[self.share])),
             "shifts": (down, right),
-            "conditions": self._conditions(images, indices),
+            "conditions": self._conditions(images, indices, KEPT),
         }
+
+    def _steer(self, images: int, indices: torch.Tensor) -> dict[str, object]:
+        return {"latents": self._normal(images), "conditions": self._conditions(images, indices, STEERED)}
 
     def _tune(self, images: int, indices: torch.Tensor) -> dict[str, object]:
         seen = torch.arange(self.batch_size)[self.share][:: Composing.painted_every]
         draw = draw_augmentation(self.batch_size, AUGMENTATION, self._random(AUGMENTED, images))
         return self._compose(images, indices) | {"draw": draw[seen].moved(self._send)}
 
-    def _conditions(self, images: int, indices: torch.Tensor) -> Conditions:
-        """Draw what is asked of each cover: its own genre, kind and colours, or any."""
+    def _conditions(self, images: int, indices: torch.Tensor, kept: dict[str, float]) -> Conditions:
+        """Draw what is asked of each cover: its own genre, kind and colours, or any; `kept` says how often its own."""
         config, conditions = self.config, {}
         chance = torch.rand(3, self.batch_size, generator=self._random(DROPPED, images))
         if config.genres:
@@ -254,10 +282,10 @@ class PhaseBatches:
             labels = self.covers.labels[indices]
             conditions["labels"] = with_some_dropped(labels, chance[0], len(config.genres))
         if config.clusters:
-            told = chance[1] < KEPT["clusters"]
+            told = chance[1] < kept["clusters"]
             conditions["clusters"] = torch.where(told, self._encoded().clusters[indices], config.clusters)
         if config.palette:
-            told = chance[2] < KEPT["palette"]
+            told = chance[2] < kept["palette"]
             conditions["palette"] = self._encoded().palettes[indices] * told[:, None]
         return {name: self._send(value[self.share]) for name, value in conditions.items()}
 
@@ -288,7 +316,10 @@ class PhaseBatches:
                     write(self.encoded, self.cache, digest)
         self.encoded.tell(trainer.gan)
         if trainer.painted is not None and self.config.clusters:
-            trainer.painted.kinds = self.encoded.kinds(self.device)
+            kinds = trainer.painted.kinds = self.encoded.kinds(self.device)
+            steering = trainer.phases["steer"]
+            assert isinstance(steering, Steering)
+            steering.kinds = kinds
 
     def _random(self, stream: int, images: int) -> torch.Generator:
         return seeded(self.recipe.seed, stream, images)

@@ -25,7 +25,7 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 Numbers = Annotated[list[Number], Field(min_length=2, max_length=2)]
 Shares = Annotated[list[Share], Field(min_length=2, max_length=2)]
 Probabilities = Annotated[list[Probability], Field(min_length=2, max_length=2)]
-PHASES = ("paint", "distil", "compose", "tune")  # of a painter, in this order
+PHASES = ("paint", "distil", "compose", "tune", "steer")  # of a painter, in this order
 # arguments of a network's class, such as `width: 64` and `normalisation: none`
 Sizes = dict[str, Count | Literal["batch", "spectral", "none"]]
 
@@ -70,7 +70,9 @@ class Recipe:
     checkpointing_images: Count = 50_000
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     # covers shown to a painter in its other phases (phases.py); composing takes the rest of total_images
-    phases: dict[Literal["paint", "distil", "tune"], Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
+    phases: dict[Literal["paint", "distil", "tune", "steer"], Annotated[int, Field(ge=0)]] = Field(
+        default_factory=dict
+    )
     # frozen network by whose features a painter learns and is judged, from the package of the same name
     features: Literal["efficientnet-lite0", "none"] = "none"
     class_conditional: bool = False  # learn the genres of the dataset, so that covers of one can be asked for
@@ -118,6 +120,8 @@ class Recipe:
             raise ValueError("features and phases.distil go together: the one is what the other teaches")
         if self.phases.get("tune") and self.features == "none":
             raise ValueError("phases.tune is judged by features, which are none")
+        if self.phases.get("steer") and not (self.generator.get("clusters") or self.generator.get("palette")):
+            raise ValueError("phases.steer learns generator.clusters and palette, and neither is there")
         if self.generator.get("clusters") and self.features == "none":
             raise ValueError("generator.clusters are found by features, which are none")
         if self.length("compose") < self.train_batch_size:

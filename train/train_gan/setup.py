@@ -190,7 +190,8 @@ def open_run(
     batches: Batches | PhaseBatches
     if isinstance(gan, Painter):
         assert isinstance(covers, Covers)  # see check_phases
-        trainer = PhaseTrainer(gan, recipe, accelerator, bf16, frozen, warm_up, started=start is not None)
+        told = start is not None and not start.sketch
+        trainer = PhaseTrainer(gan, recipe, accelerator, bf16, frozen, warm_up, started=told)
         batches = PhaseBatches(trainer, covers, folder.encoded)
     else:
         parts = args.gradient_accumulation_steps
@@ -219,7 +220,7 @@ def open_run(
                 args.evaluation_images or recipe.checkpointing_images,
                 push,
                 images,
-                draws_at_start=start is not None,
+                draws_at_start=start is not None and not start.sketch,
                 shares_discriminator=not args.no_discriminator,
             )
         except UserError:
@@ -276,6 +277,9 @@ def check_phases(args: argparse.Namespace, recipe: Recipe) -> None:
     learned = args.autoencoder or recipe.phases["paint"] or args.resume_from_checkpoint != "latest" or args.start_from
     if not learned and not args.dry_run and not RunFolder(args.output_dir).previous_config():
         raise UserError("phases.paint is 0; name --autoencoder, the folder of a run that has learned to paint")
+    begins = args.start_from or args.resume_from_checkpoint != "latest" or args.dry_run
+    if recipe.generator.get("sketch_width") and not begins and not RunFolder(args.output_dir).previous_config():
+        raise UserError("generator.sketch_width: there is nothing to sketch; name --start_from, a DCGAN of that width")
     if recipe.features != "none" and not recipe.phases.get("distil") and not args.start_from:
         raise UserError("phases.distil is 0; name --start_from, a model whose student has learned to see")
     for flag, why in {

@@ -12,6 +12,8 @@ import torch
 from diffusers import ModelMixin
 from torch import nn
 
+from gan.networks.dcgan import DCGANGenerator
+from gan.networks.painter import PainterGenerator, SketchedComposer
 from gan.networks.projected import FeatureDiscriminator
 from gan.pipeline import AlbumCoverPipeline, genres_of
 from gan.pipeline_folder import PipelineError, load_with_discriminators
@@ -19,6 +21,7 @@ from gan.untrusted import BOUNDS
 from train.cli import UserError
 from train.device import is_no_memory
 from train.train_gan.grow import GROW
+from train.train_gan.options import ONE_THING
 from train.train_gan.painter import Painter
 from train.train_gan.recipes import Recipe, changed
 from train.train_gan.state import GAN
@@ -39,7 +42,8 @@ class Start:
     Args:
         model: a folder or a Hub id, as the user named it.
         told: what config.json tells of it: `model`, `revision`, whether its `discriminator` was there, and
-            `warm_up_images`, covers for which only a new discriminator learns.
+            `warm_up_images`, covers for which only a new discriminator learns; and where it is only what a painter
+            sketches (see `SketchedComposer`) `sketch`.
         pipeline: its generator and, of a painter, encoder; None where the run goes on, which needs it no more.
         discriminators: what judged it, see `load_with_discriminators`.
     """
@@ -48,6 +52,11 @@ class Start:
     told: dict[str, Any]
     pipeline: AlbumCoverPipeline | None = None
     discriminators: dict[str, nn.Module] = field(default_factory=dict)
+
+    @property
+    def sketch(self) -> bool:
+        """Return whether the model is a DCGAN, of which a painter composes."""
+        return self.told.get("sketch", False)
 
     @property
     def warm_up(self) -> int:
@@ -75,8 +84,10 @@ def find_start(args: argparse.Namespace, recipe: Recipe, before: dict[str, Any])
         if args.start_from is not None and model not in (args.start_from, _name_of_folder(args.start_from)):
             began = f"began with {model}" if model else "did not start from a model"
             raise UserError(f"--start_from {args.start_from}: the run in {args.output_dir} {began}; name a new folder")
-        start = Start(told["model"], told) if told else None
-        return start, _without_lessons(recipe, told["discriminator"], args.total_images) if told else recipe
+        if not told:
+            return None, recipe
+        start = Start(told["model"], told)
+        return start, _what_is_left(recipe, start, args.total_images)
     if Path(args.start_from).is_file() or not args.start_from.strip():
         raise UserError(f"--start_from {args.start_from}: name a pipeline folder, such as best/ of a run, or a Hub id")
     if args.revision and Path(args.start_from).is_dir():
@@ -85,15 +96,23 @@ def find_start(args: argparse.Namespace, recipe: Recipe, before: dict[str, Any])
         pipeline, discriminators = load_with_discriminators(args.start_from, args.revision)
     except PipelineError as error:
         raise UserError(f"--start_from {error}") from error
-    judged = _needed(recipe) <= discriminators.keys()
-    recipe = _without_lessons(recipe, judged, args.total_images)
+    sketch = bool(recipe.generator.get("sketch_width")) and isinstance(pipeline.synthesis, DCGANGenerator)
+    if sketch and not (recipe.phases["paint"] or args.autoencoder):
+        raise UserError(f"--start_from {args.start_from}: it cannot paint; phases.paint is 0, so name --autoencoder")
+    if args.autoencoder and not sketch:
+        raise UserError(ONE_THING)
+    judged = not sketch and _needed(recipe) <= discriminators.keys()
     told = {
         "model": _public_name(args.start_from),
         "revision": args.revision,
         "discriminator": judged,
-        "warm_up_images": 0 if judged else min(WARM_UP, recipe.length("compose") // 10),
-    }
-    return Start(args.start_from, told, pipeline, discriminators), recipe
+    } | ({"sketch": True} if sketch else {})
+    start = Start(args.start_from, told, pipeline, discriminators)
+    recipe = _what_is_left(recipe, start, args.total_images)
+    composed = recipe.length("compose")
+    waits = composed if sketch else min(WARM_UP, composed // 10)  # what a sketch gives was only lost, see configs
+    told["warm_up_images"] = 0 if judged else waits
+    return start, recipe
 
 
 def begin(gan: GAN | Painter, recipe: Recipe, start: Start) -> str:
@@ -111,6 +130,8 @@ def begin(gan: GAN | Painter, recipe: Recipe, start: Start) -> str:
     pipeline, ours = start.pipeline, gan.generator
     assert pipeline is not None  # a run that goes on has begun
     theirs = pipeline.synthesis
+    if start.sketch:
+        return _begin_with_sketch(gan, start)
     if type(theirs) is not type(ours):
         what = f"its generator is {type(theirs).__name__}, that of network: {recipe.network} is {type(ours).__name__}"
         raise UserError(f"--start_from {start.model}: {what}")
@@ -191,9 +212,25 @@ def _needed(recipe: Recipe) -> set[str]:
     return {"discriminator"} | ({"student", "heads"} if recipe.features != "none" else set())
 
 
-def _without_lessons(recipe: Recipe, judged: bool, total_images: int | None) -> Recipe:
-    """Return the recipe of a painter that has learned to paint and, with what judged it, to see."""
-    learned = {"paint"} | ({"distil"} if judged else set())
+def _begin_with_sketch(gan: GAN | Painter, start: Start) -> str:
+    """Let a painter's composer sketch what a DCGAN draws; how that is read follows when it has learned to see."""
+    ours, pipeline = gan.generator, start.pipeline
+    assert isinstance(ours, PainterGenerator) and pipeline is not None
+    assert isinstance(ours.composer, SketchedComposer) and isinstance(pipeline.synthesis, DCGANGenerator)
+    mine, there = _arguments(ours), _arguments(pipeline.synthesis)
+    for name, argument in (("resolution", "resolution"), ("width", "sketch_width"), ("latent_dim", "latent_dim")):
+        if there[name] != mine[argument]:
+            raise UserError(
+                f"--start_from {start.model}: it has {name} {there[name]}, the recipe's {argument} is {mine[argument]}"
+            )
+    ours.composer.sketch_as(pipeline.synthesis)
+    lost = "; its genres are no more asked for" if genres_of(pipeline.synthesis) else ""
+    return f"composes what {start.told['model']} draws{lost}; new discriminators learn to judge it, and it stays"
+
+
+def _what_is_left(recipe: Recipe, start: Start, total_images: int | None) -> Recipe:
+    """Return the recipe without what a painter need not learn again: to paint and, with what judged it, to see."""
+    learned = set() if start.sketch else {"paint"} | ({"distil"} if start.told["discriminator"] else set())
     phases = {name: 0 if name in learned else length for name, length in recipe.phases.items()}
     left_out = sum(recipe.phases.values()) - sum(phases.values())
     return changed(recipe, phases=phases, total_images=total_images or recipe.total_images - left_out)

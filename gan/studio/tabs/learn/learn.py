@@ -32,8 +32,8 @@ from gan.studio.tabs.training import MOST_SNAPSHOTS, Training, images_of
 
 
 HERE = Path(__file__).parent
-SHIPPED = HERE.parents[2] / "pretrained"
-FILM, METRICS, CONFIG = (SHIPPED / name for name in ("film.webp", "metrics.jsonl", "config.json"))
+# of the DCGAN whose sketches the generator that ships paints anew
+FILM, METRICS, CONFIG = (HERE / "training" / name for name in ("film.webp", "metrics.jsonl", "config.json"))
 FILM_QUALITY = 80
 CURVES = ("loss_d", "loss_g", "fd_covers", "recall_covers", "precision_covers")
 FILMS = ("shipped", "hub")
@@ -87,7 +87,7 @@ class Learn:
         return self.inside.channels(payload) | {"layers": len(self.inside.layers) - 1}
 
     def film(self, payload: object) -> dict[str, Any]:
-        """Return pictures and curves of a training: `shipped`, in gan/pretrained, or `hub`, of the page's own model.
+        """Return pictures and curves of a training: `shipped`, in training/, or `hub`, of the page's own model.
 
         Returns:
             `{"frames": how many pictures, "images": [covers shown at each of the last ones], "curves": {name: [[covers

@@ -21,8 +21,8 @@ from train.train_gan.run_config import RunConfig
 from train.train_gan.run_folder import RunFolder
 
 
-# of a painter's see test_painter_run.py
-RECIPES = sorted(p.stem for p in CONFIGS.glob("*.yaml") if not p.stem.startswith("painter"))
+# of a painter's see test_painter_run.py and test_sketch.py
+RECIPES = sorted(p.stem for p in CONFIGS.glob("*.yaml") if "painter" not in p.stem)
 
 
 @pytest.mark.parametrize(

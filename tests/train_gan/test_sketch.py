@@ -143,12 +143,13 @@ def test_the_program_goes_on_without_the_model_and_takes_another_runs_autoencode
         assert all(torch.equal(a[network][name], b[network][name]) for name in a[network]), network
     # again with the autoencoder of that run, and from its own generator, which has one already
     mine, model = sketched_file(tmp_path, phases={"paint": 0, "distil": 16}), published(tmp_path / "theirs")
-    painted = ("--autoencoder", str(tmp_path / "whole"), "--total_images", "48")
+    painted = ("--autoencoder", str(tmp_path / "whole"), "--total_images", "24")
     given = run(drawn, tmp_path / "given", "--start_from", str(model), *painted, config=mine)
     assert given.returncode == 0, given.stderr
     twice = run(drawn, tmp_path / "twice", "--start_from", str(tmp_path / "whole/pipeline"), *painted, config=mine)
     assert twice.returncode == 2 and "a run begins with one thing" in twice.stderr.splitlines()[-1]
-    on = run(drawn, tmp_path / "on", "--start_from", str(tmp_path / "whole/pipeline"), config=mine)
+    further = ("--start_from", str(tmp_path / "whole/pipeline"), "--total_images", "8")
+    on = run(drawn, tmp_path / "on", *further, config=mine)
     assert on.returncode == 0 and "its generator and discriminator" in on.stderr, on.stderr
 
 

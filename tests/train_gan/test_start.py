@@ -400,7 +400,7 @@ def test_two_processes_refuse_in_a_line_each(model: Path, tiny_dataset: Path, tm
         (["--start_from", ""], "name a pipeline folder"),
         (["--start_from", "README.md"], "name a pipeline folder"),
         (["--start_from", "gan/networks"], "holds no model_index.json"),
-        (["--start_from", "gan/pretrained"], "its generator is DCGANGenerator"),
+        (["--start_from", "gan/pretrained"], "its generator is PainterGenerator"),
         (["--start_from", "gan/pretrained", "--revision", "v1"], "gan/pretrained is a folder"),
     ],
 )

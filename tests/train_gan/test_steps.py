@@ -17,7 +17,7 @@ from train.train_gan.sync_batch_norm import equal_in_parts, synchronise
 
 
 # of a painter's see test_painter_run.py
-RECIPES = sorted(p.stem for p in CONFIGS.glob("*.yaml") if not p.stem.startswith("painter"))
+RECIPES = sorted(p.stem for p in CONFIGS.glob("*.yaml") if "painter" not in p.stem)
 
 
 def gradients(trainer: Trainer) -> dict[str, torch.Tensor]:

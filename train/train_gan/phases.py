@@ -136,6 +136,10 @@ class PhaseTrainer:
                 phase.learning_rate = recipe.at("learning_rate", images)
                 phase.penalty_weight = recipe.at("gradient_penalty_weight", images)
                 phase.waits = composed < self.warm_up
+                if isinstance(self.gan.generator.composer, SketchedComposer) and batch.phase in ("compose", "tune"):
+                    self.gan.generator.train(not phase.waits)  # while it waits it draws what is shown, and stays so
+        if batch.phase == "steer" and images - recipe.total_images + recipe.length("steer") < recipe.train_batch_size:
+            self.gan.generator_optimizer.state.clear()  # of gradients of another kind
         measured = self.phases[batch.phase].step(**batch.arguments)
         if batch.phase in ("compose", "tune") and composed >= self.warm_up:
             update_averages(self.gan.ema, self.gan.generator, recipe, composed)

@@ -186,6 +186,8 @@ def open_run(
             synchronise(network)
     bf16 = config.mixed_precision == "bf16"
     warm_up = start.warm_up if start else 0
+    if start and start.sketch:
+        warm_up = recipe.length("compose")  # however long that is by now
     trainer: Trainer | PhaseTrainer
     batches: Batches | PhaseBatches
     if isinstance(gan, Painter):
@@ -277,7 +279,7 @@ def check_phases(args: argparse.Namespace, recipe: Recipe) -> None:
     learned = args.autoencoder or recipe.phases["paint"] or args.resume_from_checkpoint != "latest" or args.start_from
     if not learned and not args.dry_run and not RunFolder(args.output_dir).previous_config():
         raise UserError("phases.paint is 0; name --autoencoder, the folder of a run that has learned to paint")
-    begins = args.start_from or args.resume_from_checkpoint != "latest" or args.dry_run
+    begins = args.start_from or args.dry_run
     if recipe.generator.get("sketch_width") and not begins and not RunFolder(args.output_dir).previous_config():
         raise UserError("generator.sketch_width: there is nothing to sketch; name --start_from, a DCGAN of that width")
     if recipe.features != "none" and not recipe.phases.get("distil") and not args.start_from:

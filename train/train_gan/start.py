@@ -96,7 +96,8 @@ def find_start(args: argparse.Namespace, recipe: Recipe, before: dict[str, Any])
         pipeline, discriminators = load_with_discriminators(args.start_from, args.revision)
     except PipelineError as error:
         raise UserError(f"--start_from {error}") from error
-    sketch = bool(recipe.generator.get("sketch_width")) and isinstance(pipeline.synthesis, DCGANGenerator)
+    sketches = recipe.network == "painter" and bool(recipe.generator.get("sketch_width"))
+    sketch = sketches and isinstance(pipeline.synthesis, DCGANGenerator)
     if sketch and not (recipe.phases["paint"] or args.autoencoder):
         raise UserError(f"--start_from {args.start_from}: it cannot paint; phases.paint is 0, so name --autoencoder")
     if args.autoencoder and not sketch:

@@ -44,8 +44,8 @@ class Steering:
     accelerator: Accelerator
     kinds: Kinds | None = None
     learning_rate: float = 0.05
-    kinds_weight: float = 0.3
-    shift_weight: float = 0.1
+    kinds_weight: float = 0.2
+    shift_weight: float = 0.06
 
     def step(self, latents: torch.Tensor, conditions: Conditions, done: float) -> dict[str, torch.Tensor]:
         """Teach the vectors.
@@ -66,8 +66,8 @@ class Steering:
         if (asked := conditions.get("palette")) is not None:
             apart = (colour_shares((covers + 1) * 127.5) - asked).abs().sum(1) / 2
             told = asked.any(1)
-            colours = (apart * told).sum() / told.sum().clamp_min(1)
-            loss, shown["other_colours"] = loss + colours, colours.detach()
+            loss = loss + (apart * told).mean()  # of all covers, so that processes may share them in any way
+            shown["other_colours"] = (apart * told).detach().sum() / told.sum().clamp_min(1)
         if self.kinds is not None and self.features is not None:
             maps = self.features(covers.contiguous(memory_format=torch.channels_last))
             surprise = self.kinds.surprise(self.features.pool(maps[-1]), conditions["clusters"])

@@ -20,8 +20,6 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import nn
 
-from gan.networks.dcgan import DCGANGenerator
-
 
 SCALE = 8  # pixels a side for each position of the latents
 ENCODER_DEPTH = 2  # of recipes; with 1, reconstructions keep a quarter less of what tells covers apart
@@ -272,13 +270,13 @@ class SketchedComposer(nn.Module):
         return self.reader(self.sketch(x))
 
     @torch.no_grad()
-    def sketch_as(self, theirs: DCGANGenerator) -> None:
-        """Let the sketch be what a DCGAN of the same resolution, width and latents draws.
+    def sketch_as(self, theirs: nn.Sequential) -> None:
+        """Let the sketch be what the layers of a DCGAN of the same resolution, width and latents draw.
 
         Raises:
             RuntimeError, ValueError: it is of other sizes.
         """
-        first, *layers = theirs.layers
+        first, *layers = theirs
         self.first.load_state_dict({"weight": first.state_dict()["weight"].flatten(1).T})
         for ours, layer in zip(self.sketch, layers, strict=True):
             state = layer.state_dict()

@@ -46,7 +46,7 @@ def learned(**changes: object) -> DCGANGenerator:
 def test_it_sketches_exactly_what_the_dcgan_draws_and_reads_it_as_the_encoder(resolution: int):
     theirs, latents = learned(resolution=resolution), torch.randn(5, 16)
     composer, encoder = SketchedComposer(resolution, 2, 16, 4).eval(), Encoder(latent_channels=4, depth=2).eval()
-    composer.sketch_as(theirs)
+    composer.sketch_as(theirs.layers)
     covers = theirs(latents)
     sketch = composer.sketch(composer.first(latents).unflatten(1, (-1, 4, 4)))
     assert covers.std() > 0.1 and torch.allclose(sketch, covers, atol=1e-5)
@@ -70,7 +70,7 @@ def test_a_painter_that_sketches_first(resolution: int):
 
 def with_sketch() -> tuple[object, DCGANGenerator]:
     trainer, theirs = new_trainer(SKETCHED), learned()
-    trainer.gan.generator.composer.sketch_as(theirs)
+    trainer.gan.generator.composer.sketch_as(theirs.layers)
     trainer.warm_up = 16
     return trainer, theirs
 

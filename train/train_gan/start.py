@@ -224,7 +224,7 @@ def _begin_with_sketch(gan: GAN | Painter, start: Start) -> str:
             raise UserError(
                 f"--start_from {start.model}: it has {name} {there[name]}, the recipe's {argument} is {mine[argument]}"
             )
-    ours.composer.sketch_as(pipeline.synthesis)
+    ours.composer.sketch_as(pipeline.synthesis.layers)
     lost = "; its genres are no more asked for" if genres_of(pipeline.synthesis) else ""
     return f"composes what {start.told['model']} draws{lost}; new discriminators learn to judge it, and it stays"
 

@@ -186,14 +186,14 @@ def open_run(
             synchronise(network)
     bf16 = config.mixed_precision == "bf16"
     warm_up = start.warm_up if start else 0
+    draws = start is not None and not start.sketch  # of a sketch it must still learn the scale of latents
     if start and start.sketch:
         warm_up = recipe.length("compose")  # however long that is by now
     trainer: Trainer | PhaseTrainer
     batches: Batches | PhaseBatches
     if isinstance(gan, Painter):
         assert isinstance(covers, Covers)  # see check_phases
-        told = start is not None and not start.sketch
-        trainer = PhaseTrainer(gan, recipe, accelerator, bf16, frozen, warm_up, started=told)
+        trainer = PhaseTrainer(gan, recipe, accelerator, bf16, frozen, warm_up, started=draws)
         batches = PhaseBatches(trainer, covers, folder.encoded)
     else:
         parts = args.gradient_accumulation_steps
@@ -222,7 +222,7 @@ def open_run(
                 args.evaluation_images or recipe.checkpointing_images,
                 push,
                 images,
-                draws_at_start=start is not None and not start.sketch,
+                draws_at_start=draws,
                 shares_discriminator=not args.no_discriminator,
             )
         except UserError:

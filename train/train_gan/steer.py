@@ -58,10 +58,11 @@ class Steering:
         Returns:
             What `metrics.jsonl` shows.
         """
-        shift = self.generator.condition(torch.zeros_like(latents), **conditions)
-        loss = self.shift_weight * shift.square().mean()
         with self.autocast():
-            covers = self.generator(latents, **conditions)
+            condition = self.generator.condition(latents, **conditions)
+            covers = self.generator.paint(self.generator.composer(condition))
+        shift = condition.float() - latents
+        loss = self.shift_weight * shift.square().mean()
         covers, shown = covers.float().clamp(-1, 1), {"shift": shift.detach().norm(dim=1).mean()}
         if (asked := conditions.get("palette")) is not None:
             apart = (colour_shares((covers + 1) * 127.5) - asked).abs().sum(1) / 2

@@ -24,6 +24,7 @@ from gan.errors import explain, first_line, is_hub_id
 from gan.latents import config_of
 from gan.networks import NETWORKS
 from gan.networks.dcgan import DCGANDiscriminator
+from gan.networks.denoiser import Denoiser, DenoiserHeads
 from gan.networks.latents import LatentDiscriminator, LatentFeatures
 from gan.networks.painter import Encoder
 from gan.networks.patch import PatchDiscriminator
@@ -62,6 +63,8 @@ DISCRIMINATORS = {
     "painted_heads": (ProjectedDiscriminator,),
     "student": (LatentFeatures,),
     "patch_critic": (PatchDiscriminator,),
+    "denoiser": (Denoiser,),
+    "denoiser_heads": (DenoiserHeads,),
 }
 LARGE_WEIGHT, LARGEST_WEIGHT = 1e3, 1e9  # of a number; what was trained has none above 100, but for its statistics
 PARTS = (GENERATOR, ENCODER, *DISCRIMINATORS)

@@ -36,6 +36,7 @@ R3GAN = {
     "blocks": (1, 16),
     "group_size": (1, 2 * CHANNELS[1]),
 }
+DENOISER = {"positions": (4, SIDES[1] // 8), "width": CHANNELS, "max_width": CHANNELS}
 BOUNDS: dict[str, dict[str, Any]] = {
     "DCGANGenerator": {"resolution": SIDES, "width": CHANNELS, "latent_dim": LATENTS},
     "WGANGPGenerator": {"resolution": SIDES, "width": CHANNELS, "latent_dim": LATENTS},
@@ -75,6 +76,8 @@ BOUNDS: dict[str, dict[str, Any]] = {
         "width": [0.5, 1, 2],
     },
     "PatchDiscriminator": {"width": (1, 256)},
+    "Denoiser": DENOISER | {"latent_channels": LATENT_CHANNELS, "depth": (1, 8)},
+    "DenoiserHeads": DENOISER | {"channels": CHANNELS},
 }
 OWN_NOTES = ("_class_name", "_diffusers_version", "_name_or_path")  # diffusers writes them beside the arguments
 WEIGHTS = ("F16", "BF16", "F32", "F64", "I64")  # what safetensors calls the kinds of numbers that weights may be

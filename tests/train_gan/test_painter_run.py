@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import fields, replace
+from operator import attrgetter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -38,9 +39,12 @@ from train.train_gan.run_folder import RunFolder
 from train.train_gan.start import Start, begin, discriminators_of, find_start, freeze
 
 
+PAINTED = {"paint": 24, "distil": 16}
 # in the last of three steps of painting a critic joins
-RECIPE = replace(load_recipe("painter-tiny", {}), phases={"paint": 24, "distil": 16, "tune": 8}, total_images=64)
-ENDS = {"paint": 24, "distil": 40, "compose": 56, "tune": 64}
+RECIPE = replace(
+    load_recipe("painter-tiny", {}), phases=PAINTED | {"denoise": 8, "tune": 8, "refine": 16}, total_images=88
+)
+ENDS = {"paint": 24, "distil": 40, "denoise": 48, "compose": 64, "tune": 72, "refine": 88}
 
 
 def covers() -> Covers:
@@ -88,17 +92,28 @@ NETWORKS = [part.name for part in fields(Painter) if not part.name.endswith("opt
 @pytest.fixture(scope="module")
 def whole() -> Painter:
     trainer = new_trainer()
-    assert train(trainer, 0, 64) == ["paint"] * 3 + ["distil"] * 2 + ["compose"] * 2 + ["tune"]
+    assert train(trainer, 0, 88) == [
+        *["paint"] * 3,
+        *["distil"] * 2,
+        "denoise",
+        *["compose"] * 2,
+        "tune",
+        *["refine"] * 2,
+    ]
     return trainer.gan
 
 
 def test_the_phases_follow_each_other():
-    assert [RECIPE.phase(images).name for images in (0, 23, 24, 40, 56, 64)] == ["paint", *PHASES[:4], "tune"]
+    assert [RECIPE.phase(images).name for images in (0, 23, 24, 40, 48, 64, 72, 88)] == [
+        "paint",
+        *PHASES[:6],
+        "refine",
+    ]
     assert RECIPE.phase(32) == ("distil", 8, 0.5)
-    assert [RECIPE.draws(images) for images in (0, 40, 41)] == [False, False, True]
+    assert [RECIPE.draws(images) for images in (0, 48, 49)] == [False, False, True]
 
 
-@pytest.mark.parametrize("stop", [16, 24, 32, 48, 56])
+@pytest.mark.parametrize("stop", [16, 24, 32, 40, 48, 56, 64, 72, 80])
 def test_a_run_goes_on_exactly_in_every_phase(whole: Painter, stop: int, tmp_path: Path):
     """From a checkpoint, with the latents in the run's folder or, from 32 on, computed again."""
     stopped, cache = new_trainer(), tmp_path / "encoded.safetensors"
@@ -106,20 +121,20 @@ def test_a_run_goes_on_exactly_in_every_phase(whole: Painter, stop: int, tmp_pat
     Checkpoints(tmp_path).save(stopped.gan, stop, 1.0)
     resumed = new_trainer()
     assert Checkpoints(tmp_path).load(resumed.gan, "latest", torch.device("cpu")) == (stop, 1.0)
-    train(resumed, stop, 64, cache if stop == 32 else None)
+    train(resumed, stop, 88, cache if stop == 32 else None)
     assert same(whole, resumed.gan, *NETWORKS)
 
 
 def test_a_generator_is_tuned_in_a_run_of_its_own(whole: Painter, tmp_path: Path):
     """From the last checkpoint of a run without that phase."""
-    first = new_trainer(replace(RECIPE, phases={"paint": 24, "distil": 16}, total_images=56))
-    train(first, 0, 56)
+    first = new_trainer(replace(RECIPE, phases=RECIPE.phases | {"tune": 0}, total_images=80))
+    train(first, 0, 64)
     Checkpoints(tmp_path / "first").run.mkdir()
-    Checkpoints(tmp_path / "first").save(first.gan, 56, 1.0)
+    Checkpoints(tmp_path / "first").save(first.gan, 64, 1.0)
     (file,) = Checkpoints(tmp_path / "first").files()
     tuned = new_trainer()
-    assert Checkpoints(tmp_path / "tuned").load(tuned.gan, str(file), torch.device("cpu")) == (56, 1.0)
-    assert train(tuned, 56, 64) == ["tune"]
+    assert Checkpoints(tmp_path / "tuned").load(tuned.gan, str(file), torch.device("cpu")) == (64, 1.0)
+    assert train(tuned, 64, 88) == ["tune", *["refine"] * 2]
     assert same(whole, tuned.gan, *NETWORKS)
 
 
@@ -147,8 +162,10 @@ def test_each_network_learns_in_its_phase_alone():
     assert learnt == {
         "paint": {"encoder", "decoder", "patch_critic"},
         "distil": {"student"},
+        "denoise": {"denoiser"},
         "compose": {"composer", "discriminator", "heads"},
         "tune": {"composer", "discriminator", "heads", "painted_heads"},
+        "refine": {"composer", "denoiser_heads"},
     }
 
 
@@ -164,7 +181,8 @@ def published(painter: Painter, folder: Path, *parts: str) -> SimpleNamespace:
 def test_a_painter_that_starts_from_another_only_composes(whole: Painter, tmp_path: Path):
     """It has generator, encoder and what judges them; its latents keep the scale in which they were learned."""
     start, recipe = find_start(published(whole, tmp_path / "theirs"), RECIPE, {})
-    assert recipe.phases == {"paint": 0, "distil": 0, "tune": 8} and recipe.total_images == 24 and start.warm_up == 0
+    assert recipe.phases == RECIPE.phases | dict.fromkeys(("paint", "distil", "denoise"), 0)
+    assert recipe.total_images == 40 and start.warm_up == 0
     trainer = new_trainer(recipe)
     trainer.started = True
     begin(trainer.gan, recipe, start)
@@ -172,7 +190,7 @@ def test_a_painter_that_starts_from_another_only_composes(whole: Painter, tmp_pa
     for name in ("discriminator", "generator"):
         embeddings = getattr(trainer.gan, name)
         assert not embeddings.cluster_embedding.weight.any() and embeddings.palette_embedding.weight.any()
-    for part in ("discriminator", "student", "heads", "patch_critic"):
+    for part in ("discriminator", "student", "heads", "patch_critic", "denoiser", "denoiser_heads"):
         theirs = getattr(whole, part).state_dict()
         for name, weight in getattr(trainer.gan, part).named_parameters():
             assert "cluster" in name or (weight - theirs[name]).abs().max() < 1e-3, (part, name)
@@ -190,18 +208,18 @@ def test_a_painter_that_starts_from_another_only_composes(whole: Painter, tmp_pa
 
 def test_a_painter_without_what_judged_it_distils_and_warms_up(whole: Painter, tmp_path: Path):
     args = published(whole, tmp_path / "theirs", "patch_critic")
-    start, recipe = find_start(args, replace(RECIPE, total_images=264), {})
-    assert recipe.phases == {"paint": 0, "distil": 16, "tune": 8} and recipe.total_images == 240
+    start, recipe = find_start(args, replace(RECIPE, total_images=288), {})
+    assert recipe.phases == RECIPE.phases | {"paint": 0} and recipe.total_images == 264
     assert start.warm_up == 21 and not start.told["discriminator"]
     trainer = new_trainer(recipe)
     trainer.started, trainer.warm_up = True, 16
     begin(trainer.gan, recipe, start)
     before = copy.deepcopy(trainer.gan)
-    assert train(trainer, 0, 32) == ["distil"] * 2 + ["compose"] * 2
+    assert train(trainer, 0, 40) == ["distil"] * 2 + ["denoise"] + ["compose"] * 2
     composers = [painter.generator.composer for painter in (before, trainer.gan)]
     assert all(map(torch.equal, *(list(composer.parameters()) for composer in composers)))
     assert not same(before, trainer.gan, "discriminator") and not same(before, trainer.gan, "heads")
-    train(trainer, 32, 40)
+    train(trainer, 40, 48)
     assert not all(map(torch.equal, *(list(composer.parameters()) for composer in composers)))
 
     alone = Start("a", start.told, AlbumCoverPipeline(whole.ema[0]))
@@ -211,7 +229,7 @@ def test_a_painter_without_what_judged_it_distils_and_warms_up(whole: Painter, t
 
 def test_averages_paint_as_was_learned_and_follow_the_composer():
     trainer = new_trainer()
-    train(trainer, 0, 56)
+    train(trainer, 0, 64)
     gan = trainer.gan
     for average in gan.ema:
         assert torch.equal(average.latent_mean, gan.generator.latent_mean)
@@ -221,7 +239,7 @@ def test_averages_paint_as_was_learned_and_follow_the_composer():
 
 def test_kinds_and_colours_are_learned():
     trainer = new_trainer()
-    train(trainer, 0, 56)
+    train(trainer, 0, 64)
     for network in (trainer.gan.generator, trainer.gan.discriminator):
         assert network.cluster_embedding.weight[:-1].abs().max() > 0
         assert network.cluster_embedding.weight[-1].abs().max() == 0
@@ -235,9 +253,9 @@ def test_genres_are_learned_where_asked_for():
     trainer.__post_init__()
     chosen.labels = torch.arange(6) % 2
     batches = PhaseBatches(trainer, chosen)
-    for images in range(0, 56, 8):
+    for images in range(0, 64, 8):
         trainer.step(batches.at(images), images)
-    assert batches.at(48).arguments["conditions"]["labels"].max() <= 2
+    assert batches.at(56).arguments["conditions"]["labels"].max() <= 2
     assert trainer.gan.generator.genre_embedding.weight[:-1].abs().max() > 0
 
 
@@ -287,9 +305,9 @@ def trained_by_two(folder: str) -> None:
 
     for network in trainer.gan.learning:
         synchronise(network)
-    train(trainer, 0, 64, Path(folder) / "encoded.safetensors")
+    train(trainer, 0, 88, Path(folder) / "encoded.safetensors")
     if PartialState().is_main_process:
-        Checkpoints(Path(folder)).save(trainer.gan, 64, 1.0)
+        Checkpoints(Path(folder)).save(trainer.gan, 88, 1.0)
 
 
 def test_two_processes_learn_what_one_does(whole: Painter, tmp_path: Path):
@@ -297,9 +315,17 @@ def test_two_processes_learn_what_one_does(whole: Painter, tmp_path: Path):
     shared = new_trainer()
     Checkpoints(tmp_path).load(shared.gan, "latest", torch.device("cpu"))
     begun = new_trainer().gan
-    for name in ("encoder", "student", "discriminator", "heads", "generator"):
+    for name in (
+        "encoder",
+        "student",
+        "discriminator",
+        "heads",
+        "denoiser.to_direction",
+        "denoiser_heads",
+        "generator",
+    ):
         one, two, start = (
-            torch.cat([weight.detach().flatten() for weight in getattr(painter, name).parameters()])
+            torch.cat([weight.detach().flatten() for weight in attrgetter(name)(painter).parameters()])
             for painter in (whole, shared.gan, begun)
         )
         moved = (one - start).abs().median()
@@ -335,7 +361,7 @@ def test_encoded_covers_have_unit_variance_and_are_kept(tmp_path: Path):
 
 MISTAKES = {
     "phases: {distil: 32}": "needs phases",
-    "phases: {paint: 64, distil: 96}": "leaves no covers to compose",
+    "phases: {paint: 64, distil: 128}": "leaves no covers to compose",
     "phases: {paint: 64, distil: 0}": "features and phases.distil go together",
     "phases: {paint: 64, draw: 8}": "phases",
     "phases: {paint: -1}": "phases",
@@ -370,24 +396,25 @@ def run(drawn: Path, output: Path, *more: str, config: str = "painter-tiny") -> 
 
 
 def test_the_program_goes_through_all_phases_and_damage_is_mended(drawn: Path, tmp_path: Path):
-    first = run(drawn, tmp_path / "run", "--total_images", "136")
+    first = run(drawn, tmp_path / "run", "--total_images", "168")
     assert first.returncode == 0, first.stderr
     sheets = sorted(sheet.name for sheet in (tmp_path / "run/samples").iterdir())
     assert sheets == [
         "images-0000000120.png",
-        "images-0000000136.png",
+        "images-0000000160.png",
+        "images-0000000168.png",
         "painted-0000000040.png",
         "painted-0000000080.png",
     ]
     lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
-    assert [line["images"] for line in lines if line["kind"] == "evaluation"] == [120, 136]
+    assert [line["images"] for line in lines if line["kind"] == "evaluation"] == [120, 160, 168]
     shutil.copytree(tmp_path / "run", tmp_path / "damaged")
     (tmp_path / "damaged/encoded.safetensors").write_bytes(b"damaged")
     for folder in ("run", "damaged"):
         ended = run(drawn, tmp_path / folder)
-        assert ended.returncode == 0 and "done after 160 covers" in ended.stdout, ended.stderr
+        assert ended.returncode == 0 and "done after 192 covers" in ended.stdout, ended.stderr
     a, b = (
-        torch.load(tmp_path / folder / "checkpoints/images-0000000160.pt", weights_only=True)
+        torch.load(tmp_path / folder / "checkpoints/images-0000000192.pt", weights_only=True)
         for folder in ("run", "damaged")
     )
     assert all(torch.equal(a["generator"][name], b["generator"][name]) for name in a["generator"])

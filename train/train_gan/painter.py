@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from gan.networks.denoiser import Denoiser, DenoiserHeads
 from gan.networks.efficientnet_lite import TAPS
 from gan.networks.latents import LatentDiscriminator, LatentFeatures
 from gan.networks.painter import ENCODER_DEPTH, SCALE, Encoder, PainterGenerator
@@ -18,7 +19,7 @@ from train.covers import mixed_seed
 from train.train_gan.recipes import Recipe
 
 
-STUDENT_WIDTH = 80  # channels of the student, where the recipe does not say
+STUDENT_WIDTH, DENOISER_WIDTH = 80, 96  # channels of the two, where the recipe does not say
 INITIALISATION = 2  # stream of random numbers, see data.py
 
 
@@ -34,6 +35,8 @@ class Painter:
         discriminator: judges composed latents.
         heads: judge what the student sees in them.
         painted_heads: judge, while tuning, what EfficientNet-lite0 sees in covers painted from them.
+        denoiser: has learned to take noise off covers' latents.
+        denoiser_heads: judge, while refining, what it sees in composed latents.
         ema: copies of the generator, their weights averaged over a shorter and a longer time: one of them is shared.
     """
 
@@ -44,6 +47,8 @@ class Painter:
     discriminator: LatentDiscriminator
     heads: ProjectedDiscriminator
     painted_heads: ProjectedDiscriminator
+    denoiser: Denoiser
+    denoiser_heads: DenoiserHeads
     ema: nn.ModuleList
     painting_optimizer: torch.optim.Optimizer
     patch_optimizer: torch.optim.Optimizer
@@ -52,6 +57,8 @@ class Painter:
     discriminator_optimizer: torch.optim.Optimizer
     heads_optimizer: torch.optim.Optimizer
     painted_optimizer: torch.optim.Optimizer
+    denoiser_optimizer: torch.optim.Optimizer
+    denoiser_heads_optimizer: torch.optim.Optimizer
 
     @property
     def networks(self) -> tuple[nn.Module, ...]:
@@ -62,7 +69,7 @@ class Painter:
     def learning(self) -> tuple[nn.Module, ...]:
         """Return all networks that learn, each in its phase."""
         judges = self.patch_critic, self.discriminator, self.heads, self.painted_heads
-        return self.generator, self.encoder, self.student, *judges
+        return self.generator, self.encoder, self.student, *judges, self.denoiser, self.denoiser_heads
 
 
 def build_painter(recipe: Recipe, device: torch.device, genres: list[str]) -> Painter:
@@ -98,6 +105,8 @@ def build_painter(recipe: Recipe, device: torch.device, genres: list[str]) -> Pa
         discriminator_optimizer=adam(networks.discriminator.parameters(), adversarial),
         heads_optimizer=adam(networks.heads.heads.parameters(), adversarial),
         painted_optimizer=adam(networks.painted_heads.heads.parameters(), adversarial),
+        denoiser_optimizer=adam(networks.denoiser.parameters(), (0.9, 0.99)),
+        denoiser_heads_optimizer=adam(networks.denoiser_heads.parameters(), adversarial),
     )
 
 
@@ -107,6 +116,9 @@ class Networks:
     def __init__(self, recipe: Recipe, genres: list[str]):
         judging: dict[str, Any] = dict(recipe.discriminator)
         student_width = judging.pop("student_width", STUDENT_WIDTH)
+        denoiser_width = judging.pop("denoiser_width", DENOISER_WIDTH)
+        if not recipe.phases.get("refine"):
+            denoiser_width = 1  # nobody asks it
         sizes: dict[str, Any] = dict(recipe.generator)
         self.generator = PainterGenerator(resolution=recipe.resolution, genres=genres, **sizes)
         config = self.generator.config
@@ -124,5 +136,8 @@ class Networks:
             clusters=config.clusters,
             palette=config.palette,
         )
+        widths = denoiser_width, min(256, 4 * denoiser_width)
+        self.denoiser = Denoiser(channels, positions, *widths)
+        self.denoiser_heads = DenoiserHeads(positions, *widths, channels=denoiser_width)
         self.heads = ProjectedDiscriminator(sizes=[seen // 2**k for k in range(3)])
         self.painted_heads = ProjectedDiscriminator(TAPS, [2 * seen // 2**k for k in range(4)])

@@ -1,7 +1,8 @@
 """The phases of a painter in one run: which is at work after so many covers, and on what.
 
-paint -> latents of all covers -> distil -> compose -> tune -> steer. Whatever a step is computed from is a function of
-(seed, covers shown), and whatever it changes is in `Painter`, so a run goes on exactly where it stopped, in any phase.
+paint -> latents of all covers -> distil -> denoise -> compose -> tune -> refine -> steer. Whatever a step is computed
+from is a function of (seed, covers shown), and whatever it changes is in `Painter`, so a run goes on exactly where it
+stopped, in any phase.
 """
 
 from collections.abc import Iterable
@@ -21,17 +22,20 @@ from train.device import half_precision
 from train.train_gan.averages import update_averages
 from train.train_gan.compose import Composing, Conditions
 from train.train_gan.data import with_some_dropped
+from train.train_gan.denoise import Denoising, noisy
 from train.train_gan.distil import Distilling, disturbed
 from train.train_gan.encoded import Encoded, digest_of, encode, read, write
 from train.train_gan.paint import Painting
 from train.train_gan.painter import Painter
 from train.train_gan.recipes import Recipe
+from train.train_gan.refine import ALONE, Refining
 from train.train_gan.steer import Steering
 from train.train_gan.steps import LOOKED_AT
 from train.train_gan.tune import PaintedJudge
 
 
 PART = 64  # pixels a side of what the autoencoder learns from
+SEEN_AT = 0.3  # how strong the noise is through which a refining judge is asked about covers
 SHIFT = 2  # positions by which what the heads see is moved, at most
 # share of covers whose kind, or colours, are told; "any" learns from the rest
 KEPT = {"clusters": 0.5, "palette": 0.3}
@@ -41,13 +45,15 @@ LEARNING = {  # in each phase; those of the phases before judge or paint as they
     "distil": ("student",),
     "compose": ("generator", "discriminator", "heads"),
     "tune": ("generator", "discriminator", "heads", "painted_heads"),
+    "denoise": ("denoiser",),
+    "refine": ("generator", "denoiser_heads"),
     "steer": (),  # what is asked for alone, see `_let_learn`
 }
 # how a composer that began with a sketch goes on, where it does: it has learned already
 GENTLY: dict[str, Any] = {"composer_share": 0.2, "heads_weight": 0.05}
 AUGMENTATION = 0.5  # probability of each transformation of what is judged by its painting
 # Streams of random numbers, beside those of data.py and encoded.py.
-LATENTS, PARTS, NOISE, DISTURBANCES, SHIFTS, DROPPED, AUGMENTED = range(10, 17)
+LATENTS, PARTS, NOISE, DISTURBANCES, SHIFTS, DROPPED, AUGMENTED, TIMES = range(10, 18)
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,7 @@ class PhaseTrainer:
             penalty_every=self.recipe.gradient_penalty_every,
             **(GENTLY if p.generator.config.sketch_width else {}),
         )
-        self.phases: dict[str, Painting | Distilling | Composing | Steering] = {
+        self.phases: dict[str, Painting | Distilling | Denoising | Composing | Refining | Steering] = {
             "paint": Painting(
                 p.encoder,
                 p.generator.decoder,
@@ -107,7 +113,16 @@ class PhaseTrainer:
                 p.patch_optimizer,
                 *each,
             ),
+            "denoise": Denoising(p.denoiser, p.denoiser_optimizer, *each),
             "compose": composing,
+            "refine": Refining(
+                p.generator,
+                p.denoiser,
+                p.denoiser_heads,
+                p.generator_optimizer,
+                p.denoiser_heads_optimizer,
+                *each,
+            ),
             "steer": Steering(p.generator, self.features, p.generator_optimizer, *each),
         }
         if self.features is not None:
@@ -138,11 +153,19 @@ class PhaseTrainer:
                 phase.waits = composed < self.warm_up
                 if isinstance(self.gan.generator.composer, SketchedComposer) and batch.phase in ("compose", "tune"):
                     self.gan.generator.train(not phase.waits)  # while it waits it draws what is shown, and stays so
-        if batch.phase == "steer" and images - recipe.total_images + recipe.length("steer") < recipe.train_batch_size:
+        shown = recipe.phase(images).shown
+        if batch.phase in ("refine", "steer") and shown < recipe.train_batch_size:
             self.gan.generator_optimizer.state.clear()  # of gradients of another kind
+        refining = self.phases["refine"]
+        assert isinstance(refining, Refining)
+        refining.waits = batch.phase != "refine" or shown < min(ALONE, recipe.length("refine") // 10)
+        if batch.phase == "refine":
+            self.gan.generator.train(not refining.waits)  # while it waits it draws what is shown, and stays so
         measured = self.phases[batch.phase].step(**batch.arguments)
         if batch.phase in ("compose", "tune") and composed >= self.warm_up:
             update_averages(self.gan.ema, self.gan.generator, recipe, composed)
+        if batch.phase == "refine" and not refining.waits:
+            update_averages(self.gan.ema, self.gan.generator, recipe, shown)
         if batch.phase == "steer":
             for average in self.gan.ema:  # which steer as was learned
                 assert isinstance(average, PainterGenerator)
@@ -182,7 +205,14 @@ class PhaseTrainer:
         parts: Iterable[tuple[torch.Tensor, ...]] = zip(*(tensor.split(LOOKED_AT) for tensor in inputs), strict=True)
         for pixels, *genres in parts:
             with self.autocast():
-                found.append(self.gan.discriminator(self._encode(pixels), *genres))
+                latents = self._encode(pixels)
+                if self.recipe.length("compose"):
+                    found.append(self.gan.discriminator(latents, *genres))
+                    continue
+                time = torch.full((len(latents),), SEEN_AT, device=latents.device)
+                noise = torch.randn(latents.shape, generator=seeded(0)).to(latents.device)
+                maps = self.gan.denoiser.see(noisy(latents, noise, time), time)
+                found.append(torch.cat(self.gan.denoiser_heads(maps, time), 1).mean(1))
         return torch.cat(found).mean().item()
 
     @torch.no_grad()
@@ -241,7 +271,7 @@ class PhaseBatches:
         phase, _, done = self.recipe.phase(images)
         indices = self.covers.indices(images, self.batch_size)
         arguments: dict[str, Any] = getattr(self, f"_{phase}")(images, indices)
-        return PhaseBatch(phase, arguments | ({"done": done} if phase in ("paint", "distil", "steer") else {}))
+        return PhaseBatch(phase, arguments | ({"done": done} if phase not in ("compose", "tune") else {}))
 
     def _paint(self, images: int, indices: torch.Tensor) -> dict[str, object]:
         """Cut a random part out of each cover, and draw noise for its latents."""
@@ -268,6 +298,23 @@ class PhaseBatches:
             "shifts": (down, right),
             "conditions": self._conditions(images, indices, KEPT),
         }
+
+    def _denoise(self, images: int, indices: torch.Tensor) -> dict[str, object]:
+        real = self._latents(indices[self.share])
+        return {"real": self._send(real)} | self._noise(images, 1, 0.0, 1.0)
+
+    def _refine(self, images: int, indices: torch.Tensor) -> dict[str, object]:
+        return {"latents": self._normal(images)} | self._denoise(images, indices) | self._noise(images, 2, -0.4, 1.2)
+
+    def _noise(self, images: int, sets: int, middle: float, deviation: float) -> dict[str, object]:
+        """Draw noise for as many sets of latents, and how strong it is: most often middling, the sigmoid of a normal
+        number (Esser et al. 2024, "Scaling Rectified Flow Transformers for High-Resolution Image Synthesis", 3.1)."""
+        positions = self.config.resolution // SCALE
+        shape = (sets, self.batch_size, self.config.latent_channels, positions, positions)
+        noise = torch.randn(shape, generator=self._random(NOISE, images))[:, self.share]
+        normal = torch.randn(self.batch_size, generator=self._random(TIMES, images))
+        time = (middle + deviation * normal).sigmoid()[self.share]
+        return {"noise": self._send(noise if sets > 1 else noise[0]), "time": self._send(time)}
 
     def _steer(self, images: int, indices: torch.Tensor) -> dict[str, object]:
         return {"latents": self._normal(images), "conditions": self._conditions(images, indices, STEERED)}

@@ -25,7 +25,7 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 Numbers = Annotated[list[Number], Field(min_length=2, max_length=2)]
 Shares = Annotated[list[Share], Field(min_length=2, max_length=2)]
 Probabilities = Annotated[list[Probability], Field(min_length=2, max_length=2)]
-PHASES = ("paint", "distil", "compose", "tune", "steer")  # of a painter, in this order
+PHASES = ("paint", "distil", "denoise", "compose", "tune", "refine", "steer")  # of a painter, in this order
 # arguments of a network's class, such as `width: 64` and `normalisation: none`
 Sizes = dict[str, Count | Literal["batch", "spectral", "none"]]
 
@@ -70,8 +70,8 @@ class Recipe:
     checkpointing_images: Count = 50_000
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     # covers shown to a painter in its other phases (phases.py); composing takes the rest of total_images
-    phases: dict[Literal["paint", "distil", "tune", "steer"], Annotated[int, Field(ge=0)]] = Field(
-        default_factory=dict
+    phases: dict[Literal["paint", "distil", "denoise", "tune", "refine", "steer"], Annotated[int, Field(ge=0)]] = (
+        Field(default_factory=dict)
     )
     # frozen network by whose features a painter learns and is judged, from the package of the same name
     features: Literal["efficientnet-lite0", "none"] = "none"
@@ -115,8 +115,14 @@ class Recipe:
             raise ValueError("augmentation is of pixels, which a painter's discriminator never sees")
         if "paint" not in self.phases:
             raise ValueError("network: painter needs phases: {paint: covers, ...}")
+        if self.phases.get("denoise") and not self.phases.get("refine"):
+            raise ValueError("phases.denoise teaches a judge, and phases.refine, which asks it, is not there")
+        if self.phases.get("refine") and "denoise" not in self.phases:
+            raise ValueError("phases.refine asks a judge, and phases.denoise, which teaches it, is not there")
         begun = not self.phases["paint"] and not self.phases.get("distil")  # by another's networks, see start.py
-        if (self.features == "none") != (not self.phases.get("distil")) and not (begun and self.features != "none"):
+        composes = self.length("compose") > 0
+        unseen = self.features != "none" and (begun or not composes)  # nobody who judges needs the student
+        if (self.features == "none") != (not self.phases.get("distil")) and not unseen:
             raise ValueError("features and phases.distil go together: the one is what the other teaches")
         if self.phases.get("tune") and self.features == "none":
             raise ValueError("phases.tune is judged by features, which are none")
@@ -124,7 +130,7 @@ class Recipe:
             raise ValueError("phases.steer learns generator.clusters and palette, and neither is there")
         if self.generator.get("clusters") and self.features == "none":
             raise ValueError("generator.clusters are found by features, which are none")
-        if self.length("compose") < self.train_batch_size:
+        if self.length("compose") < (0 if self.phases.get("refine") else self.train_batch_size):
             raise ValueError(f"total_images, {self.total_images:,}, leaves no covers to compose beside the phases")
         if self.features != "none" and self.resolution < 128:
             raise ValueError("features need a resolution of at least 128")
@@ -151,7 +157,7 @@ class Recipe:
     @property
     def before_composing(self) -> int:
         """Return how many covers are shown before the generator draws its first."""
-        return self.length("paint") + self.length("distil")
+        return self.length("paint") + self.length("distil") + self.length("denoise")
 
     def draws(self, images: int) -> bool:
         """Return whether the generator has begun to draw covers of its own after `images` ones were shown."""

@@ -282,8 +282,11 @@ def check_phases(args: argparse.Namespace, recipe: Recipe) -> None:
     begins = args.start_from or args.dry_run
     if recipe.generator.get("sketch_width") and not begins and not RunFolder(args.output_dir).previous_config():
         raise UserError("generator.sketch_width: there is nothing to sketch; name --start_from, a DCGAN of that width")
-    if recipe.features != "none" and not recipe.phases.get("distil") and not args.start_from:
+    asks = recipe.length("compose") + recipe.length("tune") > 0 and recipe.features != "none"  # the student
+    if asks and not recipe.phases.get("distil") and not args.start_from:
         raise UserError("phases.distil is 0; name --start_from, a model whose student has learned to see")
+    if recipe.phases.get("refine") and not recipe.phases["denoise"] and not args.start_from:
+        raise UserError("phases.denoise is 0; name --start_from, a model whose judge has learned to denoise")
     for flag, why in {
         "streaming": "looks at all covers at once when it has learned to paint",
         "grow_from": "begins with the autoencoder of its own resolution",

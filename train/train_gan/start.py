@@ -32,7 +32,12 @@ WARM_UP = 4000
 # Arguments of a network in which the new one may differ: each stands for an embedding that begins anew.
 CONDITIONS = ("genres", "clusters", "palette")
 # Where a recipe says the size of a network; the others follow from these.
-IN_RECIPE = {"generator": "generator", "discriminator": "discriminator", "student": "discriminator: student_width"}
+IN_RECIPE = {
+    "generator": "generator",
+    "discriminator": "discriminator",
+    "student": "discriminator: student_width",
+    "denoiser": "discriminator: denoiser_width",
+}
 
 
 @dataclass(frozen=True)
@@ -162,7 +167,8 @@ def begin(gan: GAN | Painter, recipe: Recipe, start: Start) -> str:
         average.load_state_dict(ours.state_dict())
     taken = f"starts from {start.told['model']}, its generator" + (" and discriminator" if judged else "")
     if not judged:
-        taken += f"; it brings no discriminator, so for {start.warm_up:,} covers only a new one learns"
+        alone = f"for {start.warm_up:,} covers only a new one learns" if start.warm_up else "a new one learns first"
+        taken += f"; it brings no discriminator, so {alone}"
     if lost := [genre for genre in genres_of(theirs) if genre not in genres_of(ours)]:
         taken += f"; {len(lost)} of its genres are no more asked for"
     return taken
@@ -210,7 +216,10 @@ def _needed(recipe: Recipe) -> set[str]:
     """Return what must be there for a discriminator to go on as it was; a critic of patches joins for a while only."""
     if recipe.network == "projected":
         return {"heads"}
-    return {"discriminator"} | ({"student", "heads"} if recipe.features != "none" else set())
+    refines = {"denoiser", "denoiser_heads"} if recipe.phases.get("refine") else set()
+    if refines and not recipe.length("compose") and not recipe.phases.get("tune"):
+        return refines
+    return {"discriminator"} | ({"student", "heads"} if recipe.features != "none" else set()) | refines
 
 
 def _begin_with_sketch(gan: GAN | Painter, start: Start) -> str:
@@ -231,7 +240,7 @@ def _begin_with_sketch(gan: GAN | Painter, start: Start) -> str:
 
 def _what_is_left(recipe: Recipe, start: Start, total_images: int | None) -> Recipe:
     """Return the recipe without what a painter need not learn again: to paint and, with what judged it, to see."""
-    learned = set() if start.sketch else {"paint"} | ({"distil"} if start.told["discriminator"] else set())
+    learned = set() if start.sketch else {"paint"} | ({"distil", "denoise"} if start.told["discriminator"] else set())
     phases = {name: 0 if name in learned else length for name, length in recipe.phases.items()}
     left_out = sum(recipe.phases.values()) - sum(phases.values())
     return changed(recipe, phases=phases, total_images=total_images or recipe.total_images - left_out)

@@ -1,0 +1,155 @@
+"""A judge learns to take noise off covers; then the composer learns from small discriminators on what it sees."""
+
+import copy
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from gan.networks.denoiser import Denoiser, DenoiserHeads
+from gan.networks.painter import PainterGenerator
+from tests.train_gan.test_painter_run import RECIPE, new_trainer, same, train
+from train.cli import UserError
+from train.train_gan.denoise import Denoising, noisy
+from train.train_gan.painter import build_painter
+from train.train_gan.recipes import Recipe
+from train.train_gan.refine import Refining
+from train.train_gan.start import discriminators_of
+
+
+ALONE = Accelerator(cpu=True)
+SIZES = {"positions": 8, "width": 8, "max_width": 16}
+
+
+def adam(network: nn.Module, rate: float = 1e-3) -> torch.optim.Adam:
+    return torch.optim.Adam(network.parameters(), rate, betas=(0.0, 0.99), fused=True)
+
+
+def real(count: int = 32) -> torch.Tensor:
+    """Latents of one colour each, which is bright or dark."""
+    colour = torch.randint(0, 2, (count, 1, 1, 1)) * 3.0 - 1.5
+    return colour.expand(-1, 4, 8, 8) + 0.05 * torch.randn(count, 4, 8, 8)
+
+
+@pytest.fixture(scope="module")
+def denoiser() -> Denoiser:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        made = Denoiser(latent_channels=4, depth=1, **SIZES)
+        denoising = Denoising(made, adam(made), nullcontext, ALONE, learning_rate=5e-3)
+        for step in range(150):
+            latents = real()
+            denoising.step(latents, torch.randn_like(latents), torch.rand(32), step / 150)
+    return made.eval().requires_grad_(False)
+
+
+@pytest.fixture(autouse=True)
+def _chance():
+    torch.manual_seed(1)
+
+
+def test_on_the_way_from_latents_to_noise_both_ends_are_there():
+    latents, noise = real(3), torch.randn(3, 4, 8, 8)
+    found = noisy(latents, noise, torch.tensor([0.0, 0.5, 1.0]))
+    assert torch.equal(found[0], latents[0]) and torch.equal(found[2], noise[2])
+    assert torch.allclose(found[1], (latents[1] + noise[1]) / 2)
+
+
+def test_it_learns_to_take_noise_off(denoiser: Denoiser):
+    """One step back from the middle of the way leads near the latents; a new denoiser knows no way."""
+    latents, noise, half = real(), torch.randn(32, 4, 8, 8), torch.full((32,), 0.5)
+    x = noisy(latents, noise, half)
+    assert (x - 0.5 * denoiser(x, half) - latents).abs().mean() < 0.5 * (x - latents).abs().mean()
+    new = Denoiser(latent_channels=4, **SIZES)
+    assert not new(x, half).any()
+    assert [tuple(found.shape[1:]) for found in new.see(x, half)] == [(8, 8, 8), (16, 4, 4), (8, 8, 8)]
+
+
+def test_a_cover_is_judged_by_itself_and_by_the_moment(denoiser: Denoiser):
+    heads = DenoiserHeads(**SIZES, channels=8).eval()
+    x, time = torch.randn(3, 4, 8, 8), torch.tensor([0.1, 0.5, 0.9])
+    judged = heads(denoiser.see(x, time), time)
+    assert [tuple(logits.shape) for logits in judged] == [(3, 16), (3, 16), (3, 16)]
+    alone = heads(denoiser.see(x[:1], time[:1]), time[:1])
+    assert all(torch.allclose(one, many[:1], atol=1e-4) for one, many in zip(alone, judged, strict=True))
+    later = heads(denoiser.see(x[:1], time[2:]), time[2:])
+    assert not any(torch.allclose(one, other, atol=1e-3) for one, other in zip(alone, later, strict=True))
+
+
+def refining(denoiser: Denoiser, **changes: bool) -> Refining:
+    sizes = {"width": 2, "composer_width": 8, "composer_max_width": 16, "latent_channels": 4, "latent_dim": 8}
+    generator, heads = PainterGenerator(64, **sizes), DenoiserHeads(**SIZES, channels=8)
+    generator.decoder.requires_grad_(False)
+    judges = (adam(generator.composer), adam(heads), nullcontext, ALONE)
+    return Refining(generator, denoiser, heads, *judges, learning_rate=3e-3, heads_learning_rate=3e-3, **changes)
+
+
+def arguments(count: int = 32) -> dict[str, torch.Tensor]:
+    noise = torch.randn(2, count, 4, 8, 8)
+    return {"latents": torch.randn(count, 8), "real": real(count), "noise": noise, "time": torch.rand(count)}
+
+
+def test_the_composer_comes_nearer_to_what_is_real(denoiser: Denoiser):
+    made = refining(denoiser)
+    untouched, latents = copy.deepcopy(denoiser), torch.randn(64, 8)
+
+    def unevenness() -> float:
+        with torch.no_grad():
+            return made.generator.compose(latents).std((2, 3)).mean().item()  # of real ones 0.05
+
+    before = unevenness()
+    for step in range(400):
+        shown = made.step(**arguments(), done=step / 400)
+        assert all(value.isfinite() for value in shown.values())
+    assert unevenness() < 0.8 * before
+    assert shown.keys() == {"loss_heads", "pair_accuracy", "loss_g_heads", "gradient_norm_g"}
+    assert all(map(torch.equal, untouched.parameters(), denoiser.parameters()))
+    assert all(weight.requires_grad for weight in made.heads.parameters())
+
+
+def test_while_the_heads_are_new_the_composer_waits(denoiser: Denoiser):
+    made = refining(denoiser, waits=True)
+    composer, heads = copy.deepcopy(made.generator.composer), copy.deepcopy(made.heads)
+    assert made.step(**arguments(), done=0.0).keys() == {"loss_heads", "pair_accuracy"}
+    assert all(map(torch.equal, composer.parameters(), made.generator.composer.parameters()))
+    assert not all(map(torch.equal, heads.parameters(), made.heads.parameters()))
+
+
+def without_composing() -> Recipe:
+    return replace(RECIPE, phases={"paint": 24, "denoise": 8, "refine": 16}, total_images=48)
+
+
+def test_it_can_take_the_place_of_composing():
+    trainer = new_trainer(without_composing())
+    before = copy.deepcopy(trainer.gan)
+    assert train(trainer, 0, 48) == [*["paint"] * 3, "denoise", *["refine"] * 2]
+    assert same(before, trainer.gan, "discriminator", "heads")
+    assert not same(before.generator, trainer.gan.generator, "composer")
+    assert not any(same(average, before.generator, "composer") for average in trainer.gan.ema)
+    assert discriminators_of(trainer.gan, trainer.recipe).keys() == {"patch_critic", "denoiser", "denoiser_heads"}
+    covers = torch.randint(0, 256, (3, 128, 128, 3), dtype=torch.uint8)
+    assert trainer.mean_logit(covers) != trainer.mean_logit(255 - covers)
+
+
+@pytest.mark.parametrize(
+    "phases, line",
+    [
+        ({"paint": 24, "distil": 16, "denoise": 8}, "phases.refine, which asks it, is not there"),
+        ({"paint": 24, "distil": 16, "refine": 8}, "phases.denoise, which teaches it, is not there"),
+    ],
+)
+def test_one_without_the_other_is_refused_in_a_line(phases: dict[str, int], line: str):
+    with pytest.raises(ValueError, match=line):
+        replace(RECIPE, phases=phases, total_images=64)
+
+
+def test_where_nobody_refines_no_large_judge_is_carried_along(tmp_path: Path):
+    recipe = replace(RECIPE, phases={"paint": 24, "distil": 16}, total_images=64)
+    small = build_painter(recipe, torch.device("cpu"), [])
+    assert sum(weight.numel() for weight in small.denoiser.parameters()) < 10_000
+    with pytest.raises(UserError, match="denoiser_size"):
+        build_painter(replace(recipe, discriminator={"denoiser_size": 8}), torch.device("cpu"), [])

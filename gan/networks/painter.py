@@ -238,6 +238,25 @@ class SubPixel(nn.Module):
         return F.pixel_shuffle(torch.stack(parts, 2).flatten(1, 2), 2)
 
 
+class FrozenBatchNorm(nn.Module):
+    """Normalise as a batch normalisation does whose statistics stay what they were (Ioffe and Szegedy 2015, section
+    3.1), also while its gain and bias learn: a cover never depends on its neighbours.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-5):
+        super().__init__()
+        self.eps = eps
+        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+        self.running_mean: torch.Tensor
+        self.running_var: torch.Tensor
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+        self.register_buffer("num_batches_tracked", torch.tensor(0))  # for nothing but the same names
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, eps=self.eps)
+
+
 class SketchedComposer(nn.Module):
     """Map a condition to latents: sketch a cover as DCGAN's generator does (Radford et al. 2016), and read the sketch
     as the encoder reads covers.
@@ -260,7 +279,7 @@ class SketchedComposer(nn.Module):
         nn.init.normal_(self.first.weight, 0.0, 0.02)
         layers: list[nn.Module] = []
         for above, below in pairwise([*channels, 3]):
-            layers += [nn.BatchNorm2d(above), nn.ReLU(True), SubPixel(above, below, bias=below == 3)]
+            layers += [FrozenBatchNorm(above), nn.ReLU(True), SubPixel(above, below, bias=below == 3)]
         self.sketch = nn.Sequential(*layers, nn.Tanh())
         self.reader = Encoder(latent_channels=latent_channels, depth=ENCODER_DEPTH)
 

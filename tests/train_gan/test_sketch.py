@@ -15,6 +15,7 @@ from gan.networks.dcgan import DCGANGenerator
 from gan.networks.painter import Encoder, PainterGenerator, SketchedComposer
 from gan.pipeline import AlbumCoverPipeline
 from tests.train_gan.test_painter_run import RECIPE, drawn, new_trainer, recipe_file, run, same, train  # noqa: F401
+from train.train_gan.averages import with_standing_statistics
 from train.train_gan.checkpoints import Checkpoints
 from train.train_gan.phases import GENTLY
 from train.train_gan.recipes import Recipe
@@ -55,6 +56,16 @@ def test_it_sketches_exactly_what_the_dcgan_draws_and_reads_it_as_the_encoder(re
     wanted = (encoder(covers) - mean[:, None, None]) / deviation[:, None, None]
     assert torch.allclose(composer(latents), wanted, atol=1e-4)
     assert not any(isinstance(layer, nn.ConvTranspose2d) for layer in composer.modules())
+
+
+@torch.no_grad()
+def test_while_it_learns_it_draws_as_the_dcgan_did_whoever_is_beside_a_cover():
+    composer = SketchedComposer(128, 2, 16, 4)
+    composer.sketch_as(learned(resolution=128).layers)
+    latents = torch.randn(4, 16)
+    alone = composer.eval()(latents[:1])
+    assert torch.allclose(composer.train()(latents)[:1], alone, atol=1e-5)
+    assert with_standing_statistics(composer) is composer  # none are measured anew: it has learned with these
 
 
 @torch.no_grad()

@@ -151,16 +151,12 @@ class PhaseTrainer:
                 phase.learning_rate = recipe.at("learning_rate", images)
                 phase.penalty_weight = recipe.at("gradient_penalty_weight", images)
                 phase.waits = composed < self.warm_up
-                if isinstance(self.gan.generator.composer, SketchedComposer) and batch.phase in ("compose", "tune"):
-                    self.gan.generator.train(not phase.waits)  # while it waits it draws what is shown, and stays so
         shown = recipe.phase(images).shown
         if batch.phase in ("refine", "steer") and shown < recipe.train_batch_size:
             self.gan.generator_optimizer.state.clear()  # of gradients of another kind
         refining = self.phases["refine"]
         assert isinstance(refining, Refining)
         refining.waits = batch.phase != "refine" or shown < min(ALONE, recipe.length("refine") // 10)
-        if batch.phase == "refine":
-            self.gan.generator.train(not refining.waits)  # while it waits it draws what is shown, and stays so
         measured = self.phases[batch.phase].step(**batch.arguments)
         if batch.phase in ("compose", "tune") and composed >= self.warm_up:
             update_averages(self.gan.ema, self.gan.generator, recipe, composed)

@@ -132,7 +132,12 @@ def test_it_can_take_the_place_of_composing():
     assert not any(same(average, before.generator, "composer") for average in trainer.gan.ema)
     assert discriminators_of(trainer.gan, trainer.recipe).keys() == {"patch_critic", "denoiser", "denoiser_heads"}
     covers = torch.randint(0, 256, (3, 128, 128, 3), dtype=torch.uint8)
+    trainer.gan.denoiser_heads.train()
+    before = copy.deepcopy(trainer.gan)
     assert trainer.mean_logit(covers) != trainer.mean_logit(255 - covers)
+    assert same(before, trainer.gan, "denoiser_heads") and trainer.gan.denoiser_heads.training
+    for average in trainer.gan.ema:
+        assert same(average, trainer.gan.generator, "decoder")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Denoise, the third phase: a judge learns what covers consist of, by taking noise off their latents.
+"""Denoise, before composing or in its place: a judge learns what covers consist of, by taking noise off their latents.
 
 A discriminator from nothing has to find out what is wrong with what is composed while that changes, and what is
 composed soon wins. Taking noise off is learned from covers alone: nobody to beat, nothing left out, and every strength

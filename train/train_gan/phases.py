@@ -161,7 +161,8 @@ class PhaseTrainer:
         if batch.phase in ("compose", "tune") and composed >= self.warm_up:
             update_averages(self.gan.ema, self.gan.generator, recipe, composed)
         if batch.phase == "refine" and not refining.waits:
-            update_averages(self.gan.ema, self.gan.generator, recipe, shown)
+            composes = recipe.length("compose") + recipe.length("tune") > 0
+            update_averages(self.gan.ema, self.gan.generator, recipe, composed if composes else shown)
         if batch.phase == "steer":
             for average in self.gan.ema:  # which steer as was learned
                 assert isinstance(average, PainterGenerator)
@@ -188,7 +189,7 @@ class PhaseTrainer:
         if phase == "steer":
             for asked in self.gan.generator.steering:
                 asked.requires_grad_(True)
-        if phase == "compose":
+        if phase in ("compose", "tune", "refine", "steer"):
             for average in self.gan.ema:  # each paints as was learned
                 assert isinstance(average, PainterGenerator)
                 average.decoder.load_state_dict(self.gan.generator.decoder.state_dict())
@@ -197,6 +198,9 @@ class PhaseTrainer:
     @torch.no_grad()
     def mean_logit(self, covers: torch.Tensor, labels: torch.Tensor | None = None) -> float:
         """Return the mean logit of (N, H, W, 3) uint8 covers, of (N,) int64 genres. Nothing is learned from them."""
+        heads = self.gan.denoiser_heads
+        learning = heads.training
+        heads.eval()  # or spectral normalisation would go on, here and not in another process
         found, inputs = [], [covers] if labels is None else [covers, send(labels, self.accelerator.device)]
         parts: Iterable[tuple[torch.Tensor, ...]] = zip(*(tensor.split(LOOKED_AT) for tensor in inputs), strict=True)
         for pixels, *genres in parts:
@@ -208,7 +212,8 @@ class PhaseTrainer:
                 time = torch.full((len(latents),), SEEN_AT, device=latents.device)
                 noise = torch.randn(latents.shape, generator=seeded(0)).to(latents.device)
                 maps = self.gan.denoiser.see(noisy(latents, noise, time), time)
-                found.append(torch.cat(self.gan.denoiser_heads(maps, time), 1).mean(1))
+                found.append(torch.cat(heads(maps, time), 1).mean(1))
+        heads.train(learning)
         return torch.cat(found).mean().item()
 
     @torch.no_grad()

@@ -120,7 +120,7 @@ class Recipe:
         if self.phases.get("refine") and "denoise" not in self.phases:
             raise ValueError("phases.refine asks a judge, and phases.denoise, which teaches it, is not there")
         begun = not self.phases["paint"] and not self.phases.get("distil")  # by another's networks, see start.py
-        composes = self.length("compose") > 0
+        composes = self.length("compose") + self.length("tune") > 0
         unseen = self.features != "none" and (begun or not composes)  # nobody who judges needs the student
         if (self.features == "none") != (not self.phases.get("distil")) and not unseen:
             raise ValueError("features and phases.distil go together: the one is what the other teaches")

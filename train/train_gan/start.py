@@ -108,6 +108,8 @@ def find_start(args: argparse.Namespace, recipe: Recipe, before: dict[str, Any])
     if args.autoencoder and not sketch:
         raise UserError(ONE_THING)
     judged = not sketch and _needed(recipe) <= discriminators.keys()
+    if recipe.phases.get("refine") and not recipe.phases["denoise"] and not judged:
+        raise UserError(f"--start_from {args.start_from}: brings no judge that can denoise, and phases.denoise is 0")
     told = {
         "model": _public_name(args.start_from),
         "revision": args.revision,
@@ -235,7 +237,7 @@ def _begin_with_sketch(gan: GAN | Painter, start: Start) -> str:
             )
     ours.composer.sketch_as(pipeline.synthesis.layers)
     lost = "; its genres are no more asked for" if genres_of(pipeline.synthesis) else ""
-    return f"composes what {start.told['model']} draws{lost}; new discriminators learn to judge it, and it stays"
+    return f"composes what {start.told['model']} draws{lost}; new discriminators learn to judge it"
 
 
 def _what_is_left(recipe: Recipe, start: Start, total_images: int | None) -> Recipe:
@@ -243,6 +245,8 @@ def _what_is_left(recipe: Recipe, start: Start, total_images: int | None) -> Rec
     learned = set() if start.sketch else {"paint"} | ({"distil", "denoise"} if start.told["discriminator"] else set())
     phases = {name: 0 if name in learned else length for name, length in recipe.phases.items()}
     left_out = sum(recipe.phases.values()) - sum(phases.values())
+    if not recipe.length("compose"):
+        total_images = None  # its phases alone say how long it is
     return changed(recipe, phases=phases, total_images=total_images or recipe.total_images - left_out)
 
 

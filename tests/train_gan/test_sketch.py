@@ -137,7 +137,7 @@ def test_the_program_goes_on_without_the_model_and_takes_another_runs_autoencode
     mine, model = sketched_file(tmp_path), published(tmp_path / "theirs", genres=["jazz"])
     whole = run(drawn, tmp_path / "whole", "--start_from", str(model), config=mine)
     assert whole.returncode == 0, whole.stderr
-    line = "composes what theirs draws; its genres are no more asked for; new discriminators learn to judge it, and it"
+    line = "composes what theirs draws; its genres are no more asked for; new discriminators learn to judge it"
     assert line in whole.stderr
     told = json.loads((tmp_path / "whole/config.json").read_text())["started_from"]
     assert told == {"model": "theirs", "revision": None, "discriminator": False, "sketch": True, "warm_up_images": 64}

@@ -17,7 +17,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from gan.networks.painter import conv
+from gan.networks.painter import Attention, conv
 
 
 WAVES = 32  # by which a moment is told: that many sines, and as many cosines
@@ -63,31 +63,12 @@ class DenoiserStage(nn.Module):
     def __init__(self, channels: int, features: int, depth: int, attends: bool):
         super().__init__()
         self.blocks = nn.ModuleList(DenoiserBlock(channels, features) for _ in range(depth))
-        self.attention = SelfAttention(channels) if attends else nn.Identity()
+        self.attention = Attention(channels) if attends else nn.Identity()
 
     def forward(self, x: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
         for block in self.blocks:
             x = block(x, features)
         return self.attention(x)
-
-
-class SelfAttention(nn.Module):
-    """Let all positions look at each other, by several heads (Vaswani et al. 2017, section 3.2)."""
-
-    def __init__(self, channels: int, heads: int = 4):
-        super().__init__()
-        self.heads = math.gcd(heads, channels)
-        self.norm = nn.GroupNorm(1, channels)
-        self.to_query_key_value = nn.Conv2d(channels, 3 * channels, 1)
-        self.to_output = conv(channels, channels, 1, gain=0.0)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        count, channels, height, width = x.shape
-        parts = self.to_query_key_value(self.norm(x)).view(count, 3, self.heads, -1, height * width)
-        query, key, value = (part.transpose(2, 3) for part in parts.unbind(1))
-        attention = (query / math.sqrt(query.shape[3]) @ key.transpose(2, 3)).softmax(3)
-        y = attention.to(value.dtype) @ value
-        return x + self.to_output(y.transpose(2, 3).reshape(count, channels, height, width))
 
 
 class Denoiser(ModelMixin, ConfigMixin):

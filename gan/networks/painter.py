@@ -148,7 +148,7 @@ class Attention(nn.Module):
 
     def __init__(self, channels: int, heads: int = 4):
         super().__init__()
-        self.heads = heads
+        self.heads = math.gcd(heads, channels)
         self.norm = nn.GroupNorm(1, channels)
         self.to_query_key_value = nn.Conv2d(channels, 3 * channels, 1)
         self.to_output = conv(channels, channels, 1, gain=0.0)

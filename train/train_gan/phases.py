@@ -305,7 +305,8 @@ class PhaseBatches:
         return {"real": self._send(real)} | self._noise(images, 1, 0.0, 1.0)
 
     def _refine(self, images: int, indices: torch.Tensor) -> dict[str, object]:
-        return {"latents": self._normal(images)} | self._denoise(images, indices) | self._noise(images, 2, -0.4, 1.2)
+        real = self._send(self._latents(indices[self.share]))
+        return {"latents": self._normal(images), "real": real} | self._noise(images, 2, -0.4, 1.2)
 
     def _noise(self, images: int, sets: int, middle: float, deviation: float) -> dict[str, object]:
         """Draw noise for as many sets of latents, and how strong it is: most often middling, the sigmoid of a normal

@@ -51,6 +51,7 @@ BOUNDS: dict[str, dict[str, Any]] = {
         "latent_dim": LATENTS,
         "attention": (0, 64),
         "sketch_width": (0, CHANNELS[1]),
+        "reader_depth": (0, 8),
         "clusters": CLUSTERS,
         "palette": PALETTE,
     },

@@ -268,10 +268,11 @@ class SketchedComposer(nn.Module):
         resolution: height and width of the sketch in pixels.
         width: channels of the sketch's last hidden layer, at half of that size; doubled at each halving, down to 4x4.
         condition_dim: length of the condition.
-        latent_channels: as in `Encoder`.
+        latent_channels, depth: as in `Encoder`, of what reads the sketch. With no residual blocks a cover takes a
+            quarter less time, but reading must be learned (train/train_gan/read.py).
     """
 
-    def __init__(self, resolution: int, width: int, condition_dim: int, latent_channels: int):
+    def __init__(self, resolution: int, width: int, condition_dim: int, latent_channels: int, depth: int):
         super().__init__()
         stages = resolution.bit_length() - 3
         channels = [width * 2**stage for stage in reversed(range(stages))]
@@ -281,12 +282,16 @@ class SketchedComposer(nn.Module):
         for above, below in pairwise([*channels, 3]):
             layers += [FrozenBatchNorm(above), nn.ReLU(True), SubPixel(above, below, bias=below == 3)]
         self.sketch = nn.Sequential(*layers, nn.Tanh())
-        self.reader = Encoder(latent_channels=latent_channels, depth=ENCODER_DEPTH)
+        self.reader = Encoder(latent_channels=latent_channels, depth=depth)
 
     def forward(self, condition: torch.Tensor) -> torch.Tensor:
         """Map (N, condition_dim) to (N, latent_channels, positions, positions) latents of about unit variance."""
+        return self.reader(self.draw(condition))
+
+    def draw(self, condition: torch.Tensor) -> torch.Tensor:
+        """Do the first half of `forward`, to (N, 3, resolution, resolution) sketches in -1..1."""
         x = self.first(condition).unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
-        return self.reader(self.sketch(x))
+        return self.sketch(x)
 
     @torch.no_grad()
     def sketch_as(self, theirs: nn.Sequential) -> None:
@@ -312,8 +317,14 @@ class SketchedComposer(nn.Module):
 
     @torch.no_grad()
     def read_as(self, encoder: Encoder, mean: torch.Tensor, deviation: torch.Tensor) -> None:
-        """Let the sketch be read as an encoder reads covers, whose latents have that mean and deviation."""
-        self.reader.load_state_dict(encoder.state_dict())
+        """Let the sketch be read as an encoder reads covers, whose latents have that mean and deviation: just so by a
+        reader of the encoder's depth, roughly by any other."""
+        if self.reader.config["depth"] == encoder.config["depth"]:
+            self.reader.load_state_dict(encoder.state_dict())
+        else:
+            plain = ([one for one in each.layers if isinstance(one, nn.Conv2d)] for each in (self.reader, encoder))
+            for mine, theirs in zip(*plain, strict=True):
+                mine.load_state_dict(theirs.state_dict())
         last = self.reader.layers[-1]
         assert isinstance(last, nn.Conv2d) and last.bias is not None
         last.bias.sub_(mean).div_(deviation)
@@ -332,6 +343,7 @@ class PainterGenerator(ModelMixin, ConfigMixin):
         latent_dim: length of a latent vector.
         attention: see `Composer`.
         sketch_width: `width` of a `SketchedComposer`, which then takes the place of a `Composer`; 0: it does not.
+        reader_depth: `depth` of what reads its sketch.
         genres: names of what can be asked for, or none.
         clusters: kinds of covers that can be asked for, found without labels (Sage et al. 2018, "Logo Synthesis and
             Manipulation with Clustered Generative Adversarial Networks", section 3).
@@ -350,6 +362,7 @@ class PainterGenerator(ModelMixin, ConfigMixin):
         latent_dim: int = 128,
         attention: int = 0,
         sketch_width: int = 0,
+        reader_depth: int = ENCODER_DEPTH,
         genres: Sequence[str] = (),
         clusters: int = 0,
         palette: int = 0,
@@ -359,7 +372,7 @@ class PainterGenerator(ModelMixin, ConfigMixin):
             raise ValueError(f"resolution must be a power of two from {4 * SCALE} on, not {resolution}")
         self.composer: Composer | SketchedComposer
         if sketch_width:
-            self.composer = SketchedComposer(resolution, sketch_width, latent_dim, latent_channels)
+            self.composer = SketchedComposer(resolution, sketch_width, latent_dim, latent_channels, reader_depth)
         else:
             widths = composer_width, composer_max_width, composer_depth
             self.composer = Composer(resolution // SCALE, *widths, latent_dim, latent_channels, attention)

@@ -145,6 +145,7 @@ def test_it_can_take_the_place_of_composing():
     [
         ({"paint": 24, "distil": 16, "denoise": 8}, "phases.refine, which asks it, is not there"),
         ({"paint": 24, "distil": 16, "refine": 8}, "phases.denoise, which teaches it, is not there"),
+        ({"paint": 24, "distil": 16, "read": 8}, "generator.sketch_width is not there"),
     ],
 )
 def test_one_without_the_other_is_refused_in_a_line(phases: dict[str, int], line: str):

@@ -46,7 +46,7 @@ def learned(**changes: object) -> DCGANGenerator:
 @pytest.mark.parametrize("resolution", [32, 128])
 def test_it_sketches_exactly_what_the_dcgan_draws_and_reads_it_as_the_encoder(resolution: int):
     theirs, latents = learned(resolution=resolution), torch.randn(5, 16)
-    composer, encoder = SketchedComposer(resolution, 2, 16, 4).eval(), Encoder(latent_channels=4, depth=2).eval()
+    composer, encoder = SketchedComposer(resolution, 2, 16, 4, 2).eval(), Encoder(latent_channels=4, depth=2).eval()
     composer.sketch_as(theirs.layers)
     covers = theirs(latents)
     sketch = composer.sketch(composer.first(latents).unflatten(1, (-1, 4, 4)))
@@ -60,7 +60,7 @@ def test_it_sketches_exactly_what_the_dcgan_draws_and_reads_it_as_the_encoder(re
 
 @torch.no_grad()
 def test_while_it_learns_it_draws_as_the_dcgan_did_whoever_is_beside_a_cover():
-    composer = SketchedComposer(128, 2, 16, 4)
+    composer = SketchedComposer(128, 2, 16, 4, 0)
     composer.sketch_as(learned(resolution=128).layers)
     latents = torch.randn(4, 16)
     alone = composer.eval()(latents[:1])
@@ -122,6 +122,46 @@ def test_stopped_when_it_has_not_yet_read_its_sketch_it_goes_on_exactly(tmp_path
     assert same(whole.gan, resumed.gan, "generator", "discriminator", "heads", "ema")
 
 
+def with_light_reader() -> tuple[object, DCGANGenerator]:
+    phases = {"paint": 24, "distil": 16, "read": 320}
+    trainer, theirs = new_trainer(replace(SKETCHED, phases=phases, total_images=424)), learned()
+    trainer.gan.generator.composer.sketch_as(theirs.layers)
+    return trainer, theirs
+
+
+def test_a_light_reader_learns_to_see_what_the_encoder_sees_and_nothing_else_changes(tmp_path: Path):
+    trainer, theirs = with_light_reader()
+    gan, latents = trainer.gan, torch.randn(64, 16)
+    composer = gan.generator.composer
+    assert sum(p.numel() for p in composer.reader.parameters()) < sum(p.numel() for p in gan.encoder.parameters()) / 2
+
+    @torch.no_grad()
+    def missed() -> float:
+        wanted = gan.generator.normalise(gan.encoder(theirs(latents)))
+        return ((composer(latents) - wanted).square().mean() / wanted.var()).item()
+
+    train(trainer, 0, 48)
+    before, others = missed(), copy.deepcopy([gan.encoder, composer.sketch, gan.generator.decoder])
+    train(trainer, 48, 360)
+    assert missed() < before / 3
+    for now, then in zip([gan.encoder, composer.sketch, gan.generator.decoder], others, strict=True):
+        assert all(torch.equal(now.state_dict()[name], value) for name, value in then.state_dict().items())
+    for average in gan.ema:
+        assert all(torch.equal(average.state_dict()[n], value) for n, value in gan.generator.state_dict().items())
+
+
+def test_stopped_while_it_learns_to_read_it_goes_on_exactly(tmp_path: Path):
+    whole, _ = with_light_reader()
+    train(whole, 0, 80)
+    stopped, _ = with_light_reader()
+    train(stopped, 0, 56)
+    Checkpoints(tmp_path).save(stopped.gan, 56, 1.0)
+    resumed, _ = with_light_reader()
+    Checkpoints(tmp_path).load(resumed.gan, "latest", torch.device("cpu"))
+    train(resumed, 56, 80)
+    assert same(whole.gan, resumed.gan, "generator", "encoder", "ema")
+
+
 def published(folder: Path, **changes: object) -> Path:
     save_pipeline(AlbumCoverPipeline(learned(**changes)), folder, for_strangers=False)
     return folder
@@ -162,6 +202,9 @@ def test_the_program_goes_on_without_the_model_and_takes_another_runs_autoencode
     further = ("--start_from", str(tmp_path / "whole/pipeline"), "--total_images", "8")
     on = run(drawn, tmp_path / "on", *further, config=mine)
     assert on.returncode == 0 and "its generator and discriminator" in on.stderr, on.stderr
+    light = sketched_file(tmp_path, phases={"paint": 0, "distil": 16, "read": 8})
+    other = run(drawn, tmp_path / "other", *further, config=light)
+    assert other.returncode == 2 and "its generator has reader_depth 2, not 0" in other.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

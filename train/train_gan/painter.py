@@ -120,6 +120,8 @@ class Networks:
         if not recipe.phases.get("refine"):
             denoiser_width = 1  # nobody asks it
         sizes: dict[str, Any] = dict(recipe.generator)
+        if "read" in recipe.phases:
+            sizes.setdefault("reader_depth", 0)
         self.generator = PainterGenerator(resolution=recipe.resolution, genres=genres, **sizes)
         config = self.generator.config
         channels, positions = config.latent_channels, config.resolution // SCALE

@@ -1,8 +1,8 @@
 """The phases of a painter in one run: which is at work after so many covers, and on what.
 
-paint -> latents of all covers -> distil -> denoise -> compose -> tune -> refine -> steer. Whatever a step is computed
-from is a function of (seed, covers shown), and whatever it changes is in `Painter`, so a run goes on exactly where it
-stopped, in any phase.
+paint -> latents of all covers -> distil -> denoise -> read -> compose -> tune -> refine -> steer. Whatever a step is
+computed from is a function of (seed, covers shown), and whatever it changes is in `Painter`, so a run goes on exactly
+where it stopped, in any phase.
 """
 
 from collections.abc import Iterable
@@ -27,6 +27,7 @@ from train.train_gan.distil import Distilling, disturbed
 from train.train_gan.encoded import Encoded, digest_of, encode, read, write
 from train.train_gan.paint import Painting
 from train.train_gan.painter import Painter
+from train.train_gan.read import Reading
 from train.train_gan.recipes import Recipe
 from train.train_gan.refine import ALONE, Refining
 from train.train_gan.steer import Steering
@@ -46,6 +47,7 @@ LEARNING = {  # in each phase; those of the phases before judge or paint as they
     "compose": ("generator", "discriminator", "heads"),
     "tune": ("generator", "discriminator", "heads", "painted_heads"),
     "denoise": ("denoiser",),
+    "read": ("generator",),
     "refine": ("generator", "denoiser_heads"),
     "steer": (),  # what is asked for alone, see `_let_learn`
 }
@@ -103,7 +105,7 @@ class PhaseTrainer:
             penalty_every=self.recipe.gradient_penalty_every,
             **(GENTLY if p.generator.config.sketch_width else {}),
         )
-        self.phases: dict[str, Painting | Distilling | Denoising | Composing | Refining | Steering] = {
+        self.phases: dict[str, Painting | Distilling | Denoising | Reading | Composing | Refining | Steering] = {
             "paint": Painting(
                 p.encoder,
                 p.generator.decoder,
@@ -114,6 +116,7 @@ class PhaseTrainer:
                 *each,
             ),
             "denoise": Denoising(p.denoiser, p.denoiser_optimizer, *each),
+            "read": Reading(p.generator, p.encoder, p.generator_optimizer, *each),
             "compose": composing,
             "refine": Refining(
                 p.generator,
@@ -144,7 +147,7 @@ class PhaseTrainer:
         recipe = self.recipe
         self._let_learn(batch.phase)
         composed = images - recipe.before_composing
-        if 0 <= composed < recipe.train_batch_size and not self.started:
+        if 0 <= composed + recipe.length("read") < recipe.train_batch_size and not self.started:
             self._read_sketch()
         for phase in self.phases.values():
             if isinstance(phase, Composing):
@@ -152,12 +155,15 @@ class PhaseTrainer:
                 phase.penalty_weight = recipe.at("gradient_penalty_weight", images)
                 phase.waits = composed < self.warm_up
         shown = recipe.phase(images).shown
-        if batch.phase in ("refine", "steer") and shown < recipe.train_batch_size:
+        if batch.phase in ("compose", "refine", "steer") and shown < recipe.train_batch_size:
             self.gan.generator_optimizer.state.clear()  # of gradients of another kind
         refining = self.phases["refine"]
         assert isinstance(refining, Refining)
         refining.waits = batch.phase != "refine" or shown < min(ALONE, recipe.length("refine") // 10)
         measured = self.phases[batch.phase].step(**batch.arguments)
+        if batch.phase == "read":
+            for average in self.gan.ema:
+                average.load_state_dict(self.gan.generator.state_dict())
         if batch.phase in ("compose", "tune") and composed >= self.warm_up:
             update_averages(self.gan.ema, self.gan.generator, recipe, composed)
         if batch.phase == "refine" and not refining.waits:
@@ -317,6 +323,9 @@ class PhaseBatches:
         normal = torch.randn(self.batch_size, generator=self._random(TIMES, images))
         time = (middle + deviation * normal).sigmoid()[self.share]
         return {"noise": self._send(noise if sets > 1 else noise[0]), "time": self._send(time)}
+
+    def _read(self, images: int, indices: torch.Tensor) -> dict[str, object]:
+        return {"latents": self._normal(images)}
 
     def _steer(self, images: int, indices: torch.Tensor) -> dict[str, object]:
         return {"latents": self._normal(images), "conditions": self._conditions(images, indices, STEERED)}

@@ -25,7 +25,7 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 Numbers = Annotated[list[Number], Field(min_length=2, max_length=2)]
 Shares = Annotated[list[Share], Field(min_length=2, max_length=2)]
 Probabilities = Annotated[list[Probability], Field(min_length=2, max_length=2)]
-PHASES = ("paint", "distil", "denoise", "compose", "tune", "refine", "steer")  # of a painter, in this order
+PHASES = ("paint", "distil", "denoise", "read", "compose", "tune", "refine", "steer")  # of a painter, in this order
 # arguments of a network's class, such as `width: 64` and `normalisation: none`
 Sizes = dict[str, Count | Literal["batch", "spectral", "none"]]
 
@@ -70,9 +70,9 @@ class Recipe:
     checkpointing_images: Count = 50_000
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     # covers shown to a painter in its other phases (phases.py); composing takes the rest of total_images
-    phases: dict[Literal["paint", "distil", "denoise", "tune", "refine", "steer"], Annotated[int, Field(ge=0)]] = (
-        Field(default_factory=dict)
-    )
+    phases: dict[
+        Literal["paint", "distil", "denoise", "read", "tune", "refine", "steer"], Annotated[int, Field(ge=0)]
+    ] = Field(default_factory=dict)
     # frozen network by whose features a painter learns and is judged, from the package of the same name
     features: Literal["efficientnet-lite0", "none"] = "none"
     class_conditional: bool = False  # learn the genres of the dataset, so that covers of one can be asked for
@@ -119,6 +119,8 @@ class Recipe:
             raise ValueError("phases.denoise teaches a judge, and phases.refine, which asks it, is not there")
         if self.phases.get("refine") and "denoise" not in self.phases:
             raise ValueError("phases.refine asks a judge, and phases.denoise, which teaches it, is not there")
+        if "read" in self.phases and not self.generator.get("sketch_width"):
+            raise ValueError("phases.read teaches how to read a sketch, and generator.sketch_width is not there")
         begun = not self.phases["paint"] and not self.phases.get("distil")  # by another's networks, see start.py
         composes = self.length("compose") + self.length("tune") > 0
         unseen = self.features != "none" and (begun or not composes)  # nobody who judges needs the student
@@ -157,7 +159,7 @@ class Recipe:
     @property
     def before_composing(self) -> int:
         """Return how many covers are shown before the generator draws its first."""
-        return self.length("paint") + self.length("distil") + self.length("denoise")
+        return sum(map(self.length, PHASES[: PHASES.index("compose")]))
 
     def draws(self, images: int) -> bool:
         """Return whether the generator has begun to draw covers of its own after `images` ones were shown."""

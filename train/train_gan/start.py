@@ -241,8 +241,11 @@ def _begin_with_sketch(gan: GAN | Painter, start: Start) -> str:
 
 
 def _what_is_left(recipe: Recipe, start: Start, total_images: int | None) -> Recipe:
-    """Return the recipe without what a painter need not learn again: to paint and, with what judged it, to see."""
-    learned = set() if start.sketch else {"paint"} | ({"distil", "denoise"} if start.told["discriminator"] else set())
+    """Return the recipe without what a painter need not learn again: to paint, to read what it sketches and, with what
+    judged it, to see."""
+    learned = set() if start.sketch else {"paint", "read"}
+    if start.told["discriminator"]:
+        learned |= {"distil", "denoise"}
     phases = {name: 0 if name in learned else length for name, length in recipe.phases.items()}
     left_out = sum(recipe.phases.values()) - sum(phases.values())
     if not recipe.length("compose"):

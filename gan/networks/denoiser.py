@@ -17,7 +17,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from gan.networks.painter import Attention, conv
+from gan.networks.painter import Attention, conv, sizes_up_to
 
 
 WAVES = 32  # by which a moment is told: that many sines, and as many cosines
@@ -167,6 +167,4 @@ def stage_widths(positions: int, width: int, max_width: int) -> list[int]:
     Raises:
         ValueError: `positions` is no power of two from 4 on.
     """
-    if positions < 4 or positions & (positions - 1):
-        raise ValueError(f"positions must be a power of two from 4 on, not {positions}")
-    return [min(max_width, width * 2**k) for k in range(positions.bit_length() - 2)]
+    return [min(max_width, width * positions // size) for size in reversed(sizes_up_to(positions))]

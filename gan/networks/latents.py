@@ -11,7 +11,7 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import nn
 
-from gan.networks.painter import ResidualBlock, conv, embedding
+from gan.networks.painter import ResidualBlock, conv, embedding, sizes_up_to
 
 
 FEATURE_CHANNELS = (40, 112, 320)  # of EfficientNet-lite0 at strides 8, 16 and 32: one, two and four positions
@@ -19,13 +19,11 @@ FEATURE_CHANNELS = (40, 112, 320)  # of EfficientNet-lite0 at strides 8, 16 and 
 
 def _halving(latent_channels: int, positions: int, width: int, convolutions: int) -> nn.ModuleList:
     """Return a stage for each size from `positions` to 4: a convolution, of stride 2 but in the first, and a block."""
-    if positions < 4 or positions & (positions - 1):
-        raise ValueError(f"positions must be a power of two from 4 on, not {positions}")
     stages, channels = [nn.Sequential(conv(latent_channels, width), ResidualBlock(width, convolutions))], width
-    while positions > 4:
+    for _ in sizes_up_to(positions)[1:]:
         halve = conv(channels, 2 * channels, 4, 2)
         stages.append(nn.Sequential(nn.LeakyReLU(0.2), halve, ResidualBlock(2 * channels, convolutions)))
-        positions, channels = positions // 2, 2 * channels
+        channels *= 2
     return nn.ModuleList(stages)
 
 

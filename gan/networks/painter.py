@@ -188,7 +188,7 @@ class Composer(nn.Module):
         attention: int,
     ):
         super().__init__()
-        self.sizes = sizes = [4 * 2**k for k in range(positions.bit_length() - 2)]
+        self.sizes = sizes = sizes_up_to(positions)
         widths = [min(max_width, width * positions // size) for size in sizes]
         self.first = nn.Linear(condition_dim, widths[0] * 16)
         nn.init.normal_(self.first.weight, 0.0, 1 / math.sqrt(condition_dim))
@@ -441,6 +441,17 @@ class PainterGenerator(ModelMixin, ConfigMixin):
         """Do the second half of `forward`."""
         deviation, mean = (t[:, None, None].to(composed.dtype) for t in (self.latent_deviation, self.latent_mean))
         return self.decoder(composed * deviation + mean)
+
+
+def sizes_up_to(positions: int) -> list[int]:
+    """Return the sizes through which latents are composed or judged: 4, 8 and so on, up to `positions`.
+
+    Raises:
+        ValueError: that is no power of two from 4 on.
+    """
+    if positions < 4 or positions & (positions - 1):
+        raise ValueError(f"positions must be a power of two from 4 on, not {positions}")
+    return [4 * 2**k for k in range(positions.bit_length() - 2)]
 
 
 def embedding(kinds: int, features: int) -> nn.Embedding:

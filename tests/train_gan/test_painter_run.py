@@ -1,13 +1,6 @@
 """A run through all phases: what learns when, and that it goes on exactly where it stopped."""
 
 import copy
-import json
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import fields, replace
 from operator import attrgetter
 from pathlib import Path
@@ -15,78 +8,28 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-import yaml
-from accelerate import Accelerator
 from accelerate.state import PartialState
-from datasets import Dataset
 
 import gan
-from gan.networks.efficientnet_lite import EfficientNetLite
 from gan.pipeline import AlbumCoverPipeline
-from tests.helpers import programs
-from tests.helpers.drawn import draw_cover
-from tests.helpers.trainers import in_two_processes, run_of
+from tests.helpers.painters import (
+    ENDS,
+    NETWORKS,
+    RECIPE,
+    covers,
+    frozen,
+    new_trainer,
+    same,
+    train,
+)
+from tests.helpers.trainers import in_two_processes
 from train.cli import UserError
-from train.covers import Covers
-from train.train_gan.autoencoder import take_autoencoder
 from train.train_gan.checkpoints import Checkpoints
 from train.train_gan.encoded import digest_of, encode, read, write
-from train.train_gan.loop import loop, steps
 from train.train_gan.painter import Painter, build_painter
-from train.train_gan.phases import PhaseBatches, PhaseTrainer
-from train.train_gan.recipes import PHASES, Recipe, load_recipe
-from train.train_gan.run_folder import RunFolder
+from train.train_gan.phases import PhaseBatches
+from train.train_gan.recipes import PHASES
 from train.train_gan.start import Start, begin, discriminators_of, find_start, freeze
-
-
-PAINTED = {"paint": 24, "distil": 16}
-# in the last of three steps of painting a critic joins
-RECIPE = replace(
-    load_recipe("painter-tiny", {}), phases=PAINTED | {"denoise": 8, "tune": 8, "refine": 16}, total_images=88
-)
-ENDS = {"paint": 24, "distil": 40, "denoise": 48, "compose": 64, "tune": 72, "refine": 88}
-
-
-def covers() -> Covers:
-    """Six of noise."""
-    chance = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, 256, (6, 128 * 128 * 3), generator=chance, dtype=torch.uint8)
-    return Covers(Dataset.from_dict({"pixels": [cover.numpy().tobytes() for cover in pixels]}), 128)
-
-
-def frozen() -> EfficientNetLite:
-    """Random features, in the shapes of the real ones, with a head for the clusters."""
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        few = [(32, 24, 32, 3, 2), (24, 40, 48, 3, 2), (40, 112, 80, 3, 2), (112, 320, 112, 3, 2)]
-        return EfficientNetLite(few).eval().requires_grad_(False)
-
-
-def new_trainer(recipe: Recipe = RECIPE) -> PhaseTrainer:
-    accelerator = Accelerator(cpu=True)
-    features = None if recipe.features == "none" else frozen()
-    return PhaseTrainer(
-        build_painter(recipe, accelerator.device, []), recipe, accelerator, bf16=False, features=features
-    )
-
-
-def train(trainer: PhaseTrainer, images: int, until: int, cache: Path | None = None) -> list[str]:
-    """Take the steps from `images` on; return the phases that took them."""
-    taken = []
-    for shown, measured in steps(trainer, PhaseBatches(trainer, covers(), cache), images):
-        taken.append(trainer.recipe.phase(shown - 8).name)
-        assert all(value.isfinite() for value in measured.values())
-        if shown >= until:
-            break
-    return taken
-
-
-def same(a: Painter, b: Painter, *names: str) -> bool:
-    pairs = [(getattr(a, name).state_dict(), getattr(b, name).state_dict()) for name in names]
-    return all(torch.equal(one[key], other[key]) for one, other in pairs for key in one)
-
-
-NETWORKS = [part.name for part in fields(Painter) if not part.name.endswith("optimizer")]
 
 
 @pytest.fixture(scope="module")
@@ -357,157 +300,3 @@ def test_encoded_covers_have_unit_variance_and_are_kept(tmp_path: Path):
     assert read(file, digest) is None
     file.write_bytes(damaged[:100])
     assert read(file, digest) is None
-
-
-MISTAKES = {
-    "phases: {distil: 32}": "needs phases",
-    "phases: {paint: 64, distil: 128}": "leaves no covers to compose",
-    "phases: {paint: 64, distil: 0}": "features and phases.distil go together",
-    "phases: {paint: 64, draw: 8}": "phases",
-    "phases: {paint: -1}": "phases",
-    "resolution: 64": "at least 128",
-    "features: vgg": "features",
-    "augmentation: auto": "never sees",
-    "loss: logistic": "goes with loss: relativistic",
-    "network: wgan-gp": "go with network: painter",
-}
-
-
-@pytest.mark.parametrize("line", MISTAKES)
-def test_a_mistake_in_a_recipe_is_named(line: str, tmp_path: Path):
-    values = yaml.safe_load(Path("train/configs/painter-tiny.yaml").read_text()) | yaml.safe_load(line)
-    (file := tmp_path / "mine.yaml").write_text(yaml.safe_dump(values))
-    with pytest.raises(UserError, match=MISTAKES[line]) as error:
-        load_recipe(str(file), {})
-    assert "\n" not in str(error.value)
-
-
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("drawn")
-    for number in range(12):
-        draw_cover(number, 128).save(folder / f"{number}.png")
-    return folder
-
-
-def run(drawn: Path, output: Path, *more: str, config: str = "painter-tiny") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "train.train_gan", "--config", config, "--dataset_name", str(drawn)]
-    return programs.run([*command, "--output_dir", str(output), *more])
-
-
-def test_the_program_goes_through_all_phases_and_damage_is_mended(drawn: Path, tmp_path: Path):
-    first = run(drawn, tmp_path / "run", "--total_images", "168")
-    assert first.returncode == 0, first.stderr
-    sheets = sorted(sheet.name for sheet in (tmp_path / "run/samples").iterdir())
-    assert sheets == [
-        "images-0000000120.png",
-        "images-0000000160.png",
-        "images-0000000168.png",
-        "painted-0000000040.png",
-        "painted-0000000080.png",
-    ]
-    lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
-    assert [line["images"] for line in lines if line["kind"] == "evaluation"] == [120, 160, 168]
-    shutil.copytree(tmp_path / "run", tmp_path / "damaged")
-    (tmp_path / "damaged/encoded.safetensors").write_bytes(b"damaged")
-    for folder in ("run", "damaged"):
-        ended = run(drawn, tmp_path / folder)
-        assert ended.returncode == 0 and "done after 192 covers" in ended.stdout, ended.stderr
-    a, b = (
-        torch.load(tmp_path / folder / "checkpoints/images-0000000192.pt", weights_only=True)
-        for folder in ("run", "damaged")
-    )
-    assert all(torch.equal(a["generator"][name], b["generator"][name]) for name in a["generator"])
-    for pipeline in ("pipeline", "best"):  # the encoder travels with both
-        encoder = gan.load_pipeline(tmp_path / "run" / pipeline).encoder.state_dict()
-        assert all(torch.equal(encoder[name], a["encoder"][name]) for name in a["encoder"])
-
-    short = ("--total_images", "32", "--checkpointing_images", "16")  # of which 16 are composed and 16 tuned
-    started = run(drawn, tmp_path / "started", "--start_from", str(tmp_path / "run/pipeline"), *short)
-    assert started.returncode == 0 and "its generator and discriminator" in started.stderr, started.stderr
-    sheets = sorted(sheet.name for sheet in (tmp_path / "started/samples").iterdir())
-    assert sheets == [f"images-{images:010d}.png" for images in (0, 16, 32)]
-
-
-def test_what_phases_do_not_do_is_said_at_once(drawn: Path, tmp_path: Path):
-    for flags, words in {
-        ("--streaming",): "looks at all covers at once",
-        ("--gradient_accumulation_steps", "2"): "normalises over its whole batch",
-    }.items():
-        ended = run(drawn, tmp_path / "run", *flags)
-        assert ended.returncode == 2 and words in ended.stderr.splitlines()[-1]
-    assert not (tmp_path / "run").exists()
-
-
-def test_whoever_asks_to_stop_does_not_wait_for_the_latents(drawn: Path, tmp_path: Path, monkeypatch):
-    """A signal while covers are encoded ends the run with a checkpoint; the same command goes on."""
-    recipe = replace(RECIPE, checkpointing_images=1000)
-    trainer = new_trainer(recipe)
-    run = run_of(trainer, RunFolder(tmp_path / "run"))
-    (tmp_path / "run/samples").mkdir(parents=True)
-    run.batches = PhaseBatches(trainer, covers())
-    run.evaluation = SimpleNamespace(real=covers()[range(6)])
-
-    def signalled(*_) -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(60)
-
-    monkeypatch.setattr("train.train_gan.phases.encode", signalled)
-    assert "stopped after 24 covers" in loop(run)
-    assert [file.name for file in Checkpoints(tmp_path / "run").files()] == ["images-0000000024.pt"]
-
-
-def recipe_file(folder: Path, **changes: object) -> str:
-    values = yaml.safe_load(Path("train/configs/painter-tiny.yaml").read_text()) | changes
-    (file := folder / "mine.yaml").write_text(yaml.safe_dump(values))
-    return str(file)
-
-
-def test_another_runs_autoencoder_is_taken(drawn: Path, tmp_path: Path):
-    """With another composer; and it goes on without the run that it was taken from."""
-    taken, out = tmp_path / "taken", tmp_path / "run"
-    trainer = new_trainer()
-    train(trainer, 0, 24)
-    Checkpoints(taken).run.mkdir()
-    Checkpoints(taken).save(trainer.gan, 24, 1.0)
-    wider = RECIPE.generator | {"composer_width": 12}
-    mine = recipe_file(tmp_path, generator=wider, phases={"paint": 0, "distil": 32}, total_images=48)
-    refused = run(drawn, out, config=mine)
-    assert refused.returncode == 2 and "name --autoencoder" in refused.stderr.splitlines()[-1]
-    ended = run(drawn, out, "--autoencoder", str(taken), config=mine)
-    assert ended.returncode == 0, ended.stderr
-    state = torch.load(out / "checkpoints/images-0000000048.pt", weights_only=True)
-    assert all(
-        torch.equal(state["encoder"][name], weight) for name, weight in trainer.gan.encoder.state_dict().items()
-    )
-    for name, weight in trainer.gan.generator.decoder.state_dict().items():
-        assert torch.equal(state["generator"][f"decoder.{name}"], weight)
-    shutil.rmtree(taken)
-    ended = run(drawn, out, "--autoencoder", str(taken), "--total_images", "56", config=mine)
-    assert ended.returncode == 0 and "done after 56 covers" in ended.stdout, ended.stderr
-
-
-def test_an_autoencoder_that_cannot_be_taken_is_named(tmp_path: Path):
-    trainer = new_trainer()
-    with pytest.raises(UserError, match="not the folder of a run with a checkpoint"):
-        take_autoencoder(trainer.gan, tmp_path)
-    Checkpoints(tmp_path).save(trainer.gan, 24, 1.0)
-    before = copy.deepcopy(trainer.gan.encoder.state_dict())
-    for name, size in {"width": 8, "latent_channels": 8}.items():
-        other = new_trainer(replace(RECIPE, generator=RECIPE.generator | {name: size}))
-        with pytest.raises(UserError, match="of another size; generator") as error:
-            take_autoencoder(other.gan, tmp_path)
-        assert "\n" not in str(error.value)
-    (file,) = Checkpoints(tmp_path).files()
-    file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(UserError, match="damaged"):
-        take_autoencoder(trainer.gan, tmp_path)
-    assert all(torch.equal(before[name], weight) for name, weight in trainer.gan.encoder.state_dict().items())
-
-
-def test_fewer_covers_than_kinds_are_told_before_anything_is_learned(drawn: Path, tmp_path: Path):
-    mine = recipe_file(tmp_path, generator=RECIPE.generator | {"clusters": 32})
-    ended = run(drawn, tmp_path / "run", config=mine)
-    last = ended.stderr.splitlines()[-1]
-    assert ended.returncode == 2 and "12 covers are fewer than generator.clusters, 32" in last
-    assert not (tmp_path / "run").exists()

@@ -12,7 +12,7 @@ from torch import nn
 
 from gan.networks.denoiser import Denoiser, DenoiserHeads
 from gan.networks.painter import PainterGenerator
-from tests.train_gan.test_painter_run import RECIPE, new_trainer, same, train
+from tests.helpers.painters import RECIPE, new_trainer, same, train
 from train.cli import UserError
 from train.train_gan.denoise import Denoising, noisy
 from train.train_gan.painter import build_painter

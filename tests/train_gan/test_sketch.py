@@ -14,7 +14,7 @@ from gan import save_pipeline
 from gan.networks.dcgan import DCGANGenerator
 from gan.networks.painter import Encoder, PainterGenerator, SketchedComposer
 from gan.pipeline import AlbumCoverPipeline
-from tests.train_gan.test_painter_run import RECIPE, drawn, new_trainer, recipe_file, run, same, train  # noqa: F401
+from tests.helpers.painters import RECIPE, new_trainer, recipe_file, run, same, train
 from train.train_gan.averages import with_standing_statistics
 from train.train_gan.checkpoints import Checkpoints
 from train.train_gan.phases import GENTLY
@@ -173,7 +173,7 @@ def sketched_file(folder: Path, **changes: object) -> str:
     )
 
 
-def test_the_program_goes_on_without_the_model_and_takes_another_runs_autoencoder(drawn: Path, tmp_path: Path):  # noqa: F811
+def test_the_program_goes_on_without_the_model_and_takes_another_runs_autoencoder(drawn: Path, tmp_path: Path):
     mine, model = sketched_file(tmp_path), published(tmp_path / "theirs", genres=["jazz"])
     whole = run(drawn, tmp_path / "whole", "--start_from", str(model), config=mine)
     assert whole.returncode == 0, whole.stderr
@@ -215,21 +215,21 @@ def test_the_program_goes_on_without_the_model_and_takes_another_runs_autoencode
         ({"width": 3}, "it has width 3, the recipe's sketch_width is 2"),
     ],
 )
-def test_what_cannot_be_sketched_is_refused_in_a_line(sizes: dict[str, int], line: str, drawn: Path, tmp_path: Path):  # noqa: F811
+def test_what_cannot_be_sketched_is_refused_in_a_line(sizes: dict[str, int], line: str, drawn: Path, tmp_path: Path):
     model = published(tmp_path / "theirs", **sizes)
     ended = run(drawn, tmp_path / "run", "--start_from", str(model), config=sketched_file(tmp_path))
     assert ended.returncode == 2 and line in ended.stderr.splitlines()[-1], ended.stderr
     assert not (tmp_path / "run").exists()
 
 
-def test_without_an_autoencoder_it_cannot_begin(drawn: Path, tmp_path: Path):  # noqa: F811
+def test_without_an_autoencoder_it_cannot_begin(drawn: Path, tmp_path: Path):
     model = published(tmp_path / "theirs")
     mine = sketched_file(tmp_path, phases={"paint": 0, "distil": 16})
     ended = run(drawn, tmp_path / "run", "--start_from", str(model), config=mine)
     assert ended.returncode == 2 and "it cannot paint; phases.paint is 0, so name --autoencoder" in ended.stderr
 
 
-def test_without_a_dcgan_there_is_nothing_to_sketch(drawn: Path, tmp_path: Path):  # noqa: F811
+def test_without_a_dcgan_there_is_nothing_to_sketch(drawn: Path, tmp_path: Path):
     ended = run(drawn, tmp_path / "run", config=sketched_file(tmp_path))
     assert ended.returncode == 2 and "there is nothing to sketch; name --start_from" in ended.stderr
     assert not (tmp_path / "run").exists()

@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from gan.networks.painter import PainterGenerator
 from gan.palettes import colour_shares, palettes
 from gan.pipeline import COLOURS
-from tests.train_gan.test_painter_run import NETWORKS, RECIPE, new_trainer, same, train
+from tests.helpers.painters import NETWORKS, RECIPE, new_trainer, same, train
 from train.cli import UserError
 from train.train_gan.checkpoints import Checkpoints
 from train.train_gan.conditions import Kinds

@@ -203,24 +203,29 @@ class PhaseTrainer:
 
     @torch.no_grad()
     def mean_logit(self, covers: torch.Tensor, labels: torch.Tensor | None = None) -> float:
-        """Return the mean logit of (N, H, W, 3) uint8 covers, of (N,) int64 genres. Nothing is learned from them."""
-        heads = self.gan.denoiser_heads
-        learning = heads.training
-        heads.eval()  # or spectral normalisation would go on, here and not in another process
+        """Return the mean logit of (N, H, W, 3) uint8 covers, of (N,) int64 genres. Nothing is learned from them.
+
+        It is the discriminator's; where nothing is composed, that of the heads with which refining judges.
+        """
+        judge = self.gan.discriminator if self.recipe.length("compose") else self._refining_logits
         found, inputs = [], [covers] if labels is None else [covers, send(labels, self.accelerator.device)]
         parts: Iterable[tuple[torch.Tensor, ...]] = zip(*(tensor.split(LOOKED_AT) for tensor in inputs), strict=True)
         for pixels, *genres in parts:
             with self.autocast():
-                latents = self._encode(pixels)
-                if self.recipe.length("compose"):
-                    found.append(self.gan.discriminator(latents, *genres))
-                    continue
-                time = torch.full((len(latents),), SEEN_AT, device=latents.device)
-                noise = torch.randn(latents.shape, generator=seeded(0)).to(latents.device)
-                maps = self.gan.denoiser.see(noisy(latents, noise, time), time)
-                found.append(torch.cat(heads(maps, time), 1).mean(1))
-        heads.train(learning)
+                found.append(judge(self._encode(pixels), *genres))
         return torch.cat(found).mean().item()
+
+    def _refining_logits(self, latents: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        """Return (N,) logits of N covers' latents, behind a little noise. No head looks at their genres."""
+        heads = self.gan.denoiser_heads
+        learning = heads.training
+        heads.eval()  # or spectral normalisation would go on, here and not in another process
+        time = torch.full((len(latents),), SEEN_AT, device=latents.device)
+        noise = torch.randn(latents.shape, generator=seeded(0)).to(latents.device)
+        try:
+            return torch.cat(heads(self.gan.denoiser.see(noisy(latents, noise, time), time), time), 1).mean(1)
+        finally:
+            heads.train(learning)
 
     @torch.no_grad()
     def repaint(self, covers: torch.Tensor) -> torch.Tensor:

@@ -78,7 +78,7 @@ BOUNDS: dict[str, dict[str, Any]] = {
     },
     "PatchDiscriminator": {"width": (1, 256)},
     "Denoiser": DENOISER | {"latent_channels": LATENT_CHANNELS, "depth": (1, 8)},
-    "DenoiserHeads": DENOISER | {"channels": CHANNELS},
+    "DenoiserHeads": DENOISER | {"channels": CHANNELS, "clusters": CLUSTERS, "palette": PALETTE},
 }
 OWN_NOTES = ("_class_name", "_diffusers_version", "_name_or_path")  # diffusers writes them beside the arguments
 WEIGHTS = ("F16", "BF16", "F32", "F64", "I64")  # what safetensors calls the kinds of numbers that weights may be

@@ -17,7 +17,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from gan.networks.painter import Attention, conv, sizes_up_to
+from gan.networks.painter import Attention, conv, embedding, sizes_up_to
 
 
 WAVES = 32  # by which a moment is told: that many sines, and as many cosines
@@ -125,25 +125,59 @@ class DenoiserHeads(ModelMixin, ConfigMixin):
     Args:
         positions, width, max_width: of the denoiser.
         channels: of each head.
+        genres, clusters, palette: the conditions, as in `PainterGenerator`; each adds to what a head says one that is
+            linear in its features.
     """
 
     @register_to_config
-    def __init__(self, positions: int = 16, width: int = 96, max_width: int = 256, channels: int = 96):
+    def __init__(
+        self,
+        positions: int = 16,
+        width: int = 96,
+        max_width: int = 256,
+        channels: int = 96,
+        genres: Sequence[str] = (),
+        clusters: int = 0,
+        palette: int = 0,
+    ):
         super().__init__()
         widths = stage_widths(positions, width, max_width)
         stages = [(c, positions // 2**k) for k, c in enumerate(widths)]
         self.moment = Moment()
         self.heads = nn.ModuleList(Head(c, side, channels) for c, side in [*stages, *stages[-2::-1]])
+        features = channels * len(self.heads)
+        self.genre_embedding = embedding(len(genres), features) if genres else None
+        self.cluster_embedding = embedding(clusters, features) if clusters else None
+        self.palette_embedding = nn.Linear(palette, features, bias=False) if palette else None
+        if self.palette_embedding is not None:
+            nn.init.zeros_(self.palette_embedding.weight)
 
-    def forward(self, maps: Sequence[torch.Tensor], time: torch.Tensor) -> list[torch.Tensor]:
-        """Judge N latents by their maps at (N,) moments: of each head (N, positions) logits, above zero for "real"."""
+    def forward(
+        self,
+        maps: Sequence[torch.Tensor],
+        time: torch.Tensor,
+        labels: torch.Tensor | None = None,
+        clusters: torch.Tensor | None = None,
+        palette: torch.Tensor | None = None,
+    ) -> list[torch.Tensor]:
+        """Judge N latents by their maps at (N,) moments, and by the conditions, as in `PainterGenerator`: of each head
+        (N, positions) logits, above zero for "real"."""
         waves = self.moment(time)
-        return [head(found, waves) for head, found in zip(self.heads, maps, strict=True)]
+        asked = waves.new_zeros(len(waves), self.config["channels"] * len(self.heads))
+        for embed, condition in (
+            (self.genre_embedding, labels),
+            (self.cluster_embedding, clusters),
+            (self.palette_embedding, palette),
+        ):
+            if embed is not None and condition is not None:
+                asked = asked + embed(condition)
+        parts = asked.chunk(len(self.heads), 1)
+        return [head(found, waves, part) for head, found, part in zip(self.heads, maps, parts, strict=True)]
 
 
 class Head(nn.Module):
-    """Judge one map, as a sum of what its positions look like and of how that fits the moment (a projection: Miyato
-    and Koyama 2018, "cGANs with Projection Discriminator", section 3)."""
+    """Judge one map, as a sum of what its positions look like and of how that fits the moment and what was asked for
+    (a projection: Miyato and Koyama 2018, "cGANs with Projection Discriminator", section 3)."""
 
     def __init__(self, channels: int, side: int, width: int):
         super().__init__()
@@ -155,9 +189,9 @@ class Head(nn.Module):
         self.to_logits = spectral_norm(nn.Conv2d(width, 1, 3, padding=1))
         self.from_moment = nn.Linear(2 * WAVES, width)
 
-    def forward(self, found: torch.Tensor, waves: torch.Tensor) -> torch.Tensor:
+    def forward(self, found: torch.Tensor, waves: torch.Tensor, asked: torch.Tensor) -> torch.Tensor:
         y = self.layers(F.layer_norm(found, found.shape[1:]))
-        fits = (y * self.from_moment(waves)[:, :, None, None]).mean(1, keepdim=True)
+        fits = (y * (self.from_moment(waves) + asked)[:, :, None, None]).mean(1, keepdim=True)
         return (self.to_logits(y) + fits).float().flatten(1)
 
 

@@ -49,7 +49,7 @@ def whole() -> Painter:
 def test_the_phases_follow_each_other():
     assert [RECIPE.phase(images).name for images in (0, 23, 24, 40, 48, 64, 72, 88)] == [
         "paint",
-        *PHASES[:6],
+        *(name for name in PHASES if name in RECIPE.phases or name == "compose"),
         "refine",
     ]
     assert RECIPE.phase(32) == ("distil", 8, 0.5)

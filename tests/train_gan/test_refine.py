@@ -15,7 +15,7 @@ from gan.networks.painter import PainterGenerator
 from tests.helpers.painters import RECIPE, new_trainer, same, train
 from train.cli import UserError
 from train.train_gan.denoise import Denoising, noisy
-from train.train_gan.painter import build_painter
+from train.train_gan.painter import FASTER, build_painter
 from train.train_gan.recipes import Recipe
 from train.train_gan.refine import Refining
 from train.train_gan.start import discriminators_of
@@ -80,9 +80,10 @@ def test_a_cover_is_judged_by_itself_and_by_the_moment(denoiser: Denoiser):
     assert not any(torch.allclose(one, other, atol=1e-3) for one, other in zip(alone, later, strict=True))
 
 
-def refining(denoiser: Denoiser, **changes: bool) -> Refining:
+def refining(denoiser: Denoiser, clusters: int = 0, **changes: bool) -> Refining:
     sizes = {"width": 2, "composer_width": 8, "composer_max_width": 16, "latent_channels": 4, "latent_dim": 8}
-    generator, heads = PainterGenerator(64, **sizes), DenoiserHeads(**SIZES, channels=8)
+    generator = PainterGenerator(64, **sizes, clusters=clusters)
+    heads = DenoiserHeads(**SIZES, channels=8, clusters=clusters)
     generator.decoder.requires_grad_(False)
     judges = (adam(generator.composer), adam(heads), nullcontext, ALONE)
     return Refining(generator, denoiser, heads, *judges, learning_rate=3e-3, heads_learning_rate=3e-3, **changes)
@@ -90,7 +91,13 @@ def refining(denoiser: Denoiser, **changes: bool) -> Refining:
 
 def arguments(count: int = 32) -> dict[str, torch.Tensor]:
     noise = torch.randn(2, count, 4, 8, 8)
-    return {"latents": torch.randn(count, 8), "real": real(count), "noise": noise, "time": torch.rand(count)}
+    return {
+        "latents": torch.randn(count, 8),
+        "real": real(count),
+        "noise": noise,
+        "time": torch.rand(count),
+        "conditions": {},
+    }
 
 
 def test_the_composer_comes_nearer_to_what_is_real(denoiser: Denoiser):
@@ -117,6 +124,28 @@ def test_while_the_heads_are_new_the_composer_waits(denoiser: Denoiser):
     assert made.step(**arguments(), done=0.0).keys() == {"loss_heads", "pair_accuracy"}
     assert all(map(torch.equal, composer.parameters(), made.generator.composer.parameters()))
     assert not all(map(torch.equal, heads.parameters(), made.heads.parameters()))
+
+
+def test_what_is_asked_for_is_composed(denoiser: Denoiser):
+    """Kind 0 is dark, kind 1 bright; of half of the covers it is told."""
+    made = refining(denoiser, clusters=2)
+
+    def brightness() -> list[float]:
+        latents = torch.randn(64, 8)
+        with torch.no_grad():
+            return [made.generator.compose(latents, clusters=torch.full((64,), k)).mean().item() for k in (0, 1, 2)]
+
+    assert max(brightness()) - min(brightness()) < 0.1
+    asked = {"params": made.generator.cluster_embedding.parameters(), "times": FASTER}
+    made.optimizer.add_param_group(asked)
+    for _ in range(150):
+        given = arguments()
+        kinds = (given["real"].mean((1, 2, 3)) > 0).long()
+        told = torch.where(torch.rand(32) < 0.5, kinds, 2)
+        made.step(**given | {"conditions": {"clusters": told}}, done=0.0)
+    dark, bright, of_any = brightness()
+    assert dark + 0.3 < of_any < bright - 0.3, (dark, of_any, bright)
+    assert not made.heads.cluster_embedding.weight[2].any()  # "any" adds nothing
 
 
 def without_composing() -> Recipe:

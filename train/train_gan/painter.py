@@ -21,6 +21,7 @@ from train.train_gan.recipes import Recipe
 
 STUDENT_WIDTH, DENOISER_WIDTH = 80, 96  # channels of the two, where the recipe does not say
 INITIALISATION = 2  # stream of random numbers, see data.py
+FASTER = 20  # times as fast as weights the vectors of what is asked for learn: each is asked for in few covers
 
 
 @dataclass
@@ -89,9 +90,10 @@ def build_painter(recipe: Recipe, device: torch.device, genres: list[str]) -> Pa
         move(device, memory_format=torch.channels_last)
         network.train()
     generator = networks.generator
-    composer = [weight for name, weight in generator.named_parameters() if not name.startswith("decoder.")]
+    composer = [weight for name, weight in generator.named_parameters() if name.startswith("composer.")]
+    asked = [weight for name, weight in generator.named_parameters() if "_embedding." in name]
 
-    def adam(parameters: Iterable[nn.Parameter], betas: tuple[float, float]) -> torch.optim.Optimizer:
+    def adam(parameters: Iterable[Any], betas: tuple[float, float]) -> torch.optim.Optimizer:
         return torch.optim.Adam(parameters, betas=betas, fused=True)
 
     smooth, adversarial = (0.9, 0.95), (recipe.adam_beta1, recipe.at("adam_beta2", 0))
@@ -101,7 +103,7 @@ def build_painter(recipe: Recipe, device: torch.device, genres: list[str]) -> Pa
         painting_optimizer=adam([*networks.encoder.parameters(), *generator.decoder.parameters()], smooth),
         patch_optimizer=adam(networks.patch_critic.parameters(), (0.0, 0.95)),
         student_optimizer=adam(networks.student.parameters(), (0.9, 0.98)),
-        generator_optimizer=adam(composer, adversarial),
+        generator_optimizer=adam([{"params": composer}, {"params": asked, "times": FASTER}], adversarial),
         discriminator_optimizer=adam(networks.discriminator.parameters(), adversarial),
         heads_optimizer=adam(networks.heads.heads.parameters(), adversarial),
         painted_optimizer=adam(networks.painted_heads.heads.parameters(), adversarial),
@@ -140,6 +142,13 @@ class Networks:
         )
         widths = denoiser_width, min(256, 4 * denoiser_width)
         self.denoiser = Denoiser(channels, positions, *widths)
-        self.denoiser_heads = DenoiserHeads(positions, *widths, channels=denoiser_width)
+        self.denoiser_heads = DenoiserHeads(
+            positions,
+            *widths,
+            channels=denoiser_width,
+            genres=genres,
+            clusters=config.clusters,
+            palette=config.palette,
+        )
         self.heads = ProjectedDiscriminator(sizes=[seen // 2**k for k in range(3)])
         self.painted_heads = ProjectedDiscriminator(TAPS, [2 * seen // 2**k for k in range(4)])

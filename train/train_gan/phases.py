@@ -216,14 +216,14 @@ class PhaseTrainer:
         return torch.cat(found).mean().item()
 
     def _refining_logits(self, latents: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
-        """Return (N,) logits of N covers' latents, behind a little noise. No head looks at their genres."""
+        """Return (N,) logits of N covers' latents, behind a little noise."""
         heads = self.gan.denoiser_heads
         learning = heads.training
         heads.eval()  # or spectral normalisation would go on, here and not in another process
         time = torch.full((len(latents),), SEEN_AT, device=latents.device)
         noise = torch.randn(latents.shape, generator=seeded(0)).to(latents.device)
         try:
-            return torch.cat(heads(self.gan.denoiser.see(noisy(latents, noise, time), time), time), 1).mean(1)
+            return torch.cat(heads(self.gan.denoiser.see(noisy(latents, noise, time), time), time, labels), 1).mean(1)
         finally:
             heads.train(learning)
 
@@ -317,7 +317,8 @@ class PhaseBatches:
 
     def _refine(self, images: int, indices: torch.Tensor) -> dict[str, object]:
         real = self._send(self._latents(indices[self.share]))
-        return {"latents": self._normal(images), "real": real} | self._noise(images, 2, -0.4, 1.2)
+        asked = {"latents": self._normal(images), "conditions": self._conditions(images, indices, KEPT)}
+        return asked | {"real": real} | self._noise(images, 2, -0.4, 1.2)
 
     def _noise(self, images: int, sets: int, middle: float, deviation: float) -> dict[str, object]:
         """Draw noise for as many sets of latents, and how strong it is: most often middling, the sigmoid of a normal

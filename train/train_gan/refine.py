@@ -17,6 +17,7 @@ from accelerate import Accelerator
 from gan.losses import hinge_discriminator_loss
 from gan.networks.denoiser import Denoiser, DenoiserHeads
 from gan.networks.painter import PainterGenerator
+from train.train_gan.compose import Conditions
 from train.train_gan.denoise import noisy
 from train.train_gan.updates import falling, update
 
@@ -53,7 +54,13 @@ class Refining:
     waits: bool = False
 
     def step(
-        self, latents: torch.Tensor, real: torch.Tensor, noise: torch.Tensor, time: torch.Tensor, done: float
+        self,
+        latents: torch.Tensor,
+        real: torch.Tensor,
+        noise: torch.Tensor,
+        time: torch.Tensor,
+        conditions: Conditions,
+        done: float,
     ) -> dict[str, torch.Tensor]:
         """Teach the heads, then the composer.
 
@@ -62,6 +69,7 @@ class Refining:
             real: (N, latent_channels, positions, positions) latents of covers, of unit variance.
             noise: (2, N, latent_channels, positions, positions) normal numbers, for real and composed ones.
             time: (N,) how strong that noise is, 0..1; the same for both.
+            conditions: those of the real covers, which the composed ones share.
             done: share of the phase that is over, 0..1.
 
         Returns:
@@ -70,18 +78,23 @@ class Refining:
         with torch.no_grad(), self.autocast():
             real_maps = self.denoiser.see(noisy(real, noise[0], time), time)
         with torch.set_grad_enabled(not self.waits), self.autocast():
-            composed = self.generator.compose(latents).float()
+            composed = self.generator.compose(latents, **conditions).float()
             maps = self.denoiser.see(noisy(composed, noise[1], time), time)
-        shown = self._teach_heads(real_maps, [found.detach() for found in maps], time)
+        shown = self._teach_heads(real_maps, [found.detach() for found in maps], time, conditions)
         if not self.waits:
-            shown |= self._teach_composer(maps, time, done)
+            shown |= self._teach_composer(maps, time, conditions, done)
         return shown
 
     def _teach_heads(
-        self, real_maps: Sequence[torch.Tensor], maps: Sequence[torch.Tensor], time: torch.Tensor
+        self,
+        real_maps: Sequence[torch.Tensor],
+        maps: Sequence[torch.Tensor],
+        time: torch.Tensor,
+        conditions: Conditions,
     ) -> dict[str, torch.Tensor]:
         with self.autocast():
-            pairs = list(zip(self.heads(real_maps, time), self.heads(maps, time), strict=True))
+            judged = (self.heads(seen, time, **conditions) for seen in (real_maps, maps))
+            pairs = list(zip(*judged, strict=True))
         loss = torch.stack([hinge_discriminator_loss(real, fake) for real, fake in pairs]).mean()
         self.heads_optimizer.zero_grad()
         loss.backward()
@@ -90,11 +103,11 @@ class Refining:
         return {"loss_heads": loss.detach(), "pair_accuracy": told}
 
     def _teach_composer(
-        self, maps: Sequence[torch.Tensor], time: torch.Tensor, done: float
+        self, maps: Sequence[torch.Tensor], time: torch.Tensor, conditions: Conditions, done: float
     ) -> dict[str, torch.Tensor]:
         self.heads.requires_grad_(False)  # gradients pass through them; their own are not computed
         with self.autocast():
-            loss = -torch.stack([judged.mean() for judged in self.heads(maps, time)]).mean()
+            loss = -torch.stack([judged.mean() for judged in self.heads(maps, time, **conditions)]).mean()
         self.optimizer.zero_grad()
         loss.backward()
         self.heads.requires_grad_(True)

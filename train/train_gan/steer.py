@@ -32,7 +32,8 @@ class Steering:
         autocast: the context in which networks compute.
         accelerator: the processes that share a batch.
         kinds: which clusters covers fall into; None where none can be asked for.
-        learning_rate: at the start; a twentieth of it at the end, along a cosine.
+        learning_rate: at the start; a twentieth of it at the end, along a cosine. Vectors learn `FASTER`, see
+            painter.py.
         kinds_weight: of how much kinds surprise, against the share of a cover whose colour is another.
         shift_weight: of the mean square of what is added, so that covers that were asked for still differ.
     """
@@ -43,7 +44,7 @@ class Steering:
     autocast: Callable[..., Any]
     accelerator: Accelerator
     kinds: Kinds | None = None
-    learning_rate: float = 0.05
+    learning_rate: float = 0.0025
     kinds_weight: float = 0.2
     shift_weight: float = 0.06
 

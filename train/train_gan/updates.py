@@ -17,7 +17,7 @@ def update(
 
     Args:
         optimizer: a fused one; its parameters hold their gradients.
-        learning_rate: of this step.
+        learning_rate: of this step; a group of parameters that has `times` learns so many times as fast.
         accelerator: the processes that share a batch.
         largest_norm: longer gradients are shortened to it; None: none are.
 
@@ -30,7 +30,7 @@ def update(
     if largest_norm is not None:
         torch.nn.utils.clip_grads_with_norm_(parameters, largest_norm, norm)
     for group in optimizer.param_groups:
-        group["lr"] = learning_rate
+        group["lr"] = learning_rate * group.get("times", 1)
     # how torch's GradScaler makes a fused optimiser skip a step: decided on the device, nobody waits for it
     vars(optimizer)["found_inf"] = (~norm.isfinite()).float()
     optimizer.step()

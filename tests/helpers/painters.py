@@ -22,9 +22,11 @@ from train.train_gan.recipes import Recipe, load_recipe
 PAINTED = {"paint": 24, "distil": 16}
 # in the last of three steps of painting a critic joins
 RECIPE = replace(
-    load_recipe("painter-tiny", {}), phases=PAINTED | {"denoise": 8, "tune": 8, "refine": 16}, total_images=88
+    load_recipe("painter-tiny", {}),
+    phases=PAINTED | {"denoise": 8, "tune": 8, "refine": 16, "finish": 8},
+    total_images=96,
 )
-ENDS = {"paint": 24, "distil": 40, "denoise": 48, "compose": 64, "tune": 72, "refine": 88}
+ENDS = {"paint": 24, "distil": 40, "denoise": 48, "compose": 64, "tune": 72, "refine": 88, "finish": 96}
 
 
 def covers() -> Covers:

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import Accelerator
+from datasets import Dataset
 from torch import nn
 
 from gan.networks.denoiser import Denoiser, DenoiserHeads
 from gan.networks.painter import PainterGenerator
 from tests.helpers.painters import RECIPE, new_trainer, same, train
 from train.cli import UserError
+from train.covers import Covers
 from train.train_gan.denoise import Denoising, noisy
 from train.train_gan.painter import FASTER, build_painter
 from train.train_gan.recipes import Recipe
@@ -180,6 +182,32 @@ def test_it_can_take_the_place_of_composing():
 def test_one_without_the_other_is_refused_in_a_line(phases: dict[str, int], line: str):
     with pytest.raises(ValueError, match=line):
         replace(RECIPE, phases=phases, total_images=64)
+
+
+def flat_covers() -> Covers:
+    """Six, of one colour each."""
+    colours = torch.randint(0, 256, (6, 1, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    pixels = colours.expand(-1, 128 * 128, -1).flatten(1)
+    return Covers(Dataset.from_dict({"pixels": [cover.numpy().tobytes() for cover in pixels]}), 128)
+
+
+def test_a_decoder_is_finished_and_paints_nearer_to_covers(monkeypatch: pytest.MonkeyPatch):
+    """Its composer and what it reads covers with stay, and averages paint as it does."""
+    monkeypatch.setattr("tests.helpers.painters.covers", flat_covers)
+    recipe = replace(RECIPE, phases=without_composing().phases | {"finish": 240}, total_images=288)
+    trainer = new_trainer(recipe)
+    train(trainer, 0, 48)
+    before, pixels = copy.deepcopy(trainer.gan), flat_covers()[range(6)]
+
+    def missed() -> float:
+        return (trainer.repaint(pixels).float() - pixels.float()).abs().mean().item()
+
+    at_first = missed()
+    assert train(trainer, 48, 288) == ["finish"] * 30
+    assert missed() < 0.9 * at_first
+    assert same(before, trainer.gan, "encoder") and same(before.generator, trainer.gan.generator, "composer")
+    for average, then in zip(trainer.gan.ema, before.ema, strict=True):
+        assert same(average, trainer.gan.generator, "decoder") and same(average, then, "composer")
 
 
 def test_where_nobody_refines_no_large_judge_is_carried_along(tmp_path: Path):

@@ -1,8 +1,8 @@
 """The phases of a painter in one run: which is at work after so many covers, and on what.
 
-paint -> latents of all covers -> distil -> denoise -> read -> compose -> tune -> refine -> steer. Whatever a step is
-computed from is a function of (seed, covers shown), and whatever it changes is in `Painter`, so a run goes on exactly
-where it stopped, in any phase.
+paint -> latents of all covers -> distil -> denoise -> read -> compose -> tune -> refine -> finish -> steer. Whatever
+a step is computed from is a function of (seed, covers shown), and whatever it changes is in `Painter`, so a run goes
+on exactly where it stopped, in any phase.
 """
 
 from collections.abc import Iterable
@@ -25,6 +25,7 @@ from train.train_gan.data import with_some_dropped
 from train.train_gan.denoise import Denoising, noisy
 from train.train_gan.distil import Distilling, disturbed
 from train.train_gan.encoded import Encoded, digest_of, encode, read, write
+from train.train_gan.finish import Finishing
 from train.train_gan.paint import Painting
 from train.train_gan.painter import Painter
 from train.train_gan.read import Reading
@@ -49,13 +50,16 @@ LEARNING = {  # in each phase; those of the phases before judge or paint as they
     "denoise": ("denoiser",),
     "read": ("generator",),
     "refine": ("generator", "denoiser_heads"),
-    "steer": (),  # what is asked for alone, see `_let_learn`
+    "finish": ("patch_critic",),  # and the decoder, see `_let_learn`
+    "steer": (),  # what is asked for alone
 }
 # how a composer that began with a sketch goes on, where it does: it has learned already
 GENTLY: dict[str, Any] = {"composer_share": 0.2, "heads_weight": 0.05}
 AUGMENTATION = 0.5  # probability of each transformation of what is judged by its painting
 # Streams of random numbers, beside those of data.py and encoded.py.
 LATENTS, PARTS, NOISE, DISTURBANCES, SHIFTS, DROPPED, AUGMENTED, TIMES = range(10, 18)
+
+Step = Painting | Distilling | Denoising | Reading | Composing | Refining | Finishing | Steering
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,7 @@ class PhaseTrainer:
             penalty_every=self.recipe.gradient_penalty_every,
             **(GENTLY if p.generator.config.sketch_width else {}),
         )
-        self.phases: dict[str, Painting | Distilling | Denoising | Reading | Composing | Refining | Steering] = {
+        self.phases: dict[str, Step] = {
             "paint": Painting(
                 p.encoder,
                 p.generator.decoder,
@@ -124,6 +128,15 @@ class PhaseTrainer:
                 p.denoiser_heads,
                 p.generator_optimizer,
                 p.denoiser_heads_optimizer,
+                *each,
+            ),
+            "finish": Finishing(
+                p.generator,
+                p.encoder,
+                p.patch_critic,
+                self.features,
+                p.painting_optimizer,
+                p.patch_optimizer,
                 *each,
             ),
             "steer": Steering(p.generator, self.features, p.generator_optimizer, *each),
@@ -155,8 +168,11 @@ class PhaseTrainer:
                 phase.penalty_weight = recipe.at("gradient_penalty_weight", images)
                 phase.waits = composed < self.warm_up
         shown = recipe.phase(images).shown
-        if batch.phase in ("compose", "refine", "steer") and shown < recipe.train_batch_size:
-            self.gan.generator_optimizer.state.clear()  # of gradients of another kind
+        if shown < recipe.train_batch_size:  # what moments there are, are those of gradients of another kind
+            if batch.phase in ("compose", "refine", "steer"):
+                self.gan.generator_optimizer.state.clear()
+            if batch.phase == "finish":
+                self.gan.painting_optimizer.state.clear()
         refining = self.phases["refine"]
         assert isinstance(refining, Refining)
         refining.waits = batch.phase != "refine" or shown < min(ALONE, recipe.length("refine") // 10)
@@ -169,9 +185,11 @@ class PhaseTrainer:
         if batch.phase == "refine" and not refining.waits:
             composes = recipe.length("compose") + recipe.length("tune") > 0
             update_averages(self.gan.ema, self.gan.generator, recipe, composed if composes else shown)
-        if batch.phase == "steer":
-            for average in self.gan.ema:  # which steer as was learned
-                assert isinstance(average, PainterGenerator)
+        for average in self.gan.ema:  # which paint and steer as was learned
+            assert isinstance(average, PainterGenerator)
+            if batch.phase == "finish":
+                average.decoder.load_state_dict(self.gan.generator.decoder.state_dict())
+            if batch.phase == "steer":
                 for learned, mine in zip(self.gan.generator.steering, average.steering, strict=True):
                     mine.load_state_dict(learned.state_dict())
         return measured
@@ -191,11 +209,11 @@ class PhaseTrainer:
             network.eval().requires_grad_(False)
         for name in LEARNING[phase]:
             getattr(self.gan, name).train().requires_grad_(True)
-        self.gan.generator.decoder.requires_grad_(phase == "paint")
+        self.gan.generator.decoder.requires_grad_(phase in ("paint", "finish"))
         if phase == "steer":
             for asked in self.gan.generator.steering:
                 asked.requires_grad_(True)
-        if phase in ("compose", "tune", "refine", "steer"):
+        if phase in ("compose", "tune", "refine", "finish", "steer"):
             for average in self.gan.ema:  # each paints as was learned
                 assert isinstance(average, PainterGenerator)
                 average.decoder.load_state_dict(self.gan.generator.decoder.state_dict())
@@ -329,6 +347,12 @@ class PhaseBatches:
         normal = torch.randn(self.batch_size, generator=self._random(TIMES, images))
         time = (middle + deviation * normal).sigmoid()[self.share]
         return {"noise": self._send(noise if sets > 1 else noise[0]), "time": self._send(time)}
+
+    def _finish(self, images: int, indices: torch.Tensor) -> dict[str, object]:
+        parts = self._paint(images, indices)
+        positions, seen = (side // SCALE for side in (self.config.resolution, min(PART, self.config.resolution)))
+        corner = torch.randint(0, positions - seen + 1, (2,), generator=self._random(SHIFTS, images)).tolist()
+        return parts | {"latents": self._normal(images), "corner": corner}
 
     def _read(self, images: int, indices: torch.Tensor) -> dict[str, object]:
         return {"latents": self._normal(images)}

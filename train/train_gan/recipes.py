@@ -25,7 +25,8 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 Numbers = Annotated[list[Number], Field(min_length=2, max_length=2)]
 Shares = Annotated[list[Share], Field(min_length=2, max_length=2)]
 Probabilities = Annotated[list[Probability], Field(min_length=2, max_length=2)]
-PHASES = ("paint", "distil", "denoise", "read", "compose", "tune", "refine", "steer")  # of a painter, in this order
+# of a painter, in this order
+PHASES = ("paint", "distil", "denoise", "read", "compose", "tune", "refine", "finish", "steer")
 # arguments of a network's class, such as `width: 64` and `normalisation: none`
 Sizes = dict[str, Count | Literal["batch", "spectral", "none"]]
 
@@ -71,7 +72,7 @@ class Recipe:
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     # covers shown to a painter in its other phases (phases.py); composing takes the rest of total_images
     phases: dict[
-        Literal["paint", "distil", "denoise", "read", "tune", "refine", "steer"], Annotated[int, Field(ge=0)]
+        Literal["paint", "distil", "denoise", "read", "tune", "refine", "finish", "steer"], Annotated[int, Field(ge=0)]
     ] = Field(default_factory=dict)
     # frozen network by whose features a painter learns and is judged, from the package of the same name
     features: Literal["efficientnet-lite0", "none"] = "none"

@@ -150,6 +150,14 @@ def test_what_is_asked_for_is_composed(denoiser: Denoiser):
     assert not made.heads.cluster_embedding.weight[2].any()  # "any" adds nothing
 
 
+def test_what_is_asked_for_learns_faster_than_weights_while_refining():
+    trainer = new_trainer(without_composing())
+    train(trainer, 0, 48)
+    rates = [group["lr"] for group in trainer.gan.generator_optimizer.param_groups]
+    assert rates[1] == FASTER * rates[0] > 0
+    assert trainer.gan.generator.cluster_embedding.weight.abs().max() > 0
+
+
 def without_composing() -> Recipe:
     return replace(RECIPE, phases={"paint": 24, "denoise": 8, "refine": 16}, total_images=48)
 
@@ -202,8 +210,11 @@ def test_a_decoder_is_finished_and_paints_nearer_to_covers(monkeypatch: pytest.M
     def missed() -> float:
         return (trainer.repaint(pixels).float() - pixels.float()).abs().mean().item()
 
-    at_first = missed()
+    at_first, shown = missed(), []
+    trainer.gan.patch_critic.register_forward_pre_hook(lambda critic, parts: shown.append(len(parts[0])))
     assert train(trainer, 48, 288) == ["finish"] * 30
+    # the critic first learns alone, then is asked, too: 8 repainted parts and 8 composed ones, beside 8 real ones
+    assert shown == [8, 16] * 3 + [16, 8, 16] * 27
     assert missed() < 0.9 * at_first
     assert same(before, trainer.gan, "encoder") and same(before.generator, trainer.gan.generator, "composer")
     for average, then in zip(trainer.gan.ema, before.ema, strict=True):

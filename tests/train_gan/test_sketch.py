@@ -122,9 +122,9 @@ def test_stopped_when_it_has_not_yet_read_its_sketch_it_goes_on_exactly(tmp_path
     assert same(whole.gan, resumed.gan, "generator", "discriminator", "heads", "ema")
 
 
-def with_light_reader() -> tuple[object, DCGANGenerator]:
-    phases = {"paint": 24, "distil": 16, "read": 320}
-    trainer, theirs = new_trainer(replace(SKETCHED, phases=phases, total_images=424)), learned()
+def with_light_reader(read: int = 320) -> tuple[object, DCGANGenerator]:
+    phases = {"paint": 24, "distil": 16, "read": read}
+    trainer, theirs = new_trainer(replace(SKETCHED, phases=phases, total_images=104 + read)), learned()
     trainer.gan.generator.composer.sketch_as(theirs.layers)
     return trainer, theirs
 
@@ -150,15 +150,16 @@ def test_a_light_reader_learns_to_see_what_the_encoder_sees_and_nothing_else_cha
         assert all(torch.equal(average.state_dict()[n], value) for n, value in gan.generator.state_dict().items())
 
 
-def test_stopped_while_it_learns_to_read_it_goes_on_exactly(tmp_path: Path):
-    whole, _ = with_light_reader()
-    train(whole, 0, 80)
-    stopped, _ = with_light_reader()
-    train(stopped, 0, 56)
-    Checkpoints(tmp_path).save(stopped.gan, 56, 1.0)
-    resumed, _ = with_light_reader()
+@pytest.mark.parametrize("stop", [56, 72])
+def test_stopped_while_it_learns_to_read_and_after_it_goes_on_exactly(stop: int, tmp_path: Path):
+    whole, _ = with_light_reader(32)
+    assert train(whole, 0, 96)[5:] == ["read"] * 4 + ["compose"] * 3
+    stopped, _ = with_light_reader(32)
+    train(stopped, 0, stop)
+    Checkpoints(tmp_path).save(stopped.gan, stop, 1.0)
+    resumed, _ = with_light_reader(32)
     Checkpoints(tmp_path).load(resumed.gan, "latest", torch.device("cpu"))
-    train(resumed, 56, 80)
+    train(resumed, stop, 96)
     assert same(whole.gan, resumed.gan, "generator", "encoder", "ema")
 
 
@@ -204,7 +205,8 @@ def test_the_program_goes_on_without_the_model_and_takes_another_runs_autoencode
     assert on.returncode == 0 and "its generator and discriminator" in on.stderr, on.stderr
     light = sketched_file(tmp_path, phases={"paint": 0, "distil": 16, "read": 8})
     other = run(drawn, tmp_path / "other", *further, config=light)
-    assert other.returncode == 2 and "its generator has reader_depth 2, not 0" in other.stderr.splitlines()[-1]
+    line = "its generator has reader_depth 2, not 0; in a copy of the recipe, leave phases.read out"
+    assert other.returncode == 2 and line in other.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
 """Finish, when the composer has learned: the decoder learns to paint what is composed as crisply as real covers are.
 
 While it learned to paint it saw latents of real covers alone, and what a composer gives is never quite like them. The
-critic of patches, which looked over its shoulder then, now sees parts of composed covers, too (as a decoder is
-finished for a diffusion model: Rombach et al. 2022, "High-Resolution Image Synthesis with Latent Diffusion Models",
-section G; here with composed latents beside those of covers).
+critic of patches, which looked over its shoulder then, now sees parts of composed covers, too. (Decoders of latent
+diffusion have been finished by themselves, with the encoder frozen: https://huggingface.co/stabilityai/sd-vae-ft-mse.
+That composed latents are among what is painted is ours.)
 """
 
 from collections.abc import Callable
@@ -36,6 +36,7 @@ class Finishing:
         learning_rate: at the start; a twentieth of it at the end, along a cosine.
         feature_weight, latent_noise: as in painting.
         critic_weight: of the critic's verdict.
+        critic_from: share of the phase for which the critic learns alone: it has seen no composed cover yet.
     """
 
     generator: PainterGenerator
@@ -50,6 +51,7 @@ class Finishing:
     critic_learning_rate: float = 3e-4
     feature_weight: float = 0.3
     critic_weight: float = 0.2
+    critic_from: float = 0.1
     latent_noise: float = 0.1
 
     def step(
@@ -82,10 +84,11 @@ class Finishing:
             some = slice(None, count, 2)  # half of them: these features cost more than the decoder itself
             distance = feature_distance(self.features, painted[some], covers[some])
             loss, shown["feature_distance"] = loss + self.feature_weight * distance, distance.detach()
-        self.critic.requires_grad_(False)
-        with self.autocast():
-            loss = loss - self.critic_weight * self.critic(painted).float().mean()
-        self.critic.requires_grad_(True)
+        if done >= self.critic_from:
+            self.critic.requires_grad_(False)
+            with self.autocast():
+                loss = loss - self.critic_weight * self.critic(painted).float().mean()
+            self.critic.requires_grad_(True)
         self.optimizer.zero_grad()
         loss.backward()
         rate = falling(self.learning_rate, done)

@@ -27,7 +27,7 @@ from train.train_gan.distil import Distilling, disturbed
 from train.train_gan.encoded import Encoded, digest_of, encode, read, write
 from train.train_gan.finish import Finishing
 from train.train_gan.paint import Painting
-from train.train_gan.painter import Painter
+from train.train_gan.painter import FASTER, Painter
 from train.train_gan.read import Reading
 from train.train_gan.recipes import Recipe
 from train.train_gan.refine import ALONE, Refining
@@ -210,6 +210,7 @@ class PhaseTrainer:
         for name in LEARNING[phase]:
             getattr(self.gan, name).train().requires_grad_(True)
         self.gan.generator.decoder.requires_grad_(phase in ("paint", "finish"))
+        self.gan.generator_optimizer.param_groups[1]["times"] = FASTER if phase in ("refine", "steer") else 1
         if phase == "steer":
             for asked in self.gan.generator.steering:
                 asked.requires_grad_(True)
@@ -351,8 +352,8 @@ class PhaseBatches:
     def _finish(self, images: int, indices: torch.Tensor) -> dict[str, object]:
         parts = self._paint(images, indices)
         positions, seen = (side // SCALE for side in (self.config.resolution, min(PART, self.config.resolution)))
-        corner = torch.randint(0, positions - seen + 1, (2,), generator=self._random(SHIFTS, images)).tolist()
-        return parts | {"latents": self._normal(images), "corner": corner}
+        top, left = torch.randint(0, positions - seen + 1, (2,), generator=self._random(SHIFTS, images)).tolist()
+        return parts | {"latents": self._normal(images), "corner": (top, left)}
 
     def _read(self, images: int, indices: torch.Tensor) -> dict[str, object]:
         return {"latents": self._normal(images)}

@@ -4,7 +4,7 @@ Both real and composed latents get noise of the same strength, the frozen denois
 discriminators on what it sees learn to tell them apart (Sauer et al. 2024, "Fast High-Resolution Image Synthesis with
 Latent Adversarial Diffusion Distillation", section 3). With much noise only grounds and masses are left to judge, with
 little of it lines and letters; and noise keeps any judge from being too sure (Wang et al. 2023, "Diffusion-GAN",
-section 3).
+section 3). Of some covers they are told the kind, the colours or the genre; the composer learns to give what is asked.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,13 +31,14 @@ class Refining:
     """Hold everything that this phase changes, and change it step by step.
 
     Args:
-        generator: its composer learns.
+        generator: its composer learns, and the vectors of what is asked for.
         denoiser: of the phase before; frozen.
         heads: judge what it sees.
-        optimizer, heads_optimizer: of the composer, of the heads.
+        optimizer, heads_optimizer: of composer and vectors, of the heads.
         autocast: the context in which networks compute.
         accelerator: the processes that share a batch.
-        learning_rate: of the composer at the start; a twentieth of it at the end, along a cosine.
+        learning_rate: of the composer at the start; a twentieth of it at the end, along a cosine; vectors learn
+            `FASTER` times as fast, see painter.py.
         heads_learning_rate: of the heads, always.
         waits: whether the composer learns nothing yet.
     """

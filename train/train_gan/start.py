@@ -154,8 +154,8 @@ def begin(gan: GAN | Painter, recipe: Recipe, start: Start) -> str:
         raise UserError(f"--start_from {start.model}: a painter without its encoder, which the covers need")
     mine, judged = discriminators_of(gan, recipe), start.told["discriminator"]
     pairs = {"generator": (theirs, ours)}
-    if judged:
-        pairs |= {part: (start.discriminators[part], mine[part]) for part in mine if part in start.discriminators}
+    brought = start.discriminators.keys() & (mine.keys() if judged else {"patch_critic"})
+    pairs |= {part: (start.discriminators[part], mine[part]) for part in mine if part in brought}
     if isinstance(gan, Painter):
         pairs["encoder"] = pipeline.encoder, gan.encoder
     if grows:
@@ -278,6 +278,10 @@ def _check_sizes(model: str, part: str, theirs: ModelMixin, ours: ModelMixin) ->
         return
     say = ", ".join(f"{name} {there[name]}, not {wanted[name]}" for name in different)
     mend = f"; say so in a copy of the recipe ({IN_RECIPE[part]})" if part in IN_RECIPE else ""
+    if different == ["reader_depth"]:
+        mend = "; in a copy of the recipe, " + (
+            "add phases.read: 0" if not there["reader_depth"] else "leave phases.read out"
+        )
     raise UserError(f"--start_from {model}: its {part} has {say}{mend}")
 
 

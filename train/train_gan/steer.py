@@ -32,8 +32,8 @@ class Steering:
         autocast: the context in which networks compute.
         accelerator: the processes that share a batch.
         kinds: which clusters covers fall into; None where none can be asked for.
-        learning_rate: at the start; a twentieth of it at the end, along a cosine. Vectors learn `FASTER`, see
-            painter.py.
+        learning_rate: at the start; a twentieth of it at the end, along a cosine; vectors learn `FASTER` times as
+            fast, see painter.py.
         kinds_weight: of how much kinds surprise, against the share of a cover whose colour is another.
         shift_weight: of the mean square of what is added, so that covers that were asked for still differ.
     """

@@ -14,10 +14,9 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from gan.losses import hinge_discriminator_loss
 from gan.networks.efficientnet_lite import EfficientNetLite
 from gan.networks.painter import SCALE, PainterGenerator
-from train.train_gan.paint import feature_distance
+from train.train_gan.paint import feature_distance, teach_critic
 from train.train_gan.updates import LARGEST_NORM, falling, update
 
 
@@ -95,8 +94,7 @@ class Finishing:
         shown["gradient_norm"] = update(self.optimizer, rate, self.accelerator, LARGEST_NORM)
         with self.autocast():
             real, fake = self.critic(covers).float(), self.critic(painted.detach()).float()
-        loss = hinge_discriminator_loss(real, fake)
-        self.critic_optimizer.zero_grad()
-        loss.backward()
-        update(self.critic_optimizer, self.critic_learning_rate, self.accelerator, LARGEST_NORM)
-        return shown | {"loss_critic": loss.detach()}
+        shown["loss_critic"] = teach_critic(
+            self.critic_optimizer, real, fake, self.critic_learning_rate, self.accelerator
+        )
+        return shown

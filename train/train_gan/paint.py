@@ -91,12 +91,25 @@ class Painting:
         if judged:
             with self.autocast():
                 real, fake = self.critic(covers).float(), self.critic(painted.detach()).float()
-            loss = hinge_discriminator_loss(real, fake)
-            self.critic_optimizer.zero_grad()
-            loss.backward()
-            update(self.critic_optimizer, self.critic_learning_rate, self.accelerator, LARGEST_NORM)
-            shown["loss_critic"] = loss.detach()
+            shown["loss_critic"] = teach_critic(
+                self.critic_optimizer, real, fake, self.critic_learning_rate, self.accelerator
+            )
         return shown
+
+
+def teach_critic(
+    optimizer: torch.optim.Optimizer,
+    real: torch.Tensor,
+    fake: torch.Tensor,
+    learning_rate: float,
+    accelerator: Accelerator,
+) -> torch.Tensor:
+    """Take a step of the critic of patches, by its logits of real and of painted parts; return its loss."""
+    loss = hinge_discriminator_loss(real, fake)
+    optimizer.zero_grad()
+    loss.backward()
+    update(optimizer, learning_rate, accelerator, LARGEST_NORM)
+    return loss.detach()
 
 
 def feature_distance(features: EfficientNetLite, painted: torch.Tensor, covers: torch.Tensor) -> torch.Tensor:

@@ -17,7 +17,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from gan.networks.painter import Attention, conv, embedding, sizes_up_to
+from gan.networks.painter import Attention, asked_for, conv, embedding, sizes_up_to
 
 
 WAVES = 32  # by which a moment is told: that many sines, and as many cosines
@@ -164,13 +164,8 @@ class DenoiserHeads(ModelMixin, ConfigMixin):
         (N, positions) logits, above zero for "real"."""
         waves = self.moment(time)
         asked = waves.new_zeros(len(waves), self.config["channels"] * len(self.heads))
-        for embed, condition in (
-            (self.genre_embedding, labels),
-            (self.cluster_embedding, clusters),
-            (self.palette_embedding, palette),
-        ):
-            if embed is not None and condition is not None:
-                asked = asked + embed(condition)
+        for vector in asked_for(self, labels, clusters, palette):
+            asked = asked + vector
         parts = asked.chunk(len(self.heads), 1)
         return [head(found, waves, part) for head, found, part in zip(self.heads, maps, parts, strict=True)]
 

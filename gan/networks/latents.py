@@ -11,7 +11,7 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import nn
 
-from gan.networks.painter import ResidualBlock, conv, embedding, sizes_up_to
+from gan.networks.painter import ResidualBlock, asked_for, conv, embedding, sizes_up_to
 
 
 FEATURE_CHANNELS = (40, 112, 320)  # of EfficientNet-lite0 at strides 8, 16 and 32: one, two and four positions
@@ -81,13 +81,8 @@ class LatentDiscriminator(ModelMixin, ConfigMixin):
         with torch.autocast(features.device.type, enabled=False):  # only differences of logits count: no rounding here
             features = features.float()
             logits = self.to_logit(features).flatten()
-            for embed, condition in (
-                (self.genre_embedding, labels),
-                (self.cluster_embedding, clusters),
-                (self.palette_embedding, palette),
-            ):
-                if embed is not None and condition is not None:
-                    logits = logits + (features * embed(condition)).mean(1)
+            for vector in asked_for(self, labels, clusters, palette):
+                logits = logits + (features * vector).mean(1)
             return logits
 
 

@@ -13,6 +13,7 @@ Again").
 import math
 from collections.abc import Sequence
 from itertools import islice, pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -419,14 +420,9 @@ class PainterGenerator(ModelMixin, ConfigMixin):
         palette: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Add to (N, latent_dim) latents the vectors of what is asked for: what the composer begins with."""
-        condition = latents
-        if self.genre_embedding is not None and labels is not None:
-            condition = condition + self.genre_embedding(labels)
-        if self.cluster_embedding is not None and clusters is not None:
-            condition = condition + self.cluster_embedding(clusters)
-        if self.palette_embedding is not None and palette is not None:
-            condition = condition + self.palette_embedding(palette)
-        return condition
+        for vector in asked_for(self, labels, clusters, palette):
+            latents = latents + vector
+        return latents
 
     @property
     def steering(self) -> list[nn.Module]:
@@ -452,6 +448,18 @@ def sizes_up_to(positions: int) -> list[int]:
     if positions < 4 or positions & (positions - 1):
         raise ValueError(f"positions must be a power of two from 4 on, not {positions}")
     return [4 * 2**k for k in range(positions.bit_length() - 2)]
+
+
+def asked_for(
+    network: Any, labels: torch.Tensor | None, clusters: torch.Tensor | None, palette: torch.Tensor | None
+) -> list[torch.Tensor]:
+    """Return the vectors that a network has for what is asked, as in `PainterGenerator`: (N, features) each."""
+    pairs = (
+        (network.genre_embedding, labels),
+        (network.cluster_embedding, clusters),
+        (network.palette_embedding, palette),
+    )
+    return [embed(condition) for embed, condition in pairs if embed is not None and condition is not None]
 
 
 def embedding(kinds: int, features: int) -> nn.Embedding:

@@ -229,14 +229,12 @@ class SubPixel(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, bias: bool = False):
         super().__init__()
-        self.convolution = nn.Conv2d(inputs, 4 * outputs, 2, padding=1, bias=bias)
-        nn.init.normal_(self.convolution.weight, 0.0, 0.02)
+        self.kernels = nn.Conv2d(inputs, 4 * outputs, 2, padding=1, bias=bias)
+        nn.init.normal_(self.kernels.weight, 0.0, 0.02)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        height, width = x.shape[2:]
-        drawn = self.convolution(x).unflatten(1, (-1, 4)).unbind(2)  # one row and one column too many of each
-        parts = [part[:, :, k // 2 : k // 2 + height, k % 2 : k % 2 + width] for k, part in enumerate(drawn)]
-        return F.pixel_shuffle(torch.stack(parts, 2).flatten(1, 2), 2)
+        # at each corner between four pixels the kernels draw the four new ones that meet there; outer ones are cut off
+        return F.pixel_shuffle(self.kernels(x), 2)[:, :, 1:-1, 1:-1]
 
 
 class FrozenBatchNorm(nn.Module):
@@ -306,13 +304,13 @@ class SketchedComposer(nn.Module):
         for ours, layer in zip(self.sketch, layers, strict=True):
             state = layer.state_dict()
             if isinstance(ours, SubPixel):
-                # at 2i a kernel k gives x[i-1] k[3] + x[i] k[1], at 2i + 1 it gives x[i] k[2] + x[i+1] k[0]
-                kernels = state["weight"].transpose(0, 1)[:, :, [3, 1, 2, 0]][..., [3, 1, 2, 0]]
+                # between x[i-1] and x[i] a kernel k gives x[i-1] k[2] + x[i] k[0] at 2i - 1, x[i-1] k[3] + x[i] k[1] at 2i
+                kernels = state["weight"].transpose(0, 1)[:, :, [2, 0, 3, 1]][..., [2, 0, 3, 1]]
                 kernels = kernels.unflatten(3, (2, 2)).unflatten(2, (2, 2))  # outputs, inputs, row, its, column, its
                 state["weight"] = kernels.permute(0, 2, 4, 1, 3, 5).flatten(0, 2)
                 if "bias" in state:
                     state["bias"] = state["bias"].repeat_interleave(4)
-                ours.convolution.load_state_dict(state)
+                ours.kernels.load_state_dict(state)
             else:
                 ours.load_state_dict(state)
 

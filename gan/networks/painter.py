@@ -260,6 +260,10 @@ class SketchedComposer(nn.Module):
     """Map a condition to latents: sketch a cover as DCGAN's generator does (Radford et al. 2016), and read the sketch
     as the encoder reads covers.
 
+    The condition also gives each channel of its hidden layers a gain and a bias, so that one number of it can change a
+    colour or a texture everywhere ("On Self Modulation for Generative Adversarial Networks", Chen et al. 2019, section
+    2; here they are linear in it, and follow statistics that stay). At first they change nothing.
+
     It can begin as a DCGAN that has learned and an encoder that has (train/train_gan/start.py): then it composes from
     the first moment what that one draws, to be painted anew. From nothing `Composer` learns better.
 
@@ -281,6 +285,8 @@ class SketchedComposer(nn.Module):
         for above, below in pairwise([*channels, 3]):
             layers += [FrozenBatchNorm(above), nn.ReLU(True), SubPixel(above, below, bias=below == 3)]
         self.sketch = nn.Sequential(*layers, nn.Tanh())
+        self.to_gains_and_biases = nn.Linear(condition_dim, 2 * sum(channels), bias=False)
+        nn.init.zeros_(self.to_gains_and_biases.weight)
         self.reader = Encoder(latent_channels=latent_channels, depth=depth)
 
     def forward(self, condition: torch.Tensor) -> torch.Tensor:
@@ -290,7 +296,13 @@ class SketchedComposer(nn.Module):
     def draw(self, condition: torch.Tensor) -> torch.Tensor:
         """Do the first half of `forward`, to (N, 3, resolution, resolution) sketches in -1..1."""
         x = self.first(condition).unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
-        return self.sketch(x)
+        told = self.to_gains_and_biases(condition)[:, :, None, None].to(x.dtype)
+        for layer in self.sketch:
+            x = layer(x)
+            if isinstance(layer, FrozenBatchNorm):
+                gain, bias, told = told.tensor_split((x.shape[1], 2 * x.shape[1]), 1)
+                x = torch.addcmul(bias, x, 1 + gain)
+        return x
 
     @torch.no_grad()
     def sketch_as(self, theirs: nn.Sequential) -> None:
@@ -304,7 +316,7 @@ class SketchedComposer(nn.Module):
         for ours, layer in zip(self.sketch, layers, strict=True):
             state = layer.state_dict()
             if isinstance(ours, SubPixel):
-                # between x[i-1] and x[i] a kernel k gives x[i-1] k[2] + x[i] k[0] at 2i - 1, x[i-1] k[3] + x[i] k[1] at 2i
+                # of x[i-1] and x[i] a kernel k makes x[i-1] k[2] + x[i] k[0] at 2i - 1, x[i-1] k[3] + x[i] k[1] at 2i
                 kernels = state["weight"].transpose(0, 1)[:, :, [2, 0, 3, 1]][..., [2, 0, 3, 1]]
                 kernels = kernels.unflatten(3, (2, 2)).unflatten(2, (2, 2))  # outputs, inputs, row, its, column, its
                 state["weight"] = kernels.permute(0, 2, 4, 1, 3, 5).flatten(0, 2)
@@ -330,6 +342,26 @@ class SketchedComposer(nn.Module):
         last.weight.div_(deviation[:, None, None, None])
 
 
+class KindReader(nn.Sequential):
+    """Map (N, latent_channels, positions, positions) latents of about unit variance to (N, clusters) logits: of which
+    kind a cover is that would be painted from them.
+
+    A frozen network tells kinds by painted covers, and is large; this one has learned what it says of composed ones.
+    """
+
+    def __init__(self, latent_channels: int, positions: int, clusters: int, width: int):
+        super().__init__(
+            conv(latent_channels, width),
+            nn.LeakyReLU(0.2),
+            conv(width, 2 * width, 4, 2),
+            nn.LeakyReLU(0.2),
+            conv(2 * width, 4 * width, 4, 2),
+            nn.LeakyReLU(0.2),
+            nn.Flatten(),
+            nn.Linear(4 * width * (positions // 4) ** 2, clusters),
+        )
+
+
 class PainterGenerator(ModelMixin, ConfigMixin):
     """Map latent vectors to covers, by way of a condition, a composer and a painter.
 
@@ -347,6 +379,7 @@ class PainterGenerator(ModelMixin, ConfigMixin):
         clusters: kinds of covers that can be asked for, found without labels (Sage et al. 2018, "Logo Synthesis and
             Manipulation with Clustered Generative Adversarial Networks", section 3).
         palette: how many numbers describe the colours that can be asked for.
+        kind_reader_width: channels of what tells kinds by latents, see `KindReader`; 0: nothing does.
     """
 
     @register_to_config
@@ -365,6 +398,7 @@ class PainterGenerator(ModelMixin, ConfigMixin):
         genres: Sequence[str] = (),
         clusters: int = 0,
         palette: int = 0,
+        kind_reader_width: int = 0,
     ):
         super().__init__()
         if resolution < 4 * SCALE or resolution & (resolution - 1):
@@ -376,6 +410,9 @@ class PainterGenerator(ModelMixin, ConfigMixin):
             widths = composer_width, composer_max_width, composer_depth
             self.composer = Composer(resolution // SCALE, *widths, latent_dim, latent_channels, attention)
         self.decoder = Decoder(width, latent_channels)
+        self.kind_reader = None
+        if kind_reader_width and clusters:
+            self.kind_reader = KindReader(latent_channels, resolution // SCALE, clusters, kind_reader_width)
         # Where each kind of condition has its vector; all begin at zero, the last of each is "any" and stays there.
         self.genre_embedding = embedding(len(genres), latent_dim) if genres else None
         self.cluster_embedding = embedding(clusters, latent_dim) if clusters else None
@@ -421,11 +458,6 @@ class PainterGenerator(ModelMixin, ConfigMixin):
         for vector in asked_for(self, labels, clusters, palette):
             latents = latents + vector
         return latents
-
-    @property
-    def steering(self) -> list[nn.Module]:
-        """Return what gives the vectors of kinds and of colours, as far as they can be asked for."""
-        return [asked for asked in (self.cluster_embedding, self.palette_embedding) if asked is not None]
 
     def normalise(self, latents: torch.Tensor) -> torch.Tensor:
         """Bring an encoder's (N, latent_channels, positions, positions) latents to the scale that `compose` gives."""

@@ -93,7 +93,7 @@ def add_endpoints(model: Model, crate: Crate, breed: Breed, training: Training, 
             address: of the cover, such as seed=7.
 
         Returns:
-            A number from 1 on. Of a cover that was drawn without one it is the kind that changes it least.
+            A number from 1 on. Of a cover that was drawn without one it is a guess.
         """
         return model.likely_kind(model.read(address))
 

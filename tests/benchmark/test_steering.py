@@ -37,7 +37,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     points = F.normalize((seen - mean) / deviation, dim=1)
     nothing = torch.zeros(0)
     encoded = Encoded(
-        latents=nothing,
+        latents=torch.arange(2 * COUNT).view(-1, 1, 1, 1).expand(-1, 1, 2, 2) % 7,  # as many values in both kinds
         mean=nothing,
         deviation=nothing,
         palettes=palettes(covers),
@@ -59,12 +59,20 @@ def launch(*arguments: object) -> subprocess.CompletedProcess[str]:
 def test_kinds_that_differ_are_told_and_colours_that_are_ignored_are_seen(run_folder: Path) -> None:
     done = launch(run_folder, "--num_images", COUNT, "--guesses", 16)
     assert done.returncode == 0, done.stderr
-    first, *rows, last = done.stdout.splitlines()
+    first, *rows, varied, last = done.stdout.splitlines()
     asked, free = (float(part.split("%")[0].split()[-1]) for part in first.split(";")[:2])
     shares = {row.split()[0]: row.split()[1:] for row in rows}
     assert abs(asked - free) < 0.11  # whatever colours are asked for, it draws the same covers
     assert shares["red"][0] != "100%" and shares["1"][0] == shares["2"][0] == "50.0%"
+    drawn, real = (float(part.split("%")[0].split()[-1]) for part in varied.split(";"))
+    assert drawn > 0 and 95 <= real <= 105
     assert float(last.split("%")[0]) > 90 and "chance 50.0%" in last
+
+
+def test_as_few_covers_as_kinds_do_not_show_how_they_vary(run_folder: Path) -> None:
+    done = launch(run_folder, "--num_images", 2, "--guesses", 1)
+    assert done.returncode == 0, done.stderr
+    assert "vary" not in done.stdout and "chance 50.0%" in done.stdout
 
 
 @pytest.mark.parametrize("missing", ["pipeline", "encoded.safetensors"])

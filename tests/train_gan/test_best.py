@@ -229,10 +229,6 @@ def test_no_measure_chooses_alone(change: dict[str, float], better: bool) -> Non
     assert (best_of([EYES, EYES | change]) != EYES) is better
 
 
-def test_of_equal_ones_the_last_is_best_for_it_may_steer_better() -> None:
-    assert is_best(EYES, [EYES]) and not is_best(EYES | {"fd_covers": 4.1}, [EYES])
-
-
 def test_lines_that_lack_a_measure_are_compared_by_what_all_have() -> None:
     young = {"fd_covers": 3.0}
     assert best_of([EYES, young]) == young

@@ -4,7 +4,8 @@
 
 Colours: the palettes of real covers are asked for, one each, and what is drawn is described in the same way. Kinds:
 which cluster a drawn cover falls into is decided as it was for real ones, by the frozen network that found the
-clusters, so that network judges its own pupil. Beside both stand covers of the same seeds of which nothing was asked.
+clusters, so that network judges its own pupil. Beside both stand covers of the same seeds of which nothing was asked,
+and how much covers of one kind still differ, beside what real ones do.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from train.train_gan.conditions import Kinds
 
 
 AT_ONCE = 64  # covers
+MOST_REAL = 8192  # covers among which the variety of real ones is measured
 SCALE = ("centres", "seen_mean", "seen_deviation")  # of encoded.safetensors, see train_gan/encoded.py
 
 
@@ -37,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> str:
-    """Print palettes asked for beside those got, and the share of covers of each kind that are of it."""
+    """Print palettes asked for beside those got, the share of covers that are of the kind asked for, how they vary."""
     if args.num_images < 1 or args.guesses < 1:
         raise UserError("--num_images and --guesses must be at least 1")
     try:
@@ -45,7 +47,8 @@ def main(args: argparse.Namespace) -> str:
         with safe_open(args.run / "encoded.safetensors", "pt") as encoded:
             kinds = Kinds(*(encoded.get_tensor(name) for name in SCALE))
             known = encoded.get_tensor("palettes")
-            sizes = torch.bincount(encoded.get_tensor("clusters"), minlength=len(kinds.centres))
+            clusters = encoded.get_tensor("clusters")
+            real = encoded.get_tensor("latents") if pipeline.clusters else clusters
     except (PipelineError, OSError, SafetensorError) as error:
         raise UserError(f"{args.run}: not a painter's run with a pipeline and its latents ({error})") from error
     if not pipeline.clusters and not pipeline.colours:
@@ -65,6 +68,7 @@ def main(args: argparse.Namespace) -> str:
         return kinds.likeness(seen).argmax(1)
 
     count = len(kinds.centres)
+    sizes = torch.bincount(clusters, minlength=count)
     asked = torch.arange(max(args.num_images, count)) % count
     got = kinds_of(draw(pipeline, len(asked), clusters=asked.tolist()))
     free = kinds_of(draw(pipeline, len(asked)))
@@ -73,6 +77,12 @@ def main(args: argparse.Namespace) -> str:
         hit = (got[asked == kind] == kind).double().mean().item()
         shares = (sizes[kind] / sizes.sum(), hit, (free == kind).double().mean().item())
         print(f"{kind + 1:>5}{shares[0]:>13.1%}{shares[1]:>16.0%}{shares[2]:>15.1%}")
+    if len(asked) >= 2 * count and len(real) >= 2 * count:
+        free_variance = compose(pipeline, len(asked)).var(0).mean().item()
+        drawn = spread(compose(pipeline, len(asked), clusters=asked.tolist()), asked) / free_variance
+        some = torch.linspace(0, len(real) - 1, MOST_REAL).long()
+        of_real = spread(real[some].float(), clusters[some]) / real[some].float().var(0).mean().item()
+        print(f"latents vary within a kind {drawn:.0%} as much as unasked; those of real covers {of_real:.0%}")
     model = Model(pipeline, "steering")
     guesses = torch.tensor([model.likely_kind(model.address(seed)) - 1 for seed in range(args.guesses)])
     right = (guesses == kinds_of(draw(pipeline, args.guesses))).double().mean().item()
@@ -109,6 +119,23 @@ def colours_in_lines(pipeline: AlbumCoverPipeline, known: torch.Tensor, count: i
         alone = palettes(draw(pipeline, few, colours=[{name: 1.0}] * few))[:, number].mean().item() + even
         lines.append(f"{name:<8}{alone:>16.0%}{free[:, number].mean().item() + even:>15.0%}")
     return lines
+
+
+def spread(latents: torch.Tensor, kinds: torch.Tensor) -> float:
+    """Return the variance of (N, ...) latents within each of (N,) kinds, those with one cover left out."""
+    sizes = torch.bincount(kinds)
+    several = (sizes > 1).nonzero().flatten()
+    within = torch.stack([latents[kinds == kind].var(0).mean() for kind in several])
+    return (within * sizes[several]).sum().item() / sizes[several].sum().item()
+
+
+@torch.no_grad()
+def compose(pipeline: AlbumCoverPipeline, count: int, **asked: Any) -> torch.Tensor:
+    """Return what is composed for seeds 0 and on, as `draw` draws it: (count, channels, positions, positions)."""
+    points, conditions = pipeline.prepare_latents(list(range(count))), pipeline.prepare_conditions(count, **asked)
+    parts = [slice(first, first + AT_ONCE) for first in range(0, count, AT_ONCE)]
+    compose = pipeline.synthesis.compose
+    return torch.cat([compose(points[part], **{n: value[part] for n, value in conditions.items()}) for part in parts])
 
 
 @torch.no_grad()

@@ -27,12 +27,9 @@ def best_of(evaluations: Sequence[Line]) -> Line:
 
 
 def is_best(evaluation: Line, earlier: Sequence[Line]) -> bool:
-    """Return whether an evaluation is better than all earlier ones that measured what decides about this one.
-
-    Of equal ones the last is best: while a painter learns to steer, what is drawn unasked stays as it is.
-    """
+    """Return whether an evaluation is better than all earlier ones that measured what decides about this one."""
     rule = next(rule for rule in RULES if rule(evaluation) is not None)
-    return _value(rule, evaluation) <= min(
+    return _value(rule, evaluation) < min(
         (found for line in earlier if (found := rule(line)) is not None), default=math.inf
     )
 

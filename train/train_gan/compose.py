@@ -41,7 +41,7 @@ class Composing:
         critic: a discriminator of latents.
         features: the student of the phase before, frozen; None does without heads.
         heads: a discriminator of its maps.
-        optimizer, critic_optimizer, heads_optimizer: of the composer and its embeddings, of the critic, of the heads.
+        optimizer, critic_optimizer, heads_optimizer: of the generator, of the critic, of the heads.
         autocast: the context in which networks compute.
         accelerator: the processes that share a batch.
         learning_rate: of all three.

@@ -21,9 +21,10 @@ from train.train_gan.recipes import Recipe
 
 STUDENT_WIDTH, DENOISER_WIDTH = 80, 96  # channels of the two, where the recipe does not say
 INITIALISATION = 2  # stream of random numbers, see data.py
-# times as fast as weights the vectors of what is asked for learn while refining and steering: each is asked for in few
-# covers. Composing with it was not tried
-FASTER = 20
+# Times as fast as other weights these learn while refining. The vector of a kind is asked for in few covers; composing
+# with such rates was not tried.
+FASTER = {"modulation": 20, "vectors": 200}
+KIND_READER_WIDTH = 32  # where it has a teacher, see asked.py
 
 
 @dataclass
@@ -31,7 +32,7 @@ class Painter:
     """Hold what a checkpoint does, beside the number of covers shown.
 
     Args:
-        generator: a composer and a decoder.
+        generator: a composer and a decoder, the vectors of what is asked for, and what tells kinds by latents.
         encoder: covers to latents.
         patch_critic: judges how covers are painted.
         student: sees in latents what EfficientNet-lite0 sees in covers.
@@ -92,8 +93,6 @@ def build_painter(recipe: Recipe, device: torch.device, genres: list[str]) -> Pa
         move(device, memory_format=torch.channels_last)
         network.train()
     generator = networks.generator
-    composer = [weight for name, weight in generator.named_parameters() if name.startswith("composer.")]
-    asked = [weight for name, weight in generator.named_parameters() if "_embedding." in name]
 
     def adam(parameters: Iterable[Any], betas: tuple[float, float]) -> torch.optim.Optimizer:
         return torch.optim.Adam(parameters, betas=betas, fused=True)
@@ -105,13 +104,27 @@ def build_painter(recipe: Recipe, device: torch.device, genres: list[str]) -> Pa
         painting_optimizer=adam([*networks.encoder.parameters(), *generator.decoder.parameters()], smooth),
         patch_optimizer=adam(networks.patch_critic.parameters(), (0.0, 0.95)),
         student_optimizer=adam(networks.student.parameters(), (0.9, 0.98)),
-        generator_optimizer=adam([{"params": composer}, {"params": asked, "times": 1}], adversarial),
+        generator_optimizer=adam(composing_groups(generator), adversarial),
         discriminator_optimizer=adam(networks.discriminator.parameters(), adversarial),
         heads_optimizer=adam(networks.heads.heads.parameters(), adversarial),
         painted_optimizer=adam(networks.painted_heads.heads.parameters(), adversarial),
         denoiser_optimizer=adam(networks.denoiser.parameters(), (0.9, 0.99)),
         denoiser_heads_optimizer=adam(networks.denoiser_heads.parameters(), adversarial),
     )
+
+
+def composing_groups(generator: PainterGenerator) -> list[dict[str, Any]]:
+    """Return what learns to compose, in groups for an optimiser: weights; what modulates a sketch or tells kinds; the
+    vectors of what is asked for. `times` is how many times as fast as the first a group learns."""
+    groups: dict[str, list[nn.Parameter]] = {"weights": [], "modulation": [], "vectors": []}
+    for name, weight in generator.named_parameters():
+        if "_embedding." in name:
+            groups["vectors"].append(weight)
+        elif "to_gains_and_biases" in name or name.startswith("kind_reader."):
+            groups["modulation"].append(weight)
+        elif not name.startswith("decoder."):
+            groups["weights"].append(weight)
+    return [{"params": weights, "name": name, "times": 1} for name, weights in groups.items()]
 
 
 class Networks:
@@ -126,6 +139,8 @@ class Networks:
         sizes: dict[str, Any] = dict(recipe.generator)
         if "read" in recipe.phases:
             sizes.setdefault("reader_depth", 0)
+        if recipe.phases.get("refine") and sizes.get("clusters"):
+            sizes.setdefault("kind_reader_width", KIND_READER_WIDTH)
         self.generator = PainterGenerator(resolution=recipe.resolution, genres=genres, **sizes)
         config = self.generator.config
         channels, positions = config.latent_channels, config.resolution // SCALE

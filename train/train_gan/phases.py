@@ -1,7 +1,7 @@
 """The phases of a painter in one run: which is at work after so many covers, and on what.
 
-paint -> latents of all covers -> distil -> denoise -> read -> compose -> tune -> refine -> finish -> steer. Whatever
-a step is computed from is a function of (seed, covers shown), and whatever it changes is in `Painter`, so a run goes
+paint -> latents of all covers -> distil -> denoise -> read -> compose -> tune -> refine -> finish. Whatever a
+step is computed from is a function of (seed, covers shown), and whatever it changes is in `Painter`, so a run goes
 on exactly where it stopped, in any phase.
 """
 
@@ -19,6 +19,7 @@ from gan.networks.painter import SCALE, PainterGenerator, SketchedComposer
 from train.cli import UserError
 from train.covers import Covers, seeded, send, to_float, to_uint8
 from train.device import half_precision
+from train.train_gan.asked import AskedLoss
 from train.train_gan.averages import update_averages
 from train.train_gan.compose import Composing, Conditions
 from train.train_gan.data import with_some_dropped
@@ -31,7 +32,6 @@ from train.train_gan.painter import FASTER, Painter
 from train.train_gan.read import Reading
 from train.train_gan.recipes import Recipe
 from train.train_gan.refine import ALONE, Refining
-from train.train_gan.steer import Steering
 from train.train_gan.steps import LOOKED_AT
 from train.train_gan.tune import PaintedJudge
 
@@ -40,8 +40,7 @@ PART = 64  # pixels a side of what the autoencoder learns from
 SEEN_AT = 0.3  # how strong the noise is through which a refining judge is asked about covers
 SHIFT = 2  # positions by which what the heads see is moved, at most
 # share of covers whose kind, or colours, are told; "any" learns from the rest
-KEPT = {"clusters": 0.5, "palette": 0.3}
-STEERED = {"clusters": 0.6, "palette": 0.6}  # while nothing else learns
+TOLD = {"compose": {"clusters": 0.5, "palette": 0.3}, "refine": {"clusters": 0.5, "palette": 0.4}}
 LEARNING = {  # in each phase; those of the phases before judge or paint as they are
     "paint": ("encoder", "patch_critic"),
     "distil": ("student",),
@@ -51,7 +50,6 @@ LEARNING = {  # in each phase; those of the phases before judge or paint as they
     "read": ("generator",),
     "refine": ("generator", "denoiser_heads"),
     "finish": ("patch_critic",),  # and the decoder, see `_let_learn`
-    "steer": (),  # what is asked for alone
 }
 # how a composer that began with a sketch goes on, where it does: it has learned already
 GENTLY: dict[str, Any] = {"composer_share": 0.2, "heads_weight": 0.05}
@@ -59,7 +57,7 @@ AUGMENTATION = 0.5  # probability of each transformation of what is judged by it
 # Streams of random numbers, beside those of data.py and encoded.py.
 LATENTS, PARTS, NOISE, DISTURBANCES, SHIFTS, DROPPED, AUGMENTED, TIMES = range(10, 18)
 
-Step = Painting | Distilling | Denoising | Reading | Composing | Refining | Finishing | Steering
+Step = Painting | Distilling | Denoising | Reading | Composing | Refining | Finishing
 
 
 @dataclass(frozen=True)
@@ -129,6 +127,7 @@ class PhaseTrainer:
                 p.generator_optimizer,
                 p.denoiser_heads_optimizer,
                 *each,
+                AskedLoss(self.autocast, self.features),
             ),
             "finish": Finishing(
                 p.generator,
@@ -139,7 +138,6 @@ class PhaseTrainer:
                 p.patch_optimizer,
                 *each,
             ),
-            "steer": Steering(p.generator, self.features, p.generator_optimizer, *each),
         }
         if self.features is not None:
             paint = p.generator.paint
@@ -169,7 +167,7 @@ class PhaseTrainer:
                 phase.waits = composed < self.warm_up
         shown = recipe.phase(images).shown
         if shown < recipe.train_batch_size:  # what moments there are, are those of gradients of another kind
-            if batch.phase in ("compose", "refine", "steer"):
+            if batch.phase in ("compose", "refine"):
                 self.gan.generator_optimizer.state.clear()
             if batch.phase == "finish":
                 self.gan.painting_optimizer.state.clear()
@@ -185,13 +183,8 @@ class PhaseTrainer:
         if batch.phase == "refine" and not refining.waits:
             composes = recipe.length("compose") + recipe.length("tune") > 0
             update_averages(self.gan.ema, self.gan.generator, recipe, composed if composes else shown)
-        for average in self.gan.ema:  # which paint and steer as was learned
-            assert isinstance(average, PainterGenerator)
-            if batch.phase == "finish":
-                average.decoder.load_state_dict(self.gan.generator.decoder.state_dict())
-            if batch.phase == "steer":
-                for learned, mine in zip(self.gan.generator.steering, average.steering, strict=True):
-                    mine.load_state_dict(learned.state_dict())
+        if batch.phase == "finish":
+            self._let_averages_paint()
         return measured
 
     def _read_sketch(self) -> None:
@@ -210,15 +203,17 @@ class PhaseTrainer:
         for name in LEARNING[phase]:
             getattr(self.gan, name).train().requires_grad_(True)
         self.gan.generator.decoder.requires_grad_(phase in ("paint", "finish"))
-        self.gan.generator_optimizer.param_groups[1]["times"] = FASTER if phase in ("refine", "steer") else 1
-        if phase == "steer":
-            for asked in self.gan.generator.steering:
-                asked.requires_grad_(True)
-        if phase in ("compose", "tune", "refine", "finish", "steer"):
-            for average in self.gan.ema:  # each paints as was learned
-                assert isinstance(average, PainterGenerator)
-                average.decoder.load_state_dict(self.gan.generator.decoder.state_dict())
+        for group in self.gan.generator_optimizer.param_groups:
+            group["times"] = FASTER.get(group["name"], 1) if phase == "refine" else 1
+        if phase in ("compose", "tune", "refine", "finish"):
+            self._let_averages_paint()
         self.learning = phase
+
+    def _let_averages_paint(self) -> None:
+        """Let each average paint as was learned."""
+        for average in self.gan.ema:
+            assert isinstance(average, PainterGenerator)
+            average.decoder.load_state_dict(self.gan.generator.decoder.state_dict())
 
     @torch.no_grad()
     def mean_logit(self, covers: torch.Tensor, labels: torch.Tensor | None = None) -> float:
@@ -327,7 +322,7 @@ class PhaseBatches:
             "latents": self._normal(images),
             "real": self._send(self._latents(indices[self.share])),
             "shifts": (down, right),
-            "conditions": self._conditions(images, indices, KEPT),
+            "conditions": self._conditions(images, indices, TOLD["compose"]),
         }
 
     def _denoise(self, images: int, indices: torch.Tensor) -> dict[str, object]:
@@ -336,7 +331,7 @@ class PhaseBatches:
 
     def _refine(self, images: int, indices: torch.Tensor) -> dict[str, object]:
         real = self._send(self._latents(indices[self.share]))
-        asked = {"latents": self._normal(images), "conditions": self._conditions(images, indices, KEPT)}
+        asked = {"latents": self._normal(images), "conditions": self._conditions(images, indices, TOLD["refine"])}
         return asked | {"real": real} | self._noise(images, 2, -0.4, 1.2)
 
     def _noise(self, images: int, sets: int, middle: float, deviation: float) -> dict[str, object]:
@@ -357,9 +352,6 @@ class PhaseBatches:
 
     def _read(self, images: int, indices: torch.Tensor) -> dict[str, object]:
         return {"latents": self._normal(images)}
-
-    def _steer(self, images: int, indices: torch.Tensor) -> dict[str, object]:
-        return {"latents": self._normal(images), "conditions": self._conditions(images, indices, STEERED)}
 
     def _tune(self, images: int, indices: torch.Tensor) -> dict[str, object]:
         seen = torch.arange(self.batch_size)[self.share][:: Composing.painted_every]
@@ -408,11 +400,10 @@ class PhaseBatches:
                 if self.cache is not None and trainer.accelerator.is_main_process:
                     write(self.encoded, self.cache, digest)
         self.encoded.tell(trainer.gan)
-        if trainer.painted is not None and self.config.clusters:
-            kinds = trainer.painted.kinds = self.encoded.kinds(self.device)
-            steering = trainer.phases["steer"]
-            assert isinstance(steering, Steering)
-            steering.kinds = kinds
+        if trainer.features is not None and self.config.clusters:
+            refining = trainer.phases["refine"]
+            assert isinstance(refining, Refining) and trainer.painted is not None
+            refining.asked.kinds = trainer.painted.kinds = self.encoded.kinds(self.device)
 
     def _random(self, stream: int, images: int) -> torch.Generator:
         return seeded(self.recipe.seed, stream, images)

@@ -23,7 +23,7 @@ class Reading:
     Args:
         generator: the reader of its composer learns; the sketch stays.
         encoder: has learned to see; frozen.
-        optimizer: of the composer.
+        optimizer: of the generator.
         autocast: the context in which networks compute.
         accelerator: the processes that share a batch.
         learning_rate: at the start; a twentieth of it at the end, along a cosine.

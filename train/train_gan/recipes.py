@@ -26,7 +26,7 @@ Numbers = Annotated[list[Number], Field(min_length=2, max_length=2)]
 Shares = Annotated[list[Share], Field(min_length=2, max_length=2)]
 Probabilities = Annotated[list[Probability], Field(min_length=2, max_length=2)]
 # of a painter, in this order
-PHASES = ("paint", "distil", "denoise", "read", "compose", "tune", "refine", "finish", "steer")
+PHASES = ("paint", "distil", "denoise", "read", "compose", "tune", "refine", "finish")
 # arguments of a network's class, such as `width: 64` and `normalisation: none`
 Sizes = dict[str, Count | Literal["batch", "spectral", "none"]]
 
@@ -72,7 +72,7 @@ class Recipe:
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     # covers shown to a painter in its other phases (phases.py); composing takes the rest of total_images
     phases: dict[
-        Literal["paint", "distil", "denoise", "read", "tune", "refine", "finish", "steer"], Annotated[int, Field(ge=0)]
+        Literal["paint", "distil", "denoise", "read", "tune", "refine", "finish"], Annotated[int, Field(ge=0)]
     ] = Field(default_factory=dict)
     # frozen network by whose features a painter learns and is judged, from the package of the same name
     features: Literal["efficientnet-lite0", "none"] = "none"
@@ -129,8 +129,6 @@ class Recipe:
             raise ValueError("features and phases.distil go together: the one is what the other teaches")
         if self.phases.get("tune") and self.features == "none":
             raise ValueError("phases.tune is judged by features, which are none")
-        if self.phases.get("steer") and not (self.generator.get("clusters") or self.generator.get("palette")):
-            raise ValueError("phases.steer learns generator.clusters and palette, and neither is there")
         if self.generator.get("clusters") and self.features == "none":
             raise ValueError("generator.clusters are found by features, which are none")
         if self.length("compose") < (0 if self.phases.get("refine") else self.train_batch_size):

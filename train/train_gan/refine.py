@@ -4,7 +4,8 @@ Both real and composed latents get noise of the same strength, the frozen denois
 discriminators on what it sees learn to tell them apart (Sauer et al. 2024, "Fast High-Resolution Image Synthesis with
 Latent Adversarial Diffusion Distillation", section 3). With much noise only grounds and masses are left to judge, with
 little of it lines and letters; and noise keeps any judge from being too sure (Wang et al. 2023, "Diffusion-GAN",
-section 3). Of some covers they are told the kind, the colours or the genre; the composer learns to give what is asked.
+section 3). Of some covers they are told the kind, the colours or the genre; the composer learns to give what is asked,
+and kinds and colours are looked at in what is painted, too (asked.py): a judge of covers hardly looks at them.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,11 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from accelerate import Accelerator
 
 from gan.losses import hinge_discriminator_loss
 from gan.networks.denoiser import Denoiser, DenoiserHeads
 from gan.networks.painter import PainterGenerator
+from train.train_gan.asked import AskedLoss
 from train.train_gan.compose import Conditions
 from train.train_gan.denoise import noisy
 from train.train_gan.updates import falling, update
@@ -24,6 +27,7 @@ from train.train_gan.updates import falling, update
 
 ALONE = 9_600  # covers at the beginning, at most, for which the heads learn alone: they are new
 LARGEST_STEP = 5.0  # norm of the gradient beyond which it is shortened
+READING_WEIGHT = 0.1  # of what tells kinds by latents, whose gradient shall not shorten the composer's
 
 
 @dataclass
@@ -31,15 +35,17 @@ class Refining:
     """Hold everything that this phase changes, and change it step by step.
 
     Args:
-        generator: its composer learns, and the vectors of what is asked for.
+        generator: its composer learns, the vectors of what is asked for, and what tells kinds by latents.
         denoiser: of the phase before; frozen.
         heads: judge what it sees.
-        optimizer, heads_optimizer: of composer and vectors, of the heads.
+        optimizer, heads_optimizer: of what learns in the generator, of the heads.
         autocast: the context in which networks compute.
         accelerator: the processes that share a batch.
-        learning_rate: of the composer at the start; a twentieth of it at the end, along a cosine; vectors learn
-            `FASTER` times as fast, see painter.py.
+        asked: looks for what was asked for in painted covers.
+        learning_rate: of the composer's weights at the start; a twentieth of it at the end, along a cosine. Some
+            of the generator learns `FASTER` times as fast, see painter.py.
         heads_learning_rate: of the heads, always.
+        shift_weight: of the mean square of what is added to latents, so that covers that were asked for still differ.
         waits: whether the composer learns nothing yet.
     """
 
@@ -50,8 +56,10 @@ class Refining:
     heads_optimizer: torch.optim.Optimizer
     autocast: Callable[..., Any]
     accelerator: Accelerator
+    asked: AskedLoss
     learning_rate: float = 5e-5
     heads_learning_rate: float = 4e-4
+    shift_weight: float = 0.04
     waits: bool = False
 
     def step(
@@ -74,16 +82,18 @@ class Refining:
             done: share of the phase that is over, 0..1.
 
         Returns:
-            What `metrics.jsonl` shows: the losses, and the share of pairs told apart.
+            What `metrics.jsonl` shows: the losses, the share of pairs told apart, and what `AskedLoss.missed` shows.
         """
         with torch.no_grad(), self.autocast():
             real_maps = self.denoiser.see(noisy(real, noise[0], time), time)
         with torch.set_grad_enabled(not self.waits), self.autocast():
-            composed = self.generator.compose(latents, **conditions).float()
+            condition = self.generator.condition(latents, **conditions)
+            composed = self.generator.composer(condition).float()
             maps = self.denoiser.see(noisy(composed, noise[1], time), time)
         shown = self._teach_heads(real_maps, [found.detach() for found in maps], time, conditions)
         if not self.waits:
-            shown |= self._teach_composer(maps, time, conditions, done)
+            shift = self.shift_weight * (condition - latents).square().mean()
+            shown |= self._teach_composer(composed, shift, maps, time, conditions, done)
         return shown
 
     def _teach_heads(
@@ -104,13 +114,30 @@ class Refining:
         return {"loss_heads": loss.detach(), "pair_accuracy": told}
 
     def _teach_composer(
-        self, maps: Sequence[torch.Tensor], time: torch.Tensor, conditions: Conditions, done: float
+        self,
+        composed: torch.Tensor,
+        shift: torch.Tensor,
+        maps: Sequence[torch.Tensor],
+        time: torch.Tensor,
+        conditions: Conditions,
+        done: float,
     ) -> dict[str, torch.Tensor]:
         self.heads.requires_grad_(False)  # gradients pass through them; their own are not computed
         with self.autocast():
-            loss = -torch.stack([judged.mean() for judged in self.heads(maps, time, **conditions)]).mean()
+            judged = -torch.stack([logits.mean() for logits in self.heads(maps, time, **conditions)]).mean()
+        loss, shown = judged + shift, {"loss_g_heads": judged.detach()}
+        if self.asked.looks(conditions):
+            with self.autocast():
+                covers = self.generator.paint(composed)
+            missed, measured, kinds = self.asked.missed(covers.float().clamp(-1, 1), conditions)
+            loss, shown = loss + missed, shown | measured
+            if kinds is not None and self.generator.kind_reader is not None:
+                with self.autocast():
+                    read = self.generator.kind_reader(composed.detach())
+                loss = loss + READING_WEIGHT * F.cross_entropy(read.float(), kinds)
+                shown["kinds_read"] = (read.argmax(1) == kinds).float().mean()
         self.optimizer.zero_grad()
         loss.backward()
         self.heads.requires_grad_(True)
         norm = update(self.optimizer, falling(self.learning_rate, done), self.accelerator, LARGEST_STEP)
-        return {"loss_g_heads": loss.detach(), "gradient_norm_g": norm}
+        return shown | {"gradient_norm_g": norm}

@@ -1,0 +1,65 @@
+"""Tell how far painted covers are from what was asked of them: their colours, and their kind.
+
+Colours are counted as they are in real covers. Kinds are told by the frozen network in whose features they were found.
+Either is easily pleased by what is no cover at all, such as a texture everywhere, so both speak beside a judge of
+covers, see refine.py.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from gan.networks.efficientnet_lite import EfficientNetLite
+from gan.palettes import colour_shares
+from train.train_gan.compose import Conditions
+from train.train_gan.conditions import Kinds
+
+
+@dataclass
+class AskedLoss:
+    """Look at painted covers.
+
+    Args:
+        autocast: the context in which the network computes.
+        features: the frozen network that found the kinds; None where there are none.
+        kinds: which clusters covers fall into; None where none can be asked for.
+        colours_weight: of the share of a cover whose colour is another.
+        kinds_weight: of how much kinds surprise.
+    """
+
+    autocast: Callable[..., Any]
+    features: EfficientNetLite | None = None
+    kinds: Kinds | None = None
+    colours_weight: float = 2.0
+    kinds_weight: float = 0.4
+
+    def looks(self, conditions: Conditions) -> bool:
+        """Return whether anything can be asked for that it sees."""
+        return "palette" in conditions or (self.kinds is not None and "clusters" in conditions)
+
+    def missed(
+        self, covers: torch.Tensor, conditions: Conditions
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor | None]:
+        """Compare (N, 3, H, W) covers in -1..1 with what was asked of each.
+
+        Returns:
+            The loss, what `metrics.jsonl` shows of it, and (N,) int64, which kind each cover is of (None without
+            kinds).
+        """
+        loss, measured, seen = covers.new_zeros(()), {}, None
+        if (palette := conditions.get("palette")) is not None:
+            apart = (colour_shares((covers + 1) * 127.5) - palette).abs().sum(1) / 2
+            told = palette.any(1)
+            loss = loss + self.colours_weight * (apart * told).mean()  # of all, so that any processes may share them
+            measured["other_colours"] = (apart * told).detach().sum() / told.sum().clamp_min(1)
+        if self.kinds is not None and "clusters" in conditions:
+            assert self.features is not None  # they were found with it
+            with self.autocast():
+                maps = self.features(covers.contiguous(memory_format=torch.channels_last))
+                pooled = self.features.pool(maps[-1]).float()
+            surprise = self.kinds.surprise(pooled, conditions["clusters"])
+            loss, measured["loss_g_kinds"] = loss + self.kinds_weight * surprise, surprise.detach()
+            seen = self.kinds.likeness(pooled.detach()).argmax(1)
+        return loss, measured, seen

@@ -54,7 +54,6 @@ BOUNDS: dict[str, dict[str, Any]] = {
         "reader_depth": (0, 8),
         "clusters": CLUSTERS,
         "palette": PALETTE,
-        "kind_reader_width": (0, 256),
     },
     "Encoder": {"width": (1, 256), "latent_channels": LATENT_CHANNELS, "depth": (1, 8)},
     "DCGANDiscriminator": {

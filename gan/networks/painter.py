@@ -205,8 +205,10 @@ class Composer(nn.Module):
         self.norm = ConditionalNorm(widths[-1], condition_dim)
         self.to_latents = conv(widths[-1], latent_channels, gain=1.0)
 
-    def forward(self, condition: torch.Tensor) -> torch.Tensor:
-        """Map (N, condition_dim) to (N, latent_channels, positions, positions) latents of about unit variance."""
+    def forward(self, points: torch.Tensor, asked: torch.Tensor) -> torch.Tensor:
+        """Map (N, condition_dim) points, and what is added to each, to (N, latent_channels, positions, positions)
+        latents of about unit variance."""
+        condition = points + asked
         x = self.first(condition).unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
         blocks = iter(self.blocks)
         for k, size in enumerate(self.sizes):
@@ -260,9 +262,9 @@ class SketchedComposer(nn.Module):
     """Map a condition to latents: sketch a cover as DCGAN's generator does (Radford et al. 2016), and read the sketch
     as the encoder reads covers.
 
-    The condition also gives each channel of its hidden layers a gain and a bias, so that one number of it can change a
-    colour or a texture everywhere ("On Self Modulation for Generative Adversarial Networks", Chen et al. 2019, section
-    2; here they are linear in it, and follow statistics that stay). At first they change nothing.
+    What is asked for is added to a point, and gives each channel of hidden layers a gain and a bias, as new data do
+    in Noguchi and Harada 2019, "Image Generation From Small Datasets via Batch Statistics Adaptation", section 3.2:
+    few numbers that change what is drawn, and nothing where nothing is asked.
 
     It can begin as a DCGAN that has learned and an encoder that has (train/train_gan/start.py): then it composes from
     the first moment what that one draws, to be painted anew. From nothing `Composer` learns better.
@@ -289,14 +291,15 @@ class SketchedComposer(nn.Module):
         nn.init.zeros_(self.to_gains_and_biases.weight)
         self.reader = Encoder(latent_channels=latent_channels, depth=depth)
 
-    def forward(self, condition: torch.Tensor) -> torch.Tensor:
-        """Map (N, condition_dim) to (N, latent_channels, positions, positions) latents of about unit variance."""
-        return self.reader(self.draw(condition))
+    def forward(self, points: torch.Tensor, asked: torch.Tensor) -> torch.Tensor:
+        """Map (N, condition_dim) points, and what is added to each, to (N, latent_channels, positions, positions)
+        latents of about unit variance."""
+        return self.reader(self.draw(points, asked))
 
-    def draw(self, condition: torch.Tensor) -> torch.Tensor:
+    def draw(self, points: torch.Tensor, asked: torch.Tensor) -> torch.Tensor:
         """Do the first half of `forward`, to (N, 3, resolution, resolution) sketches in -1..1."""
-        x = self.first(condition).unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
-        told = self.to_gains_and_biases(condition)[:, :, None, None].to(x.dtype)
+        x = self.first(points + asked).unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
+        told = self.to_gains_and_biases(asked)[:, :, None, None].to(x.dtype)
         for layer in self.sketch:
             x = layer(x)
             if isinstance(layer, FrozenBatchNorm):
@@ -342,26 +345,6 @@ class SketchedComposer(nn.Module):
         last.weight.div_(deviation[:, None, None, None])
 
 
-class KindReader(nn.Sequential):
-    """Map (N, latent_channels, positions, positions) latents of about unit variance to (N, clusters) logits: of which
-    kind a cover is that would be painted from them.
-
-    A frozen network tells kinds by painted covers, and is large; this one has learned what it says of composed ones.
-    """
-
-    def __init__(self, latent_channels: int, positions: int, clusters: int, width: int):
-        super().__init__(
-            conv(latent_channels, width),
-            nn.LeakyReLU(0.2),
-            conv(width, 2 * width, 4, 2),
-            nn.LeakyReLU(0.2),
-            conv(2 * width, 4 * width, 4, 2),
-            nn.LeakyReLU(0.2),
-            nn.Flatten(),
-            nn.Linear(4 * width * (positions // 4) ** 2, clusters),
-        )
-
-
 class PainterGenerator(ModelMixin, ConfigMixin):
     """Map latent vectors to covers, by way of a condition, a composer and a painter.
 
@@ -379,7 +362,6 @@ class PainterGenerator(ModelMixin, ConfigMixin):
         clusters: kinds of covers that can be asked for, found without labels (Sage et al. 2018, "Logo Synthesis and
             Manipulation with Clustered Generative Adversarial Networks", section 3).
         palette: how many numbers describe the colours that can be asked for.
-        kind_reader_width: channels of what tells kinds by latents, see `KindReader`; 0: nothing does.
     """
 
     @register_to_config
@@ -398,7 +380,6 @@ class PainterGenerator(ModelMixin, ConfigMixin):
         genres: Sequence[str] = (),
         clusters: int = 0,
         palette: int = 0,
-        kind_reader_width: int = 0,
     ):
         super().__init__()
         if resolution < 4 * SCALE or resolution & (resolution - 1):
@@ -410,9 +391,6 @@ class PainterGenerator(ModelMixin, ConfigMixin):
             widths = composer_width, composer_max_width, composer_depth
             self.composer = Composer(resolution // SCALE, *widths, latent_dim, latent_channels, attention)
         self.decoder = Decoder(width, latent_channels)
-        self.kind_reader = None
-        if kind_reader_width and clusters:
-            self.kind_reader = KindReader(latent_channels, resolution // SCALE, clusters, kind_reader_width)
         # Where each kind of condition has its vector; all begin at zero, the last of each is "any" and stays there.
         self.genre_embedding = embedding(len(genres), latent_dim) if genres else None
         self.cluster_embedding = embedding(clusters, latent_dim) if clusters else None
@@ -445,19 +423,17 @@ class PainterGenerator(ModelMixin, ConfigMixin):
         palette: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Do the first half of `forward`, to (N, latent_channels, positions, positions) of about unit variance."""
-        return self.composer(self.condition(latents, labels, clusters, palette))
+        return self.composer(latents, self.asked(latents, labels, clusters, palette))
 
-    def condition(
+    def asked(
         self,
         latents: torch.Tensor,
         labels: torch.Tensor | None = None,
         clusters: torch.Tensor | None = None,
         palette: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Add to (N, latent_dim) latents the vectors of what is asked for: what the composer begins with."""
-        for vector in asked_for(self, labels, clusters, palette):
-            latents = latents + vector
-        return latents
+        """Return the sum of the vectors of what is asked for of N latents, (N, latent_dim); zeros where nothing is."""
+        return sum(asked_for(self, labels, clusters, palette), torch.zeros_like(latents))
 
     def normalise(self, latents: torch.Tensor) -> torch.Tensor:
         """Bring an encoder's (N, latent_channels, positions, positions) latents to the scale that `compose` gives."""

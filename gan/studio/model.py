@@ -224,8 +224,7 @@ class Model:
         return images
 
     def likely_kind(self, cover: Address) -> int:
-        """Return the kind that a cover is of: the one asked for, or else the one that the generator reads in its
-        latents, or, where it has not learned to, that would change them least.
+        """Return the kind that a cover is of: the one asked for, or else the one that changes its latents least.
 
         Raises:
             Refused: the generator knows no kinds.
@@ -234,8 +233,6 @@ class Model:
             raise Refused("this generator knows no kinds of covers: leave them out", cover.query())
         if cover.kind:
             return cover.kind
-        if (reader := self.pipeline.synthesis.kind_reader) is not None:
-            return 1 + int(reader(self._composed([cover])).argmax())
         any_kind, *each = self._composed([replace(cover, kind=kind) for kind in range(self.kinds + 1)])
         return 1 + int(torch.stack([(one - any_kind).square().mean() for one in each]).argmin())
 

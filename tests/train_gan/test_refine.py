@@ -171,11 +171,11 @@ def test_a_sketch_is_refined_with_all_that_is_asked_for_and_goes_on_exactly(tmp_
     before = copy.deepcopy(whole.gan)
     Checkpoints(tmp_path).save(whole.gan, 56, 1.0)
     shown = [measured for _, measured in steps(whole, PhaseBatches(whole, covers()), 56)]
-    assert len(shown) == 2 and {"other_colours", "loss_g_kinds", "kinds_read"} <= shown[-1].keys()
+    assert len(shown) == 2 and {"other_colours", "loss_g_kinds"} <= shown[-1].keys()
     assert max(measured["loss_g_kinds"] for measured in shown) > 0
     for old, new in zip((before.generator, *before.ema), (whole.gan.generator, *whole.gan.ema), strict=True):
         changed = {name for name, value in new.state_dict().items() if not torch.equal(value, old.state_dict()[name])}
-        parts = ("composer.to_gains_and_biases", "kind_reader.0", "cluster_embedding", "palette_embedding")
+        parts = ("composer.to_gains_and_biases", "cluster_embedding", "palette_embedding")
         assert {f"{part}.weight" for part in parts} <= changed
     resumed = new_trainer(recipe)
     Checkpoints(tmp_path).load(resumed.gan, "latest", torch.device("cpu"))

@@ -49,12 +49,12 @@ def test_it_sketches_exactly_what_the_dcgan_draws_and_reads_it_as_the_encoder(re
     composer, encoder = SketchedComposer(resolution, 2, 16, 4, 2).eval(), Encoder(latent_channels=4, depth=2).eval()
     composer.sketch_as(theirs.layers)
     covers = theirs(latents)
-    sketch = composer.draw(latents)
+    sketch = composer.draw(latents, torch.zeros_like(latents))
     assert covers.std() > 0.1 and torch.allclose(sketch, covers, atol=1e-5)
     mean, deviation = torch.randn(4), torch.rand(4) + 0.5
     composer.read_as(encoder, mean, deviation)
     wanted = (encoder(covers) - mean[:, None, None]) / deviation[:, None, None]
-    assert torch.allclose(composer(latents), wanted, atol=1e-4)
+    assert torch.allclose(composer(latents, torch.zeros_like(latents)), wanted, atol=1e-4)
     assert not any(isinstance(layer, nn.ConvTranspose2d) for layer in composer.modules())
 
 
@@ -63,8 +63,8 @@ def test_while_it_learns_it_draws_as_the_dcgan_did_whoever_is_beside_a_cover():
     composer = SketchedComposer(128, 2, 16, 4, 0)
     composer.sketch_as(learned(resolution=128).layers)
     latents = torch.randn(4, 16)
-    alone = composer.eval()(latents[:1])
-    assert torch.allclose(composer.train()(latents)[:1], alone, atol=1e-5)
+    alone = composer.eval()(latents[:1], torch.zeros(1, 16))
+    assert torch.allclose(composer.train()(latents, torch.zeros_like(latents))[:1], alone, atol=1e-5)
     assert with_standing_statistics(composer) is composer  # none are measured anew: it has learned with these
 
 
@@ -138,7 +138,7 @@ def test_a_light_reader_learns_to_see_what_the_encoder_sees_and_nothing_else_cha
     @torch.no_grad()
     def missed() -> float:
         wanted = gan.generator.normalise(gan.encoder(theirs(latents)))
-        return ((composer(latents) - wanted).square().mean() / wanted.var()).item()
+        return ((composer(latents, torch.zeros_like(latents)) - wanted).square().mean() / wanted.var()).item()
 
     train(trainer, 0, 48)
     before, others = missed(), copy.deepcopy([gan.encoder, composer.sketch, gan.generator.decoder])

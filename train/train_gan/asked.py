@@ -39,16 +39,13 @@ class AskedLoss:
         """Return whether anything can be asked for that it sees."""
         return "palette" in conditions or (self.kinds is not None and "clusters" in conditions)
 
-    def missed(
-        self, covers: torch.Tensor, conditions: Conditions
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor | None]:
+    def missed(self, covers: torch.Tensor, conditions: Conditions) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Compare (N, 3, H, W) covers in -1..1 with what was asked of each.
 
         Returns:
-            The loss, what `metrics.jsonl` shows of it, and (N,) int64, which kind each cover is of (None without
-            kinds).
+            The loss, and what `metrics.jsonl` shows of it.
         """
-        loss, measured, seen = covers.new_zeros(()), {}, None
+        loss, measured = covers.new_zeros(()), {}
         if (palette := conditions.get("palette")) is not None:
             apart = (colour_shares((covers + 1) * 127.5) - palette).abs().sum(1) / 2
             told = palette.any(1)
@@ -61,5 +58,4 @@ class AskedLoss:
                 pooled = self.features.pool(maps[-1]).float()
             surprise = self.kinds.surprise(pooled, conditions["clusters"])
             loss, measured["loss_g_kinds"] = loss + self.kinds_weight * surprise, surprise.detach()
-            seen = self.kinds.likeness(pooled.detach()).argmax(1)
-        return loss, measured, seen
+        return loss, measured

@@ -24,7 +24,6 @@ INITIALISATION = 2  # stream of random numbers, see data.py
 # Times as fast as other weights these learn while refining. The vector of a kind is asked for in few covers; composing
 # with such rates was not tried.
 FASTER = {"modulation": 20, "vectors": 200}
-KIND_READER_WIDTH = 32  # where it has a teacher, see asked.py
 
 
 @dataclass
@@ -32,7 +31,7 @@ class Painter:
     """Hold what a checkpoint does, beside the number of covers shown.
 
     Args:
-        generator: a composer and a decoder, the vectors of what is asked for, and what tells kinds by latents.
+        generator: a composer and a decoder, and the vectors of what is asked for.
         encoder: covers to latents.
         patch_critic: judges how covers are painted.
         student: sees in latents what EfficientNet-lite0 sees in covers.
@@ -114,13 +113,13 @@ def build_painter(recipe: Recipe, device: torch.device, genres: list[str]) -> Pa
 
 
 def composing_groups(generator: PainterGenerator) -> list[dict[str, Any]]:
-    """Return what learns to compose, in groups for an optimiser: weights; what modulates a sketch or tells kinds; the
-    vectors of what is asked for. `times` is how many times as fast as the first a group learns."""
+    """Return what learns to compose, in groups for an optimiser: weights; what modulates a sketch; the vectors of what
+    is asked for. `times` is how many times as fast as the first a group learns."""
     groups: dict[str, list[nn.Parameter]] = {"weights": [], "modulation": [], "vectors": []}
     for name, weight in generator.named_parameters():
         if "_embedding." in name:
             groups["vectors"].append(weight)
-        elif "to_gains_and_biases" in name or name.startswith("kind_reader."):
+        elif "to_gains_and_biases" in name:
             groups["modulation"].append(weight)
         elif not name.startswith("decoder."):
             groups["weights"].append(weight)
@@ -139,8 +138,6 @@ class Networks:
         sizes: dict[str, Any] = dict(recipe.generator)
         if "read" in recipe.phases:
             sizes.setdefault("reader_depth", 0)
-        if recipe.phases.get("refine") and sizes.get("clusters"):
-            sizes.setdefault("kind_reader_width", KIND_READER_WIDTH)
         self.generator = PainterGenerator(resolution=recipe.resolution, genres=genres, **sizes)
         config = self.generator.config
         channels, positions = config.latent_channels, config.resolution // SCALE

@@ -45,7 +45,7 @@ class Reading:
         composer = self.generator.composer
         assert isinstance(composer, SketchedComposer)
         with torch.no_grad(), self.autocast():
-            sketches = composer.draw(self.generator.condition(latents))
+            sketches = composer.draw(latents, self.generator.asked(latents))
             wanted = self.generator.normalise(self.encoder(sketches).float())
         with self.autocast():
             found = composer.reader(sketches)

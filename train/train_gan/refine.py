@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from accelerate import Accelerator
 
 from gan.losses import hinge_discriminator_loss
@@ -27,7 +26,6 @@ from train.train_gan.updates import falling, update
 
 ALONE = 9_600  # covers at the beginning, at most, for which the heads learn alone: they are new
 LARGEST_STEP = 5.0  # norm of the gradient beyond which it is shortened
-READING_WEIGHT = 0.1  # of what tells kinds by latents, whose gradient shall not shorten the composer's
 
 
 @dataclass
@@ -35,7 +33,7 @@ class Refining:
     """Hold everything that this phase changes, and change it step by step.
 
     Args:
-        generator: its composer learns, the vectors of what is asked for, and what tells kinds by latents.
+        generator: its composer learns, and the vectors of what is asked for.
         denoiser: of the phase before; frozen.
         heads: judge what it sees.
         optimizer, heads_optimizer: of what learns in the generator, of the heads.
@@ -87,12 +85,11 @@ class Refining:
         with torch.no_grad(), self.autocast():
             real_maps = self.denoiser.see(noisy(real, noise[0], time), time)
         with torch.set_grad_enabled(not self.waits), self.autocast():
-            condition = self.generator.condition(latents, **conditions)
-            composed = self.generator.composer(condition).float()
+            shift = self.generator.asked(latents, **conditions)
+            composed = self.generator.composer(latents, shift).float()
             maps = self.denoiser.see(noisy(composed, noise[1], time), time)
         shown = self._teach_heads(real_maps, [found.detach() for found in maps], time, conditions)
         if not self.waits:
-            shift = self.shift_weight * (condition - latents).square().mean()
             shown |= self._teach_composer(composed, shift, maps, time, conditions, done)
         return shown
 
@@ -125,17 +122,12 @@ class Refining:
         self.heads.requires_grad_(False)  # gradients pass through them; their own are not computed
         with self.autocast():
             judged = -torch.stack([logits.mean() for logits in self.heads(maps, time, **conditions)]).mean()
-        loss, shown = judged + shift, {"loss_g_heads": judged.detach()}
+        loss, shown = judged + self.shift_weight * shift.square().mean(), {"loss_g_heads": judged.detach()}
         if self.asked.looks(conditions):
             with self.autocast():
                 covers = self.generator.paint(composed)
-            missed, measured, kinds = self.asked.missed(covers.float().clamp(-1, 1), conditions)
+            missed, measured = self.asked.missed(covers.float().clamp(-1, 1), conditions)
             loss, shown = loss + missed, shown | measured
-            if kinds is not None and self.generator.kind_reader is not None:
-                with self.autocast():
-                    read = self.generator.kind_reader(composed.detach())
-                loss = loss + READING_WEIGHT * F.cross_entropy(read.float(), kinds)
-                shown["kinds_read"] = (read.argmax(1) == kinds).float().mean()
         self.optimizer.zero_grad()
         loss.backward()
         self.heads.requires_grad_(True)

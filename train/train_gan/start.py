@@ -30,7 +30,7 @@ from train.train_gan.state import GAN
 # Covers shown to a new discriminator while the generator waits: from one that knows nothing it would only unlearn.
 WARM_UP = 4000
 # Arguments of a network in which the new one may differ: each stands for weights of what is asked, which begin anew.
-CONDITIONS = ("genres", "clusters", "palette", "kind_reader_width")
+CONDITIONS = ("genres", "clusters", "palette")
 # Where a recipe says the size of a network; the others follow from these.
 IN_RECIPE = {
     "generator": "generator",
@@ -302,7 +302,7 @@ def _take(theirs: nn.Module, ours: nn.Module) -> None:
         elif name == "palette_embedding.weight":
             if name in weights and weights[name].shape == taken[name].shape:
                 taken[name] = weights[name]
-        elif not name.startswith(("cluster_embedding.", "kind_reader.")):  # kinds are found anew
+        elif name != "cluster_embedding.weight":  # kinds are found anew
             taken[name] = weights[name]
     ours.load_state_dict(taken)
 

@@ -165,14 +165,14 @@ class Attention(nn.Module):
 
 
 class Composer(nn.Module):
-    """Map a condition to latents: 4x4 positions first, then twice as many a side until all are there.
+    """Map points to latents: 4x4 positions first, then twice as many a side until all are there.
 
     Args:
         positions: of the latents, a side: a power of two from 4 on.
         width: channels at that size; doubled at each halving, up to `max_width`.
         max_width: most channels of any size.
         depth: blocks at each size.
-        condition_dim: length of the condition.
+        condition_dim: length of a point.
         latent_channels: as in `Encoder`.
         attention: the largest size, in positions a side, after whose blocks all positions look at each other; they
             do at all smaller ones; 0: nowhere.
@@ -259,7 +259,7 @@ class FrozenBatchNorm(nn.Module):
 
 
 class SketchedComposer(nn.Module):
-    """Map a condition to latents: sketch a cover as DCGAN's generator does (Radford et al. 2016), and read the sketch
+    """Map points to latents: sketch a cover as DCGAN's generator does (Radford et al. 2016), and read the sketch
     as the encoder reads covers.
 
     What is asked for is added to a point, and gives each channel of hidden layers a gain and a bias, as new data do
@@ -272,7 +272,7 @@ class SketchedComposer(nn.Module):
     Args:
         resolution: height and width of the sketch in pixels.
         width: channels of the sketch's last hidden layer, at half of that size; doubled at each halving, down to 4x4.
-        condition_dim: length of the condition.
+        condition_dim: length of a point.
         latent_channels, depth: as in `Encoder`, of what reads the sketch. With no residual blocks a cover takes a
             quarter less time, but reading must be learned (train/train_gan/read.py).
     """

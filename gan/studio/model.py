@@ -233,13 +233,11 @@ class Model:
             raise Refused("this generator knows no kinds of covers: leave them out", cover.query())
         if cover.kind:
             return cover.kind
-        any_kind, *each = self._composed([replace(cover, kind=kind) for kind in range(self.kinds + 1)])
+        kinds = [replace(cover, kind=kind) for kind in range(self.kinds + 1)]
+        with torch.no_grad():
+            asked = self.pipeline.prepare_conditions(len(kinds), **_wanted(kinds))
+            any_kind, *each = self.pipeline.synthesis.compose(self.points_of(kinds), **asked)
         return 1 + int(torch.stack([(one - any_kind).square().mean() for one in each]).argmin())
-
-    @torch.no_grad()
-    def _composed(self, covers: list[Address]) -> torch.Tensor:
-        asked = self.pipeline.prepare_conditions(len(covers), **_wanted(covers))
-        return self.pipeline.synthesis.compose(self.points_of(covers), **asked)
 
     def show(self, addresses: list[Address]) -> list[dict[str, str]]:
         """Draw covers, in one batch, as scripts take them: each `{"src": data address of a PNG, "address": query}`.

@@ -134,8 +134,11 @@ def compose(pipeline: AlbumCoverPipeline, count: int, **asked: Any) -> torch.Ten
     """Return what is composed for seeds 0 and on, as `draw` draws it: (count, channels, positions, positions)."""
     points, conditions = pipeline.prepare_latents(list(range(count))), pipeline.prepare_conditions(count, **asked)
     parts = [slice(first, first + AT_ONCE) for first in range(0, count, AT_ONCE)]
-    compose = pipeline.synthesis.compose
-    return torch.cat([compose(points[part], **{n: value[part] for n, value in conditions.items()}) for part in parts])
+    composed = [
+        pipeline.synthesis.compose(points[part], **{name: value[part] for name, value in conditions.items()})
+        for part in parts
+    ]
+    return torch.cat(composed)
 
 
 @torch.no_grad()

@@ -183,6 +183,24 @@ def test_a_sketch_is_refined_with_all_that_is_asked_for_and_goes_on_exactly(tmp_
     assert same(whole.gan, resumed.gan, "generator", "ema", "denoiser_heads")
 
 
+def test_steering_leaves_covers_as_they_are_of_which_nothing_is_asked():
+    sizes = RECIPE.generator | {"sketch_width": 2, "latent_dim": 16}
+    recipe = replace(RECIPE, generator=sizes, phases={"paint": 24, "denoise": 8, "steer": 24}, total_images=56)
+    trainer = new_trainer(recipe)
+    train(trainer, 0, 40)  # now it reads its sketches
+    latents, kinds = torch.randn(3, 16), torch.tensor([0, 1, 0])
+    generators = trainer.gan.generator, *trainer.gan.ema
+
+    @torch.no_grad()
+    def drawn() -> list[tuple[torch.Tensor, torch.Tensor]]:
+        return [(generator(latents), generator(latents, clusters=kinds)) for generator in generators]
+
+    before = drawn()
+    assert train(trainer, 40, 56) == ["steer"] * 2
+    for (then, asked_then), (now, asked_now) in zip(before, drawn(), strict=True):
+        assert torch.equal(then, now) and not torch.equal(asked_then, asked_now)
+
+
 def without_composing() -> Recipe:
     return replace(RECIPE, phases={"paint": 24, "denoise": 8, "refine": 16}, total_images=48)
 
@@ -209,6 +227,7 @@ def test_it_can_take_the_place_of_composing():
     [
         ({"paint": 24, "distil": 16, "denoise": 8}, "phases.refine, which asks it, is not there"),
         ({"paint": 24, "distil": 16, "refine": 8}, "phases.denoise, which teaches it, is not there"),
+        ({"paint": 24, "distil": 16, "steer": 8}, "phases.denoise, which teaches it, is not there"),
         ({"paint": 24, "distil": 16, "read": 8}, "generator.sketch_width is not there"),
     ],
 )

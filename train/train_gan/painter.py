@@ -133,7 +133,7 @@ class Networks:
         judging: dict[str, Any] = dict(recipe.discriminator)
         student_width = judging.pop("student_width", STUDENT_WIDTH)
         denoiser_width = judging.pop("denoiser_width", DENOISER_WIDTH)
-        if not recipe.phases.get("refine"):
+        if not recipe.refines:
             denoiser_width = 1  # nobody asks it
         sizes: dict[str, Any] = dict(recipe.generator)
         if "read" in recipe.phases:

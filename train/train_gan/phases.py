@@ -1,6 +1,6 @@
 """The phases of a painter in one run: which is at work after so many covers, and on what.
 
-paint -> latents of all covers -> distil -> denoise -> read -> compose -> tune -> refine -> finish. Whatever a
+paint -> latents of all covers -> distil -> denoise -> read -> compose -> tune -> refine -> steer -> finish. Whatever a
 step is computed from is a function of (seed, covers shown), and whatever it changes is in `Painter`, so a run goes
 on exactly where it stopped, in any phase.
 """
@@ -40,7 +40,11 @@ PART = 64  # pixels a side of what the autoencoder learns from
 SEEN_AT = 0.3  # how strong the noise is through which a refining judge is asked about covers
 SHIFT = 2  # positions by which what the heads see is moved, at most
 # share of covers whose kind, or colours, are told; "any" learns from the rest
-TOLD = {"compose": {"clusters": 0.5, "palette": 0.3}, "refine": {"clusters": 0.5, "palette": 0.4}}
+TOLD = {
+    "compose": {"clusters": 0.5, "palette": 0.3},
+    "refine": {"clusters": 0.5, "palette": 0.4},
+    "steer": {"clusters": 0.6, "palette": 0.6},
+}
 LEARNING = {  # in each phase; those of the phases before judge or paint as they are
     "paint": ("encoder", "patch_critic"),
     "distil": ("student",),
@@ -49,6 +53,7 @@ LEARNING = {  # in each phase; those of the phases before judge or paint as they
     "denoise": ("denoiser",),
     "read": ("generator",),
     "refine": ("generator", "denoiser_heads"),
+    "steer": ("generator", "denoiser_heads"),  # of the generator what is asked for alone, see `_let_learn`
     "finish": ("patch_critic",),  # and the decoder, see `_let_learn`
 }
 # how a composer that began with a sketch goes on, where it does: it has learned already
@@ -107,6 +112,15 @@ class PhaseTrainer:
             penalty_every=self.recipe.gradient_penalty_every,
             **(GENTLY if p.generator.config.sketch_width else {}),
         )
+        refining = Refining(
+            p.generator,
+            p.denoiser,
+            p.denoiser_heads,
+            p.generator_optimizer,
+            p.denoiser_heads_optimizer,
+            *each,
+            AskedLoss(self.autocast, self.features),
+        )
         self.phases: dict[str, Step] = {
             "paint": Painting(
                 p.encoder,
@@ -120,15 +134,8 @@ class PhaseTrainer:
             "denoise": Denoising(p.denoiser, p.denoiser_optimizer, *each),
             "read": Reading(p.generator, p.encoder, p.generator_optimizer, *each),
             "compose": composing,
-            "refine": Refining(
-                p.generator,
-                p.denoiser,
-                p.denoiser_heads,
-                p.generator_optimizer,
-                p.denoiser_heads_optimizer,
-                *each,
-                AskedLoss(self.autocast, self.features),
-            ),
+            "refine": refining,
+            "steer": refining,
             "finish": Finishing(
                 p.generator,
                 p.encoder,
@@ -173,16 +180,17 @@ class PhaseTrainer:
                 self.gan.painting_optimizer.state.clear()
         refining = self.phases["refine"]
         assert isinstance(refining, Refining)
-        refining.waits = batch.phase != "refine" or shown < min(ALONE, recipe.length("refine") // 10)
+        refined = shown + (recipe.length("refine") if batch.phase == "steer" else 0)
+        refining.waits = refined < min(ALONE, (recipe.length("refine") + recipe.length("steer")) // 10)
         measured = self.phases[batch.phase].step(**batch.arguments)
         if batch.phase == "read":
             for average in self.gan.ema:
                 average.load_state_dict(self.gan.generator.state_dict())
         if batch.phase in ("compose", "tune") and composed >= self.warm_up:
             update_averages(self.gan.ema, self.gan.generator, recipe, composed)
-        if batch.phase == "refine" and not refining.waits:
+        if batch.phase in ("refine", "steer") and not refining.waits:
             composes = recipe.length("compose") + recipe.length("tune") > 0
-            update_averages(self.gan.ema, self.gan.generator, recipe, composed if composes else shown)
+            update_averages(self.gan.ema, self.gan.generator, recipe, composed if composes else refined)
         if batch.phase == "finish":
             self._let_averages_paint()
         return measured
@@ -204,8 +212,12 @@ class PhaseTrainer:
             getattr(self.gan, name).train().requires_grad_(True)
         self.gan.generator.decoder.requires_grad_(phase in ("paint", "finish"))
         for group in self.gan.generator_optimizer.param_groups:
-            group["times"] = FASTER.get(group["name"], 1) if phase == "refine" else 1
-        if phase in ("compose", "tune", "refine", "finish"):
+            group["times"] = FASTER.get(group["name"], 1) if phase in ("refine", "steer") else 1
+            if phase == "steer" and group["name"] == "weights":  # covers of which nothing is asked stay as they are
+                self.gan.generator.eval()  # and what batches are normalised by, too
+                for weight in group["params"]:
+                    weight.requires_grad_(False)
+        if phase in ("compose", "tune", "refine", "steer", "finish"):
             self._let_averages_paint()
         self.learning = phase
 
@@ -329,10 +341,13 @@ class PhaseBatches:
         real = self._latents(indices[self.share])
         return {"real": self._send(real)} | self._noise(images, 1, 0.0, 1.0)
 
-    def _refine(self, images: int, indices: torch.Tensor) -> dict[str, object]:
+    def _refine(self, images: int, indices: torch.Tensor, phase: str = "refine") -> dict[str, object]:
         real = self._send(self._latents(indices[self.share]))
-        asked = {"latents": self._normal(images), "conditions": self._conditions(images, indices, TOLD["refine"])}
+        asked = {"latents": self._normal(images), "conditions": self._conditions(images, indices, TOLD[phase])}
         return asked | {"real": real} | self._noise(images, 2, -0.4, 1.2)
+
+    def _steer(self, images: int, indices: torch.Tensor) -> dict[str, object]:
+        return self._refine(images, indices, "steer")
 
     def _noise(self, images: int, sets: int, middle: float, deviation: float) -> dict[str, object]:
         """Draw noise for as many sets of latents, and how strong it is: most often middling, the sigmoid of a normal

@@ -26,7 +26,7 @@ Numbers = Annotated[list[Number], Field(min_length=2, max_length=2)]
 Shares = Annotated[list[Share], Field(min_length=2, max_length=2)]
 Probabilities = Annotated[list[Probability], Field(min_length=2, max_length=2)]
 # of a painter, in this order
-PHASES = ("paint", "distil", "denoise", "read", "compose", "tune", "refine", "finish")
+PHASES = ("paint", "distil", "denoise", "read", "compose", "tune", "refine", "steer", "finish")
 # arguments of a network's class, such as `width: 64` and `normalisation: none`
 Sizes = dict[str, Count | Literal["batch", "spectral", "none"]]
 
@@ -72,7 +72,7 @@ class Recipe:
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     # covers shown to a painter in its other phases (phases.py); composing takes the rest of total_images
     phases: dict[
-        Literal["paint", "distil", "denoise", "read", "tune", "refine", "finish"], Annotated[int, Field(ge=0)]
+        Literal["paint", "distil", "denoise", "read", "tune", "refine", "steer", "finish"], Annotated[int, Field(ge=0)]
     ] = Field(default_factory=dict)
     # frozen network by whose features a painter learns and is judged, from the package of the same name
     features: Literal["efficientnet-lite0", "none"] = "none"
@@ -116,10 +116,13 @@ class Recipe:
             raise ValueError("augmentation is of pixels, which a painter's discriminator never sees")
         if "paint" not in self.phases:
             raise ValueError("network: painter needs phases: {paint: covers, ...}")
-        if self.phases.get("denoise") and not self.phases.get("refine"):
+        if self.phases.get("denoise") and not self.refines:
             raise ValueError("phases.denoise teaches a judge, and phases.refine, which asks it, is not there")
-        if self.phases.get("refine") and "denoise" not in self.phases:
-            raise ValueError("phases.refine asks a judge, and phases.denoise, which teaches it, is not there")
+        if self.refines and "denoise" not in self.phases:
+            asks = "refine" if self.length("refine") else "steer"
+            raise ValueError(f"phases.{asks} asks a judge, and phases.denoise, which teaches it, is not there")
+        if self.phases.get("steer") and not self.class_conditional and not {"clusters", "palette"} & {*self.generator}:
+            raise ValueError("phases.steer teaches what can be asked for: generator.clusters or generator.palette")
         if "read" in self.phases and not self.generator.get("sketch_width"):
             raise ValueError("phases.read teaches how to read a sketch, and generator.sketch_width is not there")
         begun = not self.phases["paint"] and not self.phases.get("distil")  # by another's networks, see start.py
@@ -131,7 +134,7 @@ class Recipe:
             raise ValueError("phases.tune is judged by features, which are none")
         if self.generator.get("clusters") and self.features == "none":
             raise ValueError("generator.clusters are found by features, which are none")
-        if self.length("compose") < (0 if self.phases.get("refine") else self.train_batch_size):
+        if self.length("compose") < (0 if self.refines else self.train_batch_size):
             raise ValueError(f"total_images, {self.total_images:,}, leaves no covers to compose beside the phases")
         if self.features != "none" and self.resolution < 128:
             raise ValueError("features need a resolution of at least 128")
@@ -154,6 +157,11 @@ class Recipe:
             images -= length
         last = [name for name in PHASES if self.length(name)][-1]
         return Phase(last, self.length(last), 1.0)
+
+    @property
+    def refines(self) -> bool:
+        """Return whether a judge that has learned to denoise is asked, see refine.py."""
+        return self.length("refine") + self.length("steer") > 0
 
     @property
     def before_composing(self) -> int:

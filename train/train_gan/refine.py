@@ -6,6 +6,9 @@ Latent Adversarial Diffusion Distillation", section 3). With much noise only gro
 little of it lines and letters; and noise keeps any judge from being too sure (Wang et al. 2023, "Diffusion-GAN",
 section 3). Of some covers they are told the kind, the colours or the genre; the composer learns to give what is asked,
 and kinds and colours are looked at in what is painted, too (asked.py): a judge of covers hardly looks at them.
+
+Steering, the phase that follows, takes the same steps while all of the generator rests but what follows from what is
+asked: that has more to learn than the rest can bear (what all of it gave is told in train/configs/README.md).
 """
 
 from collections.abc import Callable, Sequence

@@ -285,7 +285,7 @@ def check_phases(args: argparse.Namespace, recipe: Recipe) -> None:
     asks = recipe.length("compose") + recipe.length("tune") > 0 and recipe.features != "none"  # the student
     if asks and not recipe.phases.get("distil") and not args.start_from:
         raise UserError("phases.distil is 0; name --start_from, a model whose student has learned to see")
-    if recipe.phases.get("refine") and not recipe.phases["denoise"] and not args.start_from:
+    if recipe.refines and not recipe.phases["denoise"] and not args.start_from:
         raise UserError("phases.denoise is 0; name --start_from, a model whose judge has learned to denoise")
     for flag, why in {
         "streaming": "looks at all covers at once when it has learned to paint",

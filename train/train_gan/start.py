@@ -108,7 +108,7 @@ def find_start(args: argparse.Namespace, recipe: Recipe, before: dict[str, Any])
     if args.autoencoder and not sketch:
         raise UserError(ONE_THING)
     judged = not sketch and _needed(recipe) <= discriminators.keys()
-    if recipe.phases.get("refine") and not recipe.phases["denoise"] and not judged:
+    if recipe.refines and not recipe.phases["denoise"] and not judged:
         raise UserError(f"--start_from {args.start_from}: brings no judge that can denoise, and phases.denoise is 0")
     told = {
         "model": _public_name(args.start_from),
@@ -218,7 +218,7 @@ def _needed(recipe: Recipe) -> set[str]:
     """Return what must be there for a discriminator to go on as it was; a critic of patches joins for a while only."""
     if recipe.network == "projected":
         return {"heads"}
-    refines = {"denoiser", "denoiser_heads"} if recipe.phases.get("refine") else set()
+    refines = {"denoiser", "denoiser_heads"} if recipe.refines else set()
     if refines and not recipe.length("compose") and not recipe.phases.get("tune"):
         return refines
     return {"discriminator"} | ({"student", "heads"} if recipe.features != "none" else set()) | refines

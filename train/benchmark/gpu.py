@@ -23,10 +23,11 @@ from train.train_gan.recipes import PHASES, Recipe, load_recipe
 
 
 MINUTES = 24  # of a painter, in all its phases
-# shares of those minutes that each phase learns for; the rest is for measuring, sheets and checkpoints
-SHARES = {"paint": 0.2, "distil": 0.08, "compose": 0.3, "tune": 0.24}
+LEARNING = 0.82  # share of them in which it learns; the rest is for measuring, sheets and checkpoints
+# how much of that each phase has, beside the others that a recipe names
+SHARES = {"paint": 5, "distil": 2, "denoise": 5, "compose": 7, "tune": 6, "refine": 5, "steer": 2, "finish": 1}
 # seconds of each part, in which a painter's minutes are not counted; with these all of it is half an hour
-LIMITS = {"phases": 50, "painter": 30, "speed": 50, "profile": 20, "race": 60}
+LIMITS = {"phases": 60, "painter": 30, "speed": 50, "profile": 20, "race": 60}
 PATIENCE = 60  # seconds for saving what a part was stopped at
 CHECKPOINTS, EVALUATIONS = 12, 4  # of the painter's run; measuring takes long
 
@@ -122,12 +123,9 @@ def sized(painter: Recipe, rates: dict[str, float], minutes: float) -> Recipe:
 
     A phase that the recipe leaves out stays out.
     """
-    size = painter.train_batch_size
-    shown = {
-        phase: max(2, round(60 * minutes * share * rates[phase] / size)) * size
-        for phase, share in SHARES.items()
-        if phase in rates
-    }
+    size, named = painter.train_batch_size, [phase for phase in SHARES if phase in rates]
+    share = 60 * minutes * LEARNING / sum(SHARES[phase] for phase in named)
+    shown = {phase: max(2, round(share * SHARES[phase] * rates[phase] / size)) * size for phase in named}
     total = sum(shown.values())
     checkpoints = max(size, total // CHECKPOINTS)
     del shown["compose"]  # it takes the rest

@@ -108,11 +108,14 @@ class AlbumCoverPipeline(DiffusionPipeline):
         """
         latents = self.prepare_latents(seeds, latents, truncation)
         conditions = self.prepare_conditions(len(latents), genres, clusters, colours)
-        drawn, weight = [], next(self.synthesis.parameters())  # diffusers would look through all modules
+        drawn, device, dtype = [], self.synthesis.device, self.synthesis.dtype
         for first in range(0, len(latents), batch_size):
             rows = slice(first, first + batch_size)
-            asked = {name: tensor[rows].to(weight.device) for name, tensor in conditions.items()}
-            drawn.append(self.synthesis(latents[rows].to(weight), **asked))
+            asked = {
+                name: tensor[rows].to(device, dtype if tensor.is_floating_point() else None)
+                for name, tensor in conditions.items()
+            }
+            drawn.append(self.synthesis(latents[rows].to(device, dtype), **asked))
         covers = torch.cat(drawn).float().clamp(-1, 1)
         images = self.image_processor.postprocess(covers, output_type=output_type)
         self.maybe_free_model_hooks()

@@ -257,7 +257,7 @@ class FrozenBatchNorm(nn.Module):
 
     def forward(self, x: torch.Tensor, gain: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
         """Normalise (N, channels, height, width), then multiply by 1 + `gain` and add `bias`, (N, channels) each."""
-        # all of it is one multiplication and one addition for each channel of each cover: one pass over x, not three
+        # all of it is one multiplication and one addition for each channel of each cover: one pass over x
         scale = self.weight * (self.running_var + self.eps).rsqrt()
         shift = bias + (1 + gain) * (self.bias - self.running_mean * scale)
         scale = (1 + gain) * scale

@@ -23,10 +23,10 @@ PAINTED = {"paint": 24, "distil": 16}
 # in the last of three steps of painting a critic joins
 RECIPE = replace(
     load_recipe("painter-tiny", {}),
-    phases=PAINTED | {"denoise": 8, "tune": 8, "refine": 16, "steer": 8, "finish": 8},
-    total_images=104,
+    phases=PAINTED | {"denoise": 8, "tune": 8, "refine": 16, "steer": 16, "finish": 8},
+    total_images=112,
 )
-ENDS = {"paint": 24, "distil": 40, "denoise": 48, "compose": 64, "tune": 72, "refine": 88, "steer": 96, "finish": 104}
+ENDS = {"paint": 24, "distil": 40, "denoise": 48, "compose": 64, "tune": 72, "refine": 88, "steer": 104, "finish": 112}
 
 
 def covers() -> Covers:

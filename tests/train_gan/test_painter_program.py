@@ -100,6 +100,41 @@ def test_what_phases_do_not_do_is_said_at_once(drawn: Path, tmp_path: Path):
     assert not (tmp_path / "run").exists()
 
 
+def test_steering_needs_something_to_ask_for_and_somebody_who_composes(drawn: Path, tmp_path: Path):
+    painted = {"paint": 64, "denoise": 16}
+    sizes = {"width": 4, "composer_width": 8, "composer_max_width": 16, "latent_channels": 4, "latent_dim": 16}
+    for values, words in (
+        ({"generator": sizes, "phases": painted | {"refine": 16, "steer": 8}, "total_images": 104}, "are not there"),
+        ({"phases": painted | {"steer": 8}, "total_images": 88}, "nothing has learned to compose; name --start_from"),
+    ):
+        ended = run(drawn, tmp_path / "run", config=recipe_file(tmp_path, **values))
+        assert ended.returncode == 2 and words in ended.stderr.splitlines()[-1], ended.stderr
+    assert not (tmp_path / "run").exists()
+    genres = run(drawn, tmp_path / "run", "--class_conditional", "--dry_run", config=recipe_file(
+        tmp_path, generator=sizes, phases=painted | {"refine": 16, "steer": 8}, total_images=104
+    ))  # fmt: skip
+    assert "are not there" not in genres.stderr
+
+
+def test_what_steering_teaches_is_in_best(drawn: Path, tmp_path: Path):
+    """It changes no cover that is measured, so all evaluations are equal."""
+    taught = recipe_file(tmp_path, phases={"paint": 64, "distil": 32, "denoise": 16, "refine": 16}, total_images=144)
+    assert run(drawn, tmp_path / "taught", config=taught).returncode == 0
+    mine = recipe_file(
+        tmp_path, phases={"paint": 0, "denoise": 0, "steer": 24}, total_images=24, checkpointing_images=8
+    )
+    ended = run(drawn, tmp_path / "run", "--start_from", str(tmp_path / "taught/pipeline"), config=mine)
+    assert ended.returncode == 0, ended.stderr
+    before, best, last = (
+        gan.load_pipeline(tmp_path / name).synthesis.state_dict()
+        for name in ("taught/pipeline", "run/best", "run/pipeline")
+    )
+    asked = {"cluster_embedding.weight", "palette_embedding.weight"}
+    assert all(torch.equal(best[name], last[name]) for name in asked)
+    assert not torch.equal(best["palette_embedding.weight"], before["palette_embedding.weight"])
+    assert all(torch.equal(best[name], before[name]) for name in best.keys() - asked)
+
+
 def test_whoever_asks_to_stop_does_not_wait_for_the_latents(drawn: Path, tmp_path: Path, monkeypatch):
     """A signal while covers are encoded ends the run with a checkpoint; the same command goes on."""
     recipe = replace(RECIPE, checkpointing_images=1000)

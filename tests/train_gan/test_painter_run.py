@@ -35,21 +35,21 @@ from train.train_gan.start import Start, begin, discriminators_of, find_start, f
 @pytest.fixture(scope="module")
 def whole() -> Painter:
     trainer = new_trainer()
-    assert train(trainer, 0, 104) == [
+    assert train(trainer, 0, 112) == [
         *["paint"] * 3,
         *["distil"] * 2,
         "denoise",
         *["compose"] * 2,
         "tune",
         *["refine"] * 2,
-        "steer",
+        *["steer"] * 2,
         "finish",
     ]
     return trainer.gan
 
 
 def test_the_phases_follow_each_other():
-    assert [RECIPE.phase(images).name for images in (0, 23, 24, 40, 48, 64, 72, 88, 96, 104)] == [
+    assert [RECIPE.phase(images).name for images in (0, 23, 24, 40, 48, 64, 72, 88, 104, 112)] == [
         "paint",
         *(name for name in PHASES if name in RECIPE.phases or name == "compose"),
         "finish",
@@ -58,7 +58,7 @@ def test_the_phases_follow_each_other():
     assert [RECIPE.draws(images) for images in (0, 48, 49)] == [False, False, True]
 
 
-@pytest.mark.parametrize("stop", [16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96])
+@pytest.mark.parametrize("stop", [16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 104])
 def test_a_run_goes_on_exactly_in_every_phase(whole: Painter, stop: int, tmp_path: Path):
     """From a checkpoint, with the latents in the run's folder or, from 32 on, computed again."""
     stopped, cache = new_trainer(), tmp_path / "encoded.safetensors"
@@ -66,20 +66,20 @@ def test_a_run_goes_on_exactly_in_every_phase(whole: Painter, stop: int, tmp_pat
     Checkpoints(tmp_path).save(stopped.gan, stop, 1.0)
     resumed = new_trainer()
     assert Checkpoints(tmp_path).load(resumed.gan, "latest", torch.device("cpu")) == (stop, 1.0)
-    train(resumed, stop, 104, cache if stop == 32 else None)
+    train(resumed, stop, 112, cache if stop == 32 else None)
     assert same(whole, resumed.gan, *NETWORKS)
 
 
 def test_a_generator_is_tuned_in_a_run_of_its_own(whole: Painter, tmp_path: Path):
     """From the last checkpoint of a run without that phase."""
-    first = new_trainer(replace(RECIPE, phases=RECIPE.phases | {"tune": 0}, total_images=96))
+    first = new_trainer(replace(RECIPE, phases=RECIPE.phases | {"tune": 0}, total_images=104))
     train(first, 0, 64)
     Checkpoints(tmp_path / "first").run.mkdir()
     Checkpoints(tmp_path / "first").save(first.gan, 64, 1.0)
     (file,) = Checkpoints(tmp_path / "first").files()
     tuned = new_trainer()
     assert Checkpoints(tmp_path / "tuned").load(tuned.gan, str(file), torch.device("cpu")) == (64, 1.0)
-    assert train(tuned, 64, 104) == ["tune", *["refine"] * 2, "steer", "finish"]
+    assert train(tuned, 64, 112) == ["tune", *["refine"] * 2, *["steer"] * 2, "finish"]
     assert same(whole, tuned.gan, *NETWORKS)
 
 
@@ -129,7 +129,7 @@ def test_a_painter_that_starts_from_another_only_composes(whole: Painter, tmp_pa
     """It has generator, encoder and what judges them; its latents keep the scale in which they were learned."""
     start, recipe = find_start(published(whole, tmp_path / "theirs"), RECIPE, {})
     assert recipe.phases == RECIPE.phases | dict.fromkeys(("paint", "distil", "denoise"), 0)
-    assert recipe.total_images == 56 and start.warm_up == 0
+    assert recipe.total_images == 64 and start.warm_up == 0
     trainer = new_trainer(recipe)
     trainer.started = True
     begin(trainer.gan, recipe, start)
@@ -155,8 +155,8 @@ def test_a_painter_that_starts_from_another_only_composes(whole: Painter, tmp_pa
 
 def test_a_painter_without_what_judged_it_distils_and_warms_up(whole: Painter, tmp_path: Path):
     args = published(whole, tmp_path / "theirs", "patch_critic")
-    start, recipe = find_start(args, replace(RECIPE, total_images=304), {})
-    assert recipe.phases == RECIPE.phases | {"paint": 0} and recipe.total_images == 280
+    start, recipe = find_start(args, replace(RECIPE, total_images=312), {})
+    assert recipe.phases == RECIPE.phases | {"paint": 0} and recipe.total_images == 288
     assert start.warm_up == 21 and not start.told["discriminator"]
     trainer = new_trainer(recipe)
     trainer.started, trainer.warm_up = True, 16
@@ -200,7 +200,7 @@ def test_genres_are_learned_where_asked_for():
     trainer.__post_init__()
     chosen.labels = torch.arange(6) % 2
     batches = PhaseBatches(trainer, chosen)
-    for images in range(0, 104, 8):
+    for images in range(0, 112, 8):
         trainer.step(batches.at(images), images)
     for images in (56, 80):
         assert batches.at(images).arguments["conditions"]["labels"].max() <= 2
@@ -226,7 +226,7 @@ def test_without_features_nothing_is_distilled():
 def test_two_processes_share_a_batch():
     trainer = new_trainer()
     encoded = encode(trainer.gan, covers(), frozen(), trainer.autocast)
-    for images in (0, 24, 40, 56, 64, 72, 88, 96):
+    for images in (0, 24, 40, 56, 64, 72, 88, 104):
         found = []
         for share in (slice(0, 8), slice(0, 4), slice(4, 8)):
             batches = PhaseBatches(trainer, covers())
@@ -255,9 +255,9 @@ def trained_by_two(folder: str) -> None:
 
     for network in trainer.gan.learning:
         synchronise(network)
-    train(trainer, 0, 104, Path(folder) / "encoded.safetensors")
+    train(trainer, 0, 112, Path(folder) / "encoded.safetensors")
     if PartialState().is_main_process:
-        Checkpoints(Path(folder)).save(trainer.gan, 104, 1.0)
+        Checkpoints(Path(folder)).save(trainer.gan, 112, 1.0)
 
 
 def test_two_processes_learn_what_one_does(whole: Painter, tmp_path: Path):

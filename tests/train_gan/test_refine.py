@@ -185,9 +185,9 @@ def test_a_sketch_is_refined_with_all_that_is_asked_for_and_goes_on_exactly(tmp_
 
 def test_steering_leaves_covers_as_they_are_of_which_nothing_is_asked():
     sizes = RECIPE.generator | {"sketch_width": 2, "latent_dim": 16}
-    recipe = replace(RECIPE, generator=sizes, phases={"paint": 24, "denoise": 8, "steer": 24}, total_images=56)
-    trainer = new_trainer(recipe)
-    train(trainer, 0, 40)  # now it reads its sketches
+    phases = {"paint": 24, "denoise": 8, "refine": 16, "steer": 16}
+    trainer = new_trainer(replace(RECIPE, generator=sizes, phases=phases, total_images=64))
+    train(trainer, 0, 48)
     latents, kinds = torch.randn(3, 16), torch.tensor([0, 1, 0])
     generators = trainer.gan.generator, *trainer.gan.ema
 
@@ -196,13 +196,34 @@ def test_steering_leaves_covers_as_they_are_of_which_nothing_is_asked():
         return [(generator(latents), generator(latents, clusters=kinds)) for generator in generators]
 
     before = drawn()
-    assert train(trainer, 40, 56) == ["steer"] * 2
+    assert not any(same(average, trainer.gan.generator, "composer") for average in trainer.gan.ema)
+    assert train(trainer, 48, 64) == ["steer"] * 2
+    groups = trainer.gan.generator_optimizer.param_groups
+    assert [group["lr"] / groups[0]["lr"] for group in groups] == pytest.approx([1, *FASTER.values()])
     for (then, asked_then), (now, asked_now) in zip(before, drawn(), strict=True):
         assert torch.equal(then, now) and not torch.equal(asked_then, asked_now)
 
 
 def without_composing() -> Recipe:
     return replace(RECIPE, phases={"paint": 24, "denoise": 8, "refine": 16}, total_images=48)
+
+
+@pytest.mark.parametrize(
+    "phases, waiting",
+    [
+        ({"refine": 160, "steer": 16}, [0, 8]),  # a tenth of refining, and no more while steering
+        ({"refine": 16, "steer": 160}, [0]),
+        ({"steer": 160}, [0, 8]),
+    ],
+)
+def test_the_heads_learn_alone_when_they_are_new(phases: dict[str, int], waiting: list[int]):
+    whole = {"paint": 24, "denoise": 8} | phases
+    trainer = new_trainer(replace(RECIPE, phases=whole, total_images=sum(whole.values())))
+    batches = PhaseBatches(trainer, covers())
+    shown = {
+        images: trainer.step(batches.at(32 + images), 32 + images) for images in (0, 8, 16, phases.get("refine", 0))
+    }
+    assert [images for images, measured in shown.items() if "loss_g_heads" not in measured] == waiting
 
 
 def test_it_can_take_the_place_of_composing():
@@ -225,7 +246,7 @@ def test_it_can_take_the_place_of_composing():
 @pytest.mark.parametrize(
     "phases, line",
     [
-        ({"paint": 24, "distil": 16, "denoise": 8}, "phases.refine, which asks it, is not there"),
+        ({"paint": 24, "distil": 16, "denoise": 8}, "neither phases.refine nor phases.steer asks it"),
         ({"paint": 24, "distil": 16, "refine": 8}, "phases.denoise, which teaches it, is not there"),
         ({"paint": 24, "distil": 16, "steer": 8}, "phases.denoise, which teaches it, is not there"),
         ({"paint": 24, "distil": 16, "read": 8}, "generator.sketch_width is not there"),

@@ -27,9 +27,12 @@ def best_of(evaluations: Sequence[Line]) -> Line:
 
 
 def is_best(evaluation: Line, earlier: Sequence[Line]) -> bool:
-    """Return whether an evaluation is better than all earlier ones that measured what decides about this one."""
+    """Return whether no earlier evaluation is better, of those that measured what decides about this one.
+
+    To be as good is enough: what steering teaches changes no cover that is measured, as nothing is asked of those.
+    """
     rule = next(rule for rule in RULES if rule(evaluation) is not None)
-    return _value(rule, evaluation) < min(
+    return _value(rule, evaluation) <= min(
         (found for line in earlier if (found := rule(line)) is not None), default=math.inf
     )
 

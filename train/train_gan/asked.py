@@ -26,14 +26,16 @@ class AskedLoss:
         features: the frozen network that found the kinds; None where there are none.
         kinds: which clusters covers fall into; None where none can be asked for.
         colours_weight: of the share of a cover whose colour is another.
-        kinds_weight: of how much kinds surprise.
+        kinds_weight: of how much kinds surprise, as far as they surprise more than `enough`.
+        enough: how much real covers' own kinds do. Covers more typical of a kind than those are much alike.
     """
 
     autocast: Callable[..., Any]
     features: EfficientNetLite | None = None
     kinds: Kinds | None = None
     colours_weight: float = 2.0
-    kinds_weight: float = 0.4
+    kinds_weight: float = 0.2
+    enough: float = 1.15
 
     def looks(self, conditions: Conditions) -> bool:
         """Return whether anything can be asked for that it sees."""
@@ -57,5 +59,6 @@ class AskedLoss:
                 maps = self.features(covers.contiguous(memory_format=torch.channels_last))
                 pooled = self.features.pool(maps[-1]).float()
             surprise = self.kinds.surprise(pooled, conditions["clusters"])
-            loss, measured["loss_g_kinds"] = loss + self.kinds_weight * surprise, surprise.detach()
+            loss = loss + self.kinds_weight * (surprise - self.enough).clamp_min(0).mean()
+            measured["loss_g_kinds"] = surprise.detach().mean()
         return loss, measured

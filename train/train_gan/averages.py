@@ -21,13 +21,16 @@ def update_averages(averages: nn.ModuleList, generator: nn.Module, recipe: Recip
     """Average the generator's weights over time (Karras et al. 2024, "EDM2", section 3.1: a power function).
 
     What counts is relative to the length of the run so far, so it needs no warm-up and fits any run. A function of
-    `images`, the real covers shown before this step, alone: there is nothing more to save.
+    `images`, the real covers shown before this step, alone: there is nothing more to save. The averages of weights
+    that rest, and need no gradient, rest, too.
     """
     now = images + recipe.train_batch_size
     since_last = recipe.train_batch_size * recipe.discriminator_steps
     for sigma, average in zip(recipe.ema_sigma, averages, strict=True):
         share = 1 - (1 - since_last / now) ** (ema_exponent(sigma) + 1)
-        torch._foreach_lerp_(list(average.parameters()), list(generator.parameters()), share)
+        pairs = zip(average.parameters(), generator.parameters(), strict=True)
+        averaged, learning = zip(*((ours, weight) for ours, weight in pairs if weight.requires_grad), strict=True)
+        torch._foreach_lerp_(averaged, learning, share)
 
 
 @cache

@@ -32,7 +32,7 @@ class Kinds:
         return F.normalize((features - self.mean) / self.deviation, dim=1) @ self.centres.T
 
     def surprise(self, features: torch.Tensor, asked: torch.Tensor) -> torch.Tensor:
-        """Return the cross-entropy of the kinds that covers show, for those asked for, on average.
+        """Return (N,) cross-entropies of the kinds that N covers show, for those asked for.
 
         Args:
             features: (N, D) of covers.
@@ -40,7 +40,7 @@ class Kinds:
         """
         any_kind = len(self.centres)
         logits = SHARPNESS * self.likeness(features)
-        return F.cross_entropy(logits, asked, ignore_index=any_kind, reduction="sum") / len(asked)
+        return F.cross_entropy(logits, asked, ignore_index=any_kind, reduction="none")
 
 
 def find_clusters(features: torch.Tensor, count: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:

@@ -21,8 +21,8 @@ from train.train_gan.recipes import Recipe
 
 STUDENT_WIDTH, DENOISER_WIDTH = 80, 96  # channels of the two, where the recipe does not say
 INITIALISATION = 2  # stream of random numbers, see data.py
-# Times as fast as other weights these learn while refining. The vector of a kind is asked for in few covers; composing
-# with such rates was not tried.
+# Times as fast as other weights these learn while refining and steering. The vector of a kind is asked for in few
+# covers; composing with such rates was not tried.
 FASTER = {"modulation": 20, "vectors": 200}
 
 

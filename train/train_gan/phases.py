@@ -174,14 +174,14 @@ class PhaseTrainer:
                 phase.waits = composed < self.warm_up
         shown = recipe.phase(images).shown
         if shown < recipe.train_batch_size:  # what moments there are, are those of gradients of another kind
-            if batch.phase in ("compose", "refine"):
+            if batch.phase in ("compose", recipe.first_refining):
                 self.gan.generator_optimizer.state.clear()
             if batch.phase == "finish":
                 self.gan.painting_optimizer.state.clear()
         refining = self.phases["refine"]
         assert isinstance(refining, Refining)
         refined = shown + (recipe.length("refine") if batch.phase == "steer" else 0)
-        refining.waits = refined < min(ALONE, (recipe.length("refine") + recipe.length("steer")) // 10)
+        refining.waits = refined < min(ALONE, recipe.length(recipe.first_refining or "") // 10)
         measured = self.phases[batch.phase].step(**batch.arguments)
         if batch.phase == "read":
             for average in self.gan.ema:
@@ -214,9 +214,10 @@ class PhaseTrainer:
         for group in self.gan.generator_optimizer.param_groups:
             group["times"] = FASTER.get(group["name"], 1) if phase in ("refine", "steer") else 1
             if phase == "steer" and group["name"] == "weights":  # covers of which nothing is asked stay as they are
-                self.gan.generator.eval()  # and what batches are normalised by, too
                 for weight in group["params"]:
                     weight.requires_grad_(False)
+        if phase == "steer":
+            self.gan.generator.eval()  # what batches are normalised by rests, too
         if phase in ("compose", "tune", "refine", "steer", "finish"):
             self._let_averages_paint()
         self.learning = phase

@@ -117,12 +117,11 @@ class Recipe:
         if "paint" not in self.phases:
             raise ValueError("network: painter needs phases: {paint: covers, ...}")
         if self.phases.get("denoise") and not self.refines:
-            raise ValueError("phases.denoise teaches a judge, and phases.refine, which asks it, is not there")
+            raise ValueError("phases.denoise teaches a judge, and neither phases.refine nor phases.steer asks it")
         if self.refines and "denoise" not in self.phases:
-            asks = "refine" if self.length("refine") else "steer"
-            raise ValueError(f"phases.{asks} asks a judge, and phases.denoise, which teaches it, is not there")
-        if self.phases.get("steer") and not self.class_conditional and not {"clusters", "palette"} & {*self.generator}:
-            raise ValueError("phases.steer teaches what can be asked for: generator.clusters or generator.palette")
+            raise ValueError(
+                f"phases.{self.first_refining} asks a judge, and phases.denoise, which teaches it, is not there"
+            )
         if "read" in self.phases and not self.generator.get("sketch_width"):
             raise ValueError("phases.read teaches how to read a sketch, and generator.sketch_width is not there")
         begun = not self.phases["paint"] and not self.phases.get("distil")  # by another's networks, see start.py
@@ -161,7 +160,12 @@ class Recipe:
     @property
     def refines(self) -> bool:
         """Return whether a judge that has learned to denoise is asked, see refine.py."""
-        return self.length("refine") + self.length("steer") > 0
+        return self.first_refining is not None
+
+    @property
+    def first_refining(self) -> Literal["refine", "steer"] | None:
+        """Return the first phase that asks a judge that has learned to denoise, None where there is none."""
+        return next((phase for phase in ("refine", "steer") if self.length(phase)), None)
 
     @property
     def before_composing(self) -> int:

@@ -7,8 +7,8 @@ little of it lines and letters; and noise keeps any judge from being too sure (W
 section 3). Of some covers they are told the kind, the colours or the genre; the composer learns to give what is asked,
 and kinds and colours are looked at in what is painted, too (asked.py): a judge of covers hardly looks at them.
 
-Steering, the phase that follows, takes the same steps while all of the generator rests but what follows from what is
-asked: that has more to learn than the rest can bear (what all of it gave is told in train/configs/README.md).
+Steering, the phase that follows, takes the same steps, and of the generator only what follows from what is asked
+learns: that needs longer, and covers of which nothing is asked grew no better meanwhile (train/configs/README.md).
 """
 
 from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ class Refining:
     """Hold everything that this phase changes, and change it step by step.
 
     Args:
-        generator: its composer learns, and the vectors of what is asked for.
+        generator: its composer learns, and the vectors of what is asked for; what of it requires no gradient rests.
         denoiser: of the phase before; frozen.
         heads: judge what it sees.
         optimizer, heads_optimizer: of what learns in the generator, of the heads.

@@ -287,6 +287,13 @@ def check_phases(args: argparse.Namespace, recipe: Recipe) -> None:
         raise UserError("phases.distil is 0; name --start_from, a model whose student has learned to see")
     if recipe.refines and not recipe.phases["denoise"] and not args.start_from:
         raise UserError("phases.denoise is 0; name --start_from, a model whose judge has learned to denoise")
+    if recipe.length("steer"):
+        if not (recipe.class_conditional or {"clusters", "palette"} & recipe.generator.keys()):
+            what = "generator.clusters, generator.palette and class_conditional are not there"
+            raise UserError(f"phases.steer teaches what can be asked for, and {what}")
+        composes = recipe.length("compose") + recipe.length("tune") + recipe.length("refine") > 0
+        if not (composes or begins or RunFolder(args.output_dir).previous_config()):
+            raise UserError("phases.steer: nothing has learned to compose; name --start_from, or phases.refine")
     for flag, why in {
         "streaming": "looks at all covers at once when it has learned to paint",
         "grow_from": "begins with the autoencoder of its own resolution",

@@ -83,7 +83,7 @@ class PaintedJudge:
             asked: (N,) int64, the kinds asked for.
 
         Returns:
-            The mean logit, above zero for "real"; and by how much their kinds surprise (`Kinds.surprise`).
+            The mean logit, above zero for "real"; and by how much their kinds surprise, on average (`Kinds.surprise`).
         """
         self.heads.requires_grad_(False)
         with self.autocast():
@@ -91,4 +91,4 @@ class PaintedJudge:
         self.heads.requires_grad_(True)
         if self.kinds is None or asked is None:
             return judged, judged.new_zeros(())
-        return judged, self.kinds.surprise(self.features.pool(maps[-1]), asked)
+        return judged, self.kinds.surprise(self.features.pool(maps[-1]), asked).mean()

@@ -17,6 +17,7 @@ from gan.studio.address import LARGEST_LATENT, Address
 from gan.studio.checks import Refused
 from gan.studio.drawing import Drawing
 from gan.studio.files import cover_uri
+from gan.studio.kinds import Kinds
 from gan.survey import Survey
 
 
@@ -224,7 +225,7 @@ class Model:
         return images
 
     def likely_kind(self, cover: Address) -> int:
-        """Return the kind that a cover is of: the one asked for, or else the one that changes its latents least.
+        """Return the kind that a cover is of: the one asked for, or else the one whose covers are most like it.
 
         Raises:
             Refused: the generator knows no kinds.
@@ -233,11 +234,14 @@ class Model:
             raise Refused("this generator knows no kinds of covers: leave them out", cover.query())
         if cover.kind:
             return cover.kind
-        kinds = [replace(cover, kind=kind) for kind in range(self.kinds + 1)]
         with torch.no_grad():
-            asked = self.pipeline.prepare_conditions(len(kinds), **_wanted(kinds))
-            any_kind, *each = self.pipeline.synthesis.compose(self.points_of(kinds), **asked)
-        return 1 + int(torch.stack([(one - any_kind).square().mean() for one in each]).argmin())
+            asked = self.pipeline.prepare_conditions(1, **_wanted([cover]))
+            composed = self.pipeline.synthesis.compose(self.points_of([cover]), **asked)
+        return 1 + self._looks_of_kinds.nearest(composed)
+
+    @cached_property
+    def _looks_of_kinds(self) -> Kinds:
+        return Kinds(self.pipeline.synthesis)
 
     def show(self, addresses: list[Address]) -> list[dict[str, str]]:
         """Draw covers, in one batch, as scripts take them: each `{"src": data address of a PNG, "address": query}`.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
@@ -85,12 +86,16 @@ def test_a_generator_without_says_so(query: str, words: str):
 # ---- kinds and colours of a cover
 
 
-def test_the_likely_kind_is_the_one_that_changes_a_cover_least(model: Model):
+def test_the_likely_kind_is_the_one_whose_covers_are_most_like_it(model: Model):
     assert model.likely_kind(model.address(7, kind=3)) == 3
     pipe = tiny_pipeline("painter", clusters=3)
     weights = pipe.synthesis.cluster_embedding.weight
-    weights.data[1] = weights.data[3]  # asked for the second kind, this one draws what it draws of any
-    assert {Model(pipe, "x").likely_kind(Model(pipe, "x").address(seed)) for seed in range(8)} == {2}
+    weights.data[:3] = 10 * torch.randn(3, weights.shape[1], generator=torch.Generator().manual_seed(0))
+    for kind in range(3):
+        weights.data[3] = weights.data[kind]  # what is drawn of any kind is of this one
+        seen = Model(pipe, "x")
+        likely = [seen.likely_kind(seen.address(seed)) for seed in range(20, 32)]
+        assert likely.count(kind + 1) > 8, likely
 
 
 def test_each_kind_has_a_row_of_seeds_that_nobody_chose(model: Model):

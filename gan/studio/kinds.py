@@ -11,7 +11,7 @@ COVERS = 8  # of each kind, seeds 0 and on: those that the page shows in a row, 
 AREA = 4  # positions a side of what is compared as one: a quarter of a cover of 128 pixels
 
 
-class Kinds:
+class KindLooks:
     """Know what the covers of each kind have in common, in the latents that are composed for them.
 
     Args:

@@ -17,7 +17,7 @@ from gan.studio.address import LARGEST_LATENT, Address
 from gan.studio.checks import Refused
 from gan.studio.drawing import Drawing
 from gan.studio.files import cover_uri
-from gan.studio.kinds import Kinds
+from gan.studio.kinds import KindLooks
 from gan.survey import Survey
 
 
@@ -240,8 +240,8 @@ class Model:
         return 1 + self._looks_of_kinds.nearest(composed)
 
     @cached_property
-    def _looks_of_kinds(self) -> Kinds:
-        return Kinds(self.pipeline.synthesis)
+    def _looks_of_kinds(self) -> KindLooks:
+        return KindLooks(self.pipeline.synthesis)
 
     def show(self, addresses: list[Address]) -> list[dict[str, str]]:
         """Draw covers, in one batch, as scripts take them: each `{"src": data address of a PNG, "address": query}`.
